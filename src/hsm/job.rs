@@ -1,0 +1,174 @@
+//! What crosses the socketpair between the server and a worker: whole jobs and their replies.
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Bytes that are wiped when dropped and never printed.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop, PartialEq, Eq)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// Takes the bytes over.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// A look at the bytes.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, still wiped when dropped.
+    pub fn into_zeroizing(mut self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(std::mem::take(&mut self.0))
+    }
+}
+
+impl std::fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretBytes(..)")
+    }
+}
+
+/// Which KEK: epochs count up from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Epoch(pub u32);
+
+/// A DEK wrapped by a KEK with AES Key Wrap (RFC 3394): 32 bytes become 40.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrappedKey(pub Vec<u8>);
+
+/// A part to be sealed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Plain {
+    /// What the ciphertext is bound to.
+    pub aad: Vec<u8>,
+    /// The plaintext.
+    pub text: SecretBytes,
+}
+
+/// A part that was sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPart {
+    /// The IV that the HSM really used (12 bytes, or 16 where the module makes its own).
+    pub iv: Vec<u8>,
+    /// Ciphertext, then the 16-byte tag.
+    pub text: Vec<u8>,
+}
+
+/// A part to be opened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Boxed {
+    /// What it was bound to.
+    pub aad: Vec<u8>,
+    /// The sealed part.
+    pub sealed: SealedPart,
+}
+
+/// One whole piece of work for a worker. None has an effect that outlives it in the HSM, so a job that died with its
+/// worker may be given to another one.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Job {
+    /// HMAC-SHA-256 over `input` under the fingerprint key.
+    Mac {
+        /// The input, with its domain label.
+        input: SecretBytes,
+    },
+    /// Unwraps the DEK for decryption only and opens the parts.
+    Open {
+        /// Which KEK wrapped the DEK.
+        epoch: Epoch,
+        /// The DEK.
+        dek: WrappedKey,
+        /// In the order of the answer.
+        parts: Vec<Boxed>,
+    },
+    /// Runs the start-up check again and reports it.
+    Probe,
+    /// Random bytes of the HSM.
+    Random {
+        /// How many.
+        len: u16,
+    },
+    /// Unwraps the DEK for encryption only and seals one part with a fresh IV.
+    Reseal {
+        /// Which KEK wrapped the DEK.
+        epoch: Epoch,
+        /// The DEK.
+        dek: WrappedKey,
+        /// The part.
+        part: Plain,
+    },
+    /// Makes a DEK, seals the parts with a fresh IV each, wraps the DEK, destroys it.
+    Seal {
+        /// Which KEK wraps it.
+        epoch: Epoch,
+        /// When given, also an HMAC-SHA-256 over it under the fingerprint key.
+        mac: Option<SecretBytes>,
+        /// In the order of the answer.
+        parts: Vec<Plain>,
+    },
+    /// Signs with the audit key (Ed25519 over the message; ECDSA P-256 over its SHA-256, r then s).
+    Sign {
+        /// The message, with its domain label.
+        message: Vec<u8>,
+    },
+}
+
+impl Job {
+    /// A short name for metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mac { .. } => "mac",
+            Self::Open { .. } => "open",
+            Self::Probe => "probe",
+            Self::Random { .. } => "random",
+            Self::Reseal { .. } => "reseal",
+            Self::Seal { .. } => "seal",
+            Self::Sign { .. } => "sign",
+        }
+    }
+}
+
+/// The answer to a [`Job`] of the same name.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// 32 bytes.
+    Mac([u8; 32]),
+    /// The plaintexts, in the order asked.
+    Open(Vec<SecretBytes>),
+    /// The report.
+    Probe(super::ProbeReport),
+    /// Random bytes.
+    Random(Vec<u8>),
+    /// The part sealed again.
+    Reseal(SealedPart),
+    /// What to store.
+    Seal {
+        /// The wrapped DEK.
+        dek: WrappedKey,
+        /// The fingerprint, when asked for.
+        mac: Option<[u8; 32]>,
+        /// The parts, in the order given.
+        parts: Vec<SealedPart>,
+    },
+    /// The signature: 64 bytes.
+    Sign(Vec<u8>),
+}
+
+/// Why a worker did not do a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Fault {
+    /// The request makes no sense (unknown epoch, wrong lengths): a defect of the caller.
+    #[error("the job is malformed: {0}")]
+    Malformed(String),
+    /// The worker's own cap on opens per second is used up.
+    #[error("the worker's cap on opens is used up")]
+    RateCapped,
+    /// The HSM does not work now (settled by opening the canary): the worker ends after this.
+    #[error("the HSM does not work: {0}")]
+    Token(String),
+    /// The ciphertext, its DEK or its place was changed: the canary opens, this does not.
+    #[error("the sealed data does not open: it was changed or belongs elsewhere")]
+    Tampered,
+}

@@ -1,0 +1,224 @@
+//! The HSM: worker processes that load the PKCS#11 module, and the client that hands them whole jobs.
+
+mod client;
+pub mod job;
+
+pub use client::Client;
+
+pub use job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};
+
+use serde::{Deserialize, Serialize};
+
+/// How the DEKs are kept from being carried away by a holder of the user PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KekMode {
+    /// KEKs are not TRUSTED; the UNWRAP_TEMPLATE pins EXTRACTABLE=0, so an unwrapped DEK can never be wrapped again.
+    NoTrusted,
+    /// The vendor's officer marked the KEKs TRUSTED; DEKs carry WRAP_WITH_TRUSTED.
+    OfficerSets,
+    /// The security officer made a TRUSTED session key that the user copied; DEKs carry WRAP_WITH_TRUSTED.
+    SessionSource,
+}
+
+/// A public key whose private half is in the HSM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "alg", rename_all = "kebab-case")]
+pub enum PublicKey {
+    /// 32 bytes.
+    Ed25519 {
+        /// base64url.
+        x: String,
+    },
+    /// An uncompressed point, 65 bytes.
+    P256 {
+        /// base64url.
+        point: String,
+    },
+    /// RSA.
+    Rsa {
+        /// Modulus, base64url of big-endian bytes.
+        n: String,
+        /// Public exponent, likewise.
+        e: String,
+    },
+}
+
+/// A ciphertext made at `init` that a healthy HSM with the right keys can open: it settles whether a failed open means
+/// changed data or a broken HSM, and whether the KEK is the one that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// Its DEK, wrapped by the KEK.
+    pub dek: WrappedKey,
+    /// Its one part; the AAD is `panvault canary v1` and the epoch as 4 big-endian bytes, the plaintext 16 times `0x50`.
+    pub part: SealedPart,
+}
+
+/// One KEK as `init` made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KekRef {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// CKA_ID, hex.
+    pub id: String,
+    /// Proof that it is the right one.
+    pub canary: Canary,
+}
+
+/// The keys as `init` made them: what a worker looks for in the token and proves before it works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keyset {
+    /// How the KEKs are protected.
+    pub mode: KekMode,
+    /// The token's label.
+    pub token_label: String,
+    /// The token's serial number.
+    pub token_serial: String,
+    /// The KEKs by epoch, lowest first.
+    pub keks: Vec<KekRef>,
+    /// CKA_ID (hex) of the fingerprint key.
+    pub fingerprint_id: String,
+    /// HMAC of `panvault fingerprint check v1` under the fingerprint key, hex: another key gives another value.
+    pub fingerprint_check: String,
+    /// CKA_ID (hex) of the audit key pair.
+    pub audit_id: String,
+    /// The audit key's public half.
+    pub audit_public: PublicKey,
+    /// CKA_ID (hex) of the transport key pair.
+    pub transport_id: String,
+    /// The transport key's public half.
+    pub transport_public: PublicKey,
+}
+
+/// One line of the start-up check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was checked, as a short stable name (`kek-attributes`, `unwrap-extractable`, …).
+    pub check: String,
+    /// Passed; a gap that `strict` refuses; a remark.
+    pub verdict: Verdict,
+    /// For people.
+    pub text: String,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// A policy gap: `strict` refuses to start.
+    Gap,
+    /// Worth knowing; refused by nobody.
+    Note,
+    /// As it should be.
+    Pass,
+}
+
+/// What the start-up check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeReport {
+    /// The module's own words: manufacturer, library version.
+    pub module: String,
+    /// The token: label, model, serial, firmware.
+    pub token: String,
+    /// How the KEKs are protected.
+    pub mode: KekMode,
+    /// Check by check.
+    pub findings: Vec<Finding>,
+}
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a worker reads the user PIN. Never argv, never the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PinSource {
+    /// The credential of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// A file; a trailing newline is not part of the PIN.
+    File(PathBuf),
+}
+
+/// How the HSM is reached and used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The PKCS#11 module.
+    pub module: PathBuf,
+    /// Set in the environment of the processes that load the module (`SOFTHSM2_CONF`, a vendor's variable).
+    pub environment: BTreeMap<String, String>,
+    /// The token's label.
+    pub token_label: String,
+    /// Its serial number, where labels are not unique.
+    pub token_serial: Option<String>,
+    /// Where the user PIN is read.
+    pub pin: PinSource,
+    /// Worker processes.
+    pub workers: usize,
+    /// Session threads per worker: 1 for SoftHSM, more for a network HSM.
+    pub sessions: usize,
+    /// Jobs waiting or at work, in all; more are refused as busy.
+    pub queue: usize,
+    /// A job not answered in this time: its worker is killed and replaced.
+    pub deadline: Duration,
+    /// Jobs after which a worker is replaced by a successor that is already warm. 0: never.
+    pub recycle_after: u64,
+    /// Refuse to start on a policy gap.
+    pub strict: bool,
+    /// DEKs made ahead per session (network HSMs). 0: none.
+    pub pregenerate: usize,
+    /// Destroy session objects after the answer (network HSMs).
+    pub deferred_destroy: bool,
+    /// Opens per second and worker that a worker grants. 0: no cap.
+    pub open_rate: u32,
+    /// Holds the start-up lock and the mark of a refused PIN.
+    pub state_dir: PathBuf,
+    /// The panvault program, started as `panvault hsm-worker`.
+    pub program: PathBuf,
+}
+
+/// Why a job was not done, for the server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The queue is full, or a worker's open cap is used up: try again later.
+    #[error("the HSM is busy")]
+    Busy,
+    /// No worker can work.
+    #[error("the HSM is down: {0}")]
+    Down(String),
+    /// No answer in time.
+    #[error("the HSM did not answer in time")]
+    Deadline,
+    /// A defect of the caller.
+    #[error("malformed HSM job: {0}")]
+    Malformed(String),
+    /// The ciphertext, its DEK or its place was changed.
+    #[error("the sealed data does not open: it was changed or belongs elsewhere")]
+    Tampered,
+}
+
+/// One worker, as the supervisor sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkerState {
+    /// Ends after its last jobs.
+    Draining,
+    /// Ended; a new one starts after a pause.
+    Down,
+    /// Loads the module, logs in, checks.
+    Starting,
+    /// Works.
+    Up,
+}
+
+/// The HSM as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// At least one worker is up.
+    pub ready: bool,
+    /// State of each worker.
+    pub workers: Vec<WorkerState>,
+    /// Process ids of the workers that live.
+    pub pids: Vec<u32>,
+    /// Why not all are up, for people.
+    pub reason: Option<String>,
+}

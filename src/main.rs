@@ -1,0 +1,5 @@
+//! The `panvault` command.
+
+fn main() -> std::process::ExitCode {
+    panvault::cli::main()
+}

@@ -1,0 +1,188 @@
+//! Durable storage behind a trait of a few verbs.
+//!
+//! `Ok` from [`Store::commit`] means the writes and the audit event are on disk. The engine numbers the events, chains
+//! them by hash and keeps them; one chain per daemon.
+
+use std::future::Future;
+use std::ops::Bound;
+use std::pin::Pin;
+
+/// A partition. A commit stays inside one; sled has only partition 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Part(pub u16);
+
+/// Table byte, then the ordered key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub Vec<u8>);
+
+/// A value and the store revision that wrote it. Revisions grow with every commit and are never used twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// Which commit wrote it.
+    pub rev: u64,
+    /// The bytes.
+    pub value: Vec<u8>,
+}
+
+/// What must hold for a commit to happen. Checked against the store and the commits before it in the same batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cond {
+    /// No value under the key.
+    Absent(Key),
+    /// Some value under the key.
+    Exists(Key),
+    /// The value under the key was written by just this revision.
+    Rev(Key, u64),
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Sets the value under the key.
+    Put(Key, Vec<u8>),
+    /// Removes it; nothing there is no error.
+    Del(Key),
+}
+
+/// Conditions, writes and an audit event that happen together or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// The partition of all its keys.
+    pub part: Part,
+    /// All must hold.
+    pub conds: Vec<Cond>,
+    /// Applied in order.
+    pub writes: Vec<Write>,
+    /// The audit record of this commit: one JSON object's bytes. The engine gives it a place in the chain.
+    pub event: Option<Vec<u8>>,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self(0)
+    }
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable.
+    Done {
+        /// The revision of everything it wrote.
+        rev: u64,
+    },
+    /// A condition did not hold: nothing was written.
+    CondFailed {
+        /// The key of the first condition that did not hold.
+        key: Key,
+        /// What stands there now.
+        now: Option<Versioned>,
+    },
+}
+
+/// Entries of a scan in key order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// At most as many as asked for.
+    pub items: Vec<(Key, Versioned)>,
+    /// Where to go on (as an excluded bound), if there may be more.
+    pub next: Option<Key>,
+}
+
+/// Why the store did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not now; nothing was written.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// It may or may not have been written.
+    #[error("the store did not say whether the commit was written")]
+    OutcomeUnknown,
+    /// A flush or sync failed: this process writes no more.
+    #[error("the store is read-only after a failed write: {0}")]
+    ReadOnly(String),
+    /// Below the free-space limit; writing goes on by itself once there is room.
+    #[error("the store's disk is full")]
+    Full,
+    /// What is on disk is not what was written.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// A key, value or commit over the limits.
+    #[error("too large for the store")]
+    TooLarge,
+}
+
+/// A future of the store.
+pub type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// One audit record as the engine keeps it: a line of JSON,
+/// `{"seq":N,"prev":"<base64url SHA-256 of the line before>","event":{…}}`, without the newline.
+/// The first line's `prev` is 43 times `A` (32 zero bytes).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Its number; the first is 1.
+    pub seq: u64,
+    /// The line's bytes: what the next line's `prev` is the hash of.
+    pub line: Vec<u8>,
+}
+
+/// What the store says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Health {
+    /// Writes are taken.
+    pub writable: bool,
+    /// Why not, for people.
+    pub reason: Option<String>,
+    /// Free bytes on its disk.
+    pub free_bytes: u64,
+    /// Bytes it takes on disk.
+    pub disk_bytes: u64,
+    /// Records counted in the header.
+    pub records: u64,
+    /// The last audit sequence number given.
+    pub audit_seq: u64,
+}
+
+/// How much [`Store::verify`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// A sample.
+    Sampled,
+    /// Everything.
+    Full,
+}
+
+/// What [`Store::verify`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Entries read.
+    pub entries: u64,
+    /// Audit lines read and found chained.
+    pub audit_lines: u64,
+    /// What is wrong, a line each; empty is good.
+    pub faults: Vec<String>,
+}
+
+/// The engine.
+pub trait Store: Send + Sync {
+    /// Commits; `Ok(Done)` means durable.
+    fn commit(&self, commit: Commit) -> Fut<'_, Outcome>;
+
+    /// The value under `key`, linearizable with acknowledged commits.
+    fn get(&self, part: Part, key: &Key) -> Fut<'_, Option<Versioned>>;
+
+    /// Entries between the bounds in key order, at most `limit` (1 to 10,000).
+    fn scan(&self, part: Part, from: Bound<Key>, to: Bound<Key>, limit: u32) -> Fut<'_, Page>;
+
+    /// Audit lines from sequence number `from` on, at most `limit`, whether still in the store or already in segments.
+    fn audit(&self, from: u64, limit: u32) -> Fut<'_, Vec<AuditLine>>;
+
+    /// What it says of itself; cheap.
+    fn health(&self) -> Health;
+
+    /// Reads its structure, counts and the audit chain.
+    fn verify(&self, depth: Depth) -> Fut<'_, Report>;
+
+    /// Ends writing after what was accepted is durable. Later commits are [`Error::Unavailable`].
+    fn close(&self) -> Fut<'_, ()>;
+}

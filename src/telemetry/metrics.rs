@@ -1,0 +1,157 @@
+//! Every metric the daemon has, in one struct that is handed down; there are no statics.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// The daemon's metrics. Names begin with `panvault_`; durations are seconds, sizes bytes.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by `dialect`, `route` (the pattern, never the path) and `outcome` (status code), with latency.
+    pub requests: HistogramVec,
+    /// HSM jobs by `job` and `outcome`, from hand-over to reply.
+    pub hsm_jobs: HistogramVec,
+    /// Jobs handed over and not answered.
+    pub hsm_in_flight: IntGauge,
+    /// Workers by `state`: starting, up, draining, down.
+    pub hsm_workers: IntGaugeVec,
+    /// Workers that ended, by `reason`: recycled, crashed, stuck, token, refused.
+    pub hsm_worker_ends: IntCounterVec,
+    /// Jobs refused because the queue was full.
+    pub hsm_queue_full: IntCounter,
+    /// Commits by `outcome`: done, condition, error.
+    pub store_commits: IntCounterVec,
+    /// Commits per durable batch.
+    pub store_batch: Histogram,
+    /// Time of flush and fdatasync together.
+    pub store_sync: Histogram,
+    /// Free bytes on the store's disk.
+    pub store_free_bytes: IntGauge,
+    /// Bytes of the store on disk.
+    pub store_disk_bytes: IntGauge,
+    /// 1 while writes are taken.
+    pub store_writable: IntGauge,
+    /// Token records stored.
+    pub tokens: IntGauge,
+    /// Core operations by `op` and `outcome`.
+    pub operations: IntCounterVec,
+    /// Audit records committed.
+    pub audit_records: IntCounter,
+    /// Audit records still in the store, not yet in a segment file.
+    pub audit_window: IntGauge,
+    /// Ciphertexts that did not open in their place: an alarm.
+    pub tampered: IntCounter,
+    /// Refusals by a caller's cap, by `op`: an alarm.
+    pub cap_refusals: IntCounterVec,
+    /// Failed authentications by `dialect`.
+    pub auth_failures: IntCounterVec,
+    /// Tokens removed by the sweeper.
+    pub expired: IntCounter,
+    /// Open connections by `listener`.
+    pub connections: IntGaugeVec,
+}
+
+const LATENCY: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+impl Metrics {
+    /// Registers them all in a registry of their own.
+    ///
+    /// # Errors
+    /// Two metrics of one name: a defect of this file.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let histogram_vec = |name: &str, help: &str, labels: &[&str]| {
+            let vec = HistogramVec::new(HistogramOpts::new(name, help).buckets(LATENCY.to_vec()), labels)?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok::<_, prometheus::Error>(vec)
+        };
+        let counter_vec = |name: &str, help: &str, labels: &[&str]| {
+            let vec = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok::<_, prometheus::Error>(vec)
+        };
+        let gauge_vec = |name: &str, help: &str, labels: &[&str]| {
+            let vec = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok::<_, prometheus::Error>(vec)
+        };
+        let counter = |name: &str, help: &str| {
+            let one = IntCounter::new(name, help)?;
+            registry.register(Box::new(one.clone()))?;
+            Ok::<_, prometheus::Error>(one)
+        };
+        let gauge = |name: &str, help: &str| {
+            let one = IntGauge::new(name, help)?;
+            registry.register(Box::new(one.clone()))?;
+            Ok::<_, prometheus::Error>(one)
+        };
+        let histogram = |name: &str, help: &str, buckets: Vec<f64>| {
+            let one = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(one.clone()))?;
+            Ok::<_, prometheus::Error>(one)
+        };
+        Ok(Self {
+            requests: histogram_vec(
+                "panvault_request_seconds",
+                "Requests by dialect, route and status code",
+                &["dialect", "route", "outcome"],
+            )?,
+            hsm_jobs: histogram_vec(
+                "panvault_hsm_job_seconds",
+                "HSM jobs by kind and outcome",
+                &["job", "outcome"],
+            )?,
+            hsm_in_flight: gauge("panvault_hsm_in_flight", "HSM jobs waiting or at work")?,
+            hsm_workers: gauge_vec("panvault_hsm_workers", "HSM workers by state", &["state"])?,
+            hsm_worker_ends: counter_vec(
+                "panvault_hsm_worker_ends_total",
+                "HSM workers that ended, by reason",
+                &["reason"],
+            )?,
+            hsm_queue_full: counter("panvault_hsm_queue_full_total", "HSM jobs refused for a full queue")?,
+            store_commits: counter_vec("panvault_store_commits_total", "Commits by outcome", &["outcome"])?,
+            store_batch: histogram(
+                "panvault_store_batch_commits",
+                "Commits per durable batch",
+                vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0],
+            )?,
+            store_sync: histogram(
+                "panvault_store_sync_seconds",
+                "Flush and fdatasync of a batch",
+                LATENCY.to_vec(),
+            )?,
+            store_free_bytes: gauge("panvault_store_free_bytes", "Free bytes on the store's disk")?,
+            store_disk_bytes: gauge("panvault_store_disk_bytes", "Bytes of the store on disk")?,
+            store_writable: gauge("panvault_store_writable", "1 while the store takes writes")?,
+            tokens: gauge("panvault_tokens", "Token records stored")?,
+            operations: counter_vec(
+                "panvault_operations_total",
+                "Core operations by kind and outcome",
+                &["op", "outcome"],
+            )?,
+            audit_records: counter("panvault_audit_records_total", "Audit records committed")?,
+            audit_window: gauge("panvault_audit_window", "Audit records not yet in a segment file")?,
+            tampered: counter(
+                "panvault_tampered_total",
+                "Ciphertexts that did not open in their place",
+            )?,
+            cap_refusals: counter_vec("panvault_cap_refusals_total", "Refusals by a caller's cap", &["op"])?,
+            auth_failures: counter_vec("panvault_auth_failures_total", "Failed authentications", &["dialect"])?,
+            expired: counter("panvault_expired_total", "Tokens removed after their expiry")?,
+            connections: gauge_vec("panvault_connections", "Open connections by listener", &["listener"])?,
+            registry,
+        })
+    }
+
+    /// All of them in the Prometheus text format.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
