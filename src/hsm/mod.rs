@@ -2,8 +2,10 @@
 
 mod client;
 pub mod job;
+mod token;
 
 pub use client::Client;
+pub use token::StartFault;
 
 pub use job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};
 
