@@ -18,12 +18,31 @@ pub enum Dialect {
     Native,
 }
 
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Native];
+
+    /// Its name in configuration, policy, metrics and the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+
+    /// The dialect of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.as_str() == name)
+    }
+}
+
 /// What a grant allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
     /// Remove a token.
     Delete,
+    /// Take cards out in bulk.
+    Export,
     /// See the masked view.
     Inspect,
     /// See the card.
@@ -36,6 +55,39 @@ pub enum Operation {
     Tokenize,
     /// Change a record.
     Update,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Delete,
+        Self::Export,
+        Self::Inspect,
+        Self::Reveal,
+        Self::Search,
+        Self::SearchByPan,
+        Self::Tokenize,
+        Self::Update,
+    ];
+
+    /// Its name in the policy file, metrics and the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Export => "export",
+            Self::Inspect => "inspect",
+            Self::Reveal => "reveal",
+            Self::Search => "search",
+            Self::SearchByPan => "search-by-pan",
+            Self::Tokenize => "tokenize",
+            Self::Update => "update",
+        }
+    }
+
+    /// The operation of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.as_str() == name)
+    }
 }
 
 /// Who acts, authenticated: the process by the kernel's word, the merchant by its credential.
