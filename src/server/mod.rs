@@ -1,1 +1,186 @@
-//! server
+//! Sockets, connections and how they end.
+//!
+//! A listener is a value: [`Config::bind`] makes the ones the configuration names, and listeners that came from elsewhere
+//! (inherited from a service manager, say) are served in just the same way by [`serve`].
+
+mod connection;
+mod listener;
+mod socket;
+
+pub use listener::{Endpoint, Listener};
+pub use socket::{BoundSocket, Socket};
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::info;
+
+use crate::telemetry::Metrics;
+use crate::vault::types::Peer;
+
+/// Where the daemon listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// For applications.
+    pub api_socket: Socket,
+    /// For operators.
+    pub admin_socket: Socket,
+    /// Applications over TCP, loopback only; nobody but `panvault dev` asks for it.
+    pub tcp: Option<Tcp>,
+    /// `/metrics`, `/healthz` and `/readyz` over TCP, loopback only.
+    pub metrics: Option<SocketAddr>,
+    /// Bounds on connections.
+    pub limits: Limits,
+}
+
+/// A loopback TCP listener for applications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tcp {
+    /// Address and port; port 0 lets the system choose.
+    pub addr: SocketAddr,
+    /// Whom its callers count as: TCP tells no user.
+    pub peer: Peer,
+}
+
+/// Bounds on connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open at once, per listener; more wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Between the end of an answer (or the accept) and the end of the next request's head: bounds slow senders and idle
+    /// connections alike.
+    pub head_timeout: Duration,
+    /// Bytes of a request's head; more is 431.
+    pub max_head_bytes: usize,
+    /// How long requests under way may take after [`ServerHandle::shutdown`].
+    pub drain: Duration,
+}
+
+/// The listeners that [`Config::bind`] made.
+pub struct Bound {
+    /// For applications.
+    pub api: BoundSocket,
+    /// For operators.
+    pub admin: BoundSocket,
+    /// Applications over TCP.
+    pub tcp: Option<Listener>,
+    /// Figures and health over TCP.
+    pub metrics: Option<Listener>,
+}
+
+/// Why the daemon cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process answers on the socket.
+    #[error("{0}: another process listens there")]
+    InUse(PathBuf),
+    /// Something that is not a socket is in the way.
+    #[error("{0}: is there and is not a socket")]
+    NotASocket(PathBuf),
+    /// Anyone could replace the socket.
+    #[error("{0}: everyone may write to this directory")]
+    OpenDirectory(PathBuf),
+    /// The configured group does not exist.
+    #[error("group {0}: there is none of this name")]
+    UnknownGroup(String),
+    /// Not a loopback address.
+    #[error("{0}: only loopback addresses are listened on")]
+    NotLoopback(SocketAddr),
+    /// The operating system's refusal.
+    #[error("{what}: {source}")]
+    Io {
+        /// On what.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The running server.
+pub struct ServerHandle {
+    stop: watch::Sender<bool>,
+    loops: Vec<JoinHandle<usize>>,
+}
+
+impl Config {
+    /// Makes the listeners. Needs the async runtime.
+    ///
+    /// # Errors
+    /// [`Error`]; what was made until then is removed.
+    pub async fn bind(&self) -> Result<Bound, Error> {
+        Ok(Bound {
+            api: self.api_socket.bind().await?,
+            admin: self.admin_socket.bind().await?,
+            tcp: match &self.tcp {
+                Some(tcp) => Some(Listener::Tcp {
+                    listener: loopback(tcp.addr).await?,
+                    peer: Some(tcp.peer),
+                }),
+                None => None,
+            },
+            metrics: match self.metrics {
+                Some(addr) => Some(Listener::Tcp {
+                    listener: loopback(addr).await?,
+                    peer: None,
+                }),
+                None => None,
+            },
+        })
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            head_timeout: Duration::from_secs(30),
+            max_head_bytes: 16 * 1024,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ServerHandle {
+    /// Stops accepting, lets requests under way finish until the drain limit, and returns how many connections had to be
+    /// cut after it.
+    pub async fn shutdown(self) -> usize {
+        self.stop.send_replace(true);
+        let mut cut = 0;
+        for accepting in self.loops {
+            cut += accepting.await.unwrap_or(0);
+        }
+        cut
+    }
+}
+
+/// Serves the endpoints until [`ServerHandle::shutdown`].
+pub fn serve(endpoints: Vec<Endpoint>, limits: Limits, metrics: &Metrics) -> ServerHandle {
+    let (stop, stopped) = watch::channel(false);
+    let loops = endpoints
+        .into_iter()
+        .map(|endpoint| {
+            info!(listener = endpoint.name, on = %endpoint.listener, "listening");
+            let open = metrics.connections.with_label_values(&[endpoint.name]);
+            tokio::spawn(listener::accept(endpoint, limits, open, stopped.clone()))
+        })
+        .collect();
+    ServerHandle { stop, loops }
+}
+
+async fn loopback(addr: SocketAddr) -> Result<TcpListener, Error> {
+    if !addr.ip().is_loopback() {
+        return Err(Error::NotLoopback(addr));
+    }
+    TcpListener::bind(addr).await.map_err(|source| Error::Io {
+        what: addr.to_string(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use axum::Extension;
+use axum::routing::get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::*;
+
+fn socket(path: &Path) -> Socket {
+    Socket {
+        path: path.to_owned(),
+        mode: 0o660,
+        group: None,
+    }
+}
+
+fn router() -> axum::Router {
+    axum::Router::new()
+        .route(
+            "/uid",
+            get(async |Extension(peer): Extension<Peer>| peer.uid.to_string()),
+        )
+        .route(
+            "/slow",
+            get(async || {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                "done"
+            }),
+        )
+        .route(
+            "/never",
+            get(async || {
+                std::future::pending::<()>().await;
+            }),
+        )
+}
+
+fn limits() -> Limits {
+    Limits {
+        max_connections: 2,
+        head_timeout: Duration::from_millis(400),
+        max_head_bytes: 2048,
+        drain: Duration::from_secs(5),
+    }
+}
+
+async fn start(path: &Path, limits: Limits) -> (ServerHandle, Metrics) {
+    let endpoint = Endpoint {
+        name: "api",
+        listener: socket(path).bind().await.unwrap().into(),
+        router: router(),
+    };
+    let metrics = Metrics::new().unwrap();
+    (serve(vec![endpoint], limits, &metrics), metrics)
+}
+
+async fn exchange(stream: &mut UnixStream, text: &str) -> String {
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test]
+async fn a_socket_appears_with_its_mode_and_goes_with_its_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run/api.sock");
+    let (server, _) = start(&path, limits()).await;
+    let meta = std::fs::metadata(&path).unwrap();
+    assert!(meta.file_type().is_socket());
+    assert_eq!(meta.permissions().mode() & 0o777, 0o660);
+    assert_eq!(server.shutdown().await, 0);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a listener that ends leaves its file");
+
+    let bound = socket(&path).bind().await.unwrap();
+    assert!(matches!(socket(&path).bind().await, Err(Error::InUse(_))));
+    drop(bound);
+
+    std::fs::write(&path, "not a socket").unwrap();
+    assert!(matches!(socket(&path).bind().await, Err(Error::NotASocket(_))));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a socket");
+}
+
+#[tokio::test]
+async fn a_directory_that_everyone_may_write_to_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = socket(&dir.path().join("api.sock")).bind().await;
+    assert!(matches!(refused, Err(Error::OpenDirectory(_))));
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_exist_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut socket = socket(&dir.path().join("api.sock"));
+    socket.group = Some("no-such-group-here".to_owned());
+    assert!(matches!(socket.bind().await, Err(Error::UnknownGroup(_))));
+}
+
+#[tokio::test]
+async fn requests_know_their_caller() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, _) = start(&path, limits()).await;
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let answer = exchange(&mut stream, "GET /uid HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let uid = nix::unistd::geteuid().as_raw().to_string();
+    assert!(answer.ends_with(&format!("\r\n\r\n{uid}")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_under_way_finishes_and_a_new_connection_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (server, _) = start(&path, limits()).await;
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let stopping = tokio::spawn(server.shutdown());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(UnixStream::connect(&path).await.is_err());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("done"), "{answer}");
+    assert_eq!(stopping.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_drain_limit_cuts_what_never_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let mut limits = limits();
+    limits.drain = Duration::from_millis(100);
+    let (server, metrics) = start(&path, limits).await;
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream
+        .write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(metrics.connections.with_label_values(&["api"]).get(), 1);
+    assert_eq!(server.shutdown().await, 1);
+    assert_eq!(metrics.connections.with_label_values(&["api"]).get(), 0);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_wait_for_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, _) = start(&path, limits()).await;
+    let first = UnixStream::connect(&path).await.unwrap();
+    let _second = UnixStream::connect(&path).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut third = UnixStream::connect(&path).await.unwrap();
+    third.write_all(b"GET /uid HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(100), third.read(&mut byte)).await;
+    assert!(early.is_err(), "answered although the cap was reached");
+    drop(first);
+    let answered = tokio::time::timeout(Duration::from_secs(2), third.read(&mut byte)).await;
+    assert_eq!(answered.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_ends_the_connection_and_one_too_long_is_431() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, _) = start(&path, limits()).await;
+    let mut slow = UnixStream::connect(&path).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(2), exchange(&mut slow, "GET /uid HT")).await;
+    assert_eq!(ended.unwrap(), "");
+
+    let mut long = UnixStream::connect(&path).await.unwrap();
+    let head = format!("GET /uid HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(4000));
+    let answer = exchange(&mut long, &head).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn only_loopback_is_listened_on() {
+    let refused = loopback("192.0.2.1:0".parse().unwrap()).await;
+    assert!(matches!(refused, Err(Error::NotLoopback(_))));
+    assert!(loopback("127.0.0.1:0".parse().unwrap()).await.is_ok());
+}
