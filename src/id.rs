@@ -112,6 +112,23 @@ text_id! {
     CredentialId, 32, |b| b.is_ascii_alphanumeric()
 }
 
+text_id! {
+    /// A vault: made once at `init`, named in keyring, receipts and transcripts.
+    VaultId, 64, name_byte
+}
+
+impl VaultId {
+    /// A fresh random one.
+    ///
+    /// # Errors
+    /// The operating system gave no random bytes.
+    pub fn random() -> Result<Self, NoRandom> {
+        let mut raw = [0u8; 16];
+        fill_random(&mut raw)?;
+        Ok(Self(format!("vault_{}", data_encoding::HEXLOWER.encode(&raw))))
+    }
+}
+
 impl RequestId {
     /// A fresh random one.
     ///

@@ -2,9 +2,11 @@
 
 mod client;
 pub mod job;
+mod signature;
 mod token;
 
 pub use client::Client;
+pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};
 pub use token::StartFault;
 
 pub use job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};

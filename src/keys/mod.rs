@@ -1,10 +1,15 @@
 //! Keys by their role: what a record's ciphertext is bound to, how it is encoded, and which HSM job makes and opens it.
 
+mod seal;
+
+use std::sync::Arc;
+
 use crate::card::Pan;
-use crate::hsm::{Client, Epoch, Error, PublicKey, SealedPart, WrappedKey};
+use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Reply, framed, signed_form};
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
+pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 
 /// Which part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,65 +29,101 @@ pub struct Place {
     pub record: RecordId,
 }
 
-/// A sealed compartment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedCompartment {
-    /// Which.
-    pub compartment: Compartment,
-    /// How often it was sealed; part of its AAD.
-    pub revision: u32,
-    /// IV and ciphertext.
-    pub part: SealedPart,
-}
-
-/// A record's sealed part: the wrapped DEK and what it seals.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
-    /// Which KEK wraps the DEK.
-    pub epoch: Epoch,
-    /// The DEK.
-    pub dek: WrappedKey,
-    /// At most one of each kind.
-    pub compartments: Vec<SealedCompartment>,
-}
-
 /// Keyed MAC of a repository and a PAN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// The vault's keys, by role.
-#[derive(Clone)]
-pub struct Keys {
-    _client: Client,
+/// Why a key was not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The HSM did not do it. Never [`hsm::Error::Tampered`]: that is [`Error::Tampered`] here.
+    #[error(transparent)]
+    Hsm(hsm::Error),
+    /// The sealed bytes were written by a newer version of this program.
+    #[error("the sealed data was written by a newer version")]
+    NewerFormat,
+    /// The sealed bytes, their DEK or their place were changed: an alarm.
+    #[error("the sealed data does not open: it was changed or belongs elsewhere")]
+    Tampered,
 }
 
-impl Sealed {
-    /// The stored form: format version, algorithm id, epoch, wrapped DEK, compartments.
-    pub fn encode(&self) -> Vec<u8> {
-        unimplemented!()
+impl From<hsm::Error> for Error {
+    fn from(error: hsm::Error) -> Self {
+        match error {
+            hsm::Error::Tampered => Self::Tampered,
+            other => Self::Hsm(other),
+        }
     }
+}
 
-    /// Reads the stored form.
-    ///
-    /// # Errors
-    /// [`Error::Tampered`] for anything that [`Sealed::encode`] of this or an older version did not write.
-    pub fn decode(_bytes: &[u8]) -> Result<Self, Error> {
-        unimplemented!()
-    }
+/// The vault's keys, by role. Clones share the workers.
+#[derive(Clone)]
+pub struct Keys {
+    client: Client,
+    audit_public: Arc<PublicKey>,
+    active_epoch: Epoch,
 }
 
 impl Keys {
-    /// Fingerprint (when `pan` is given) and seal in one HSM job.
+    /// The keys of `keyset`, new DEKs under `active_epoch`.
     ///
     /// # Errors
-    /// The HSM's.
+    /// [`hsm::Error::Malformed`]: the keyset has no such epoch.
+    pub fn new(client: Client, keyset: &Keyset, active_epoch: Epoch) -> Result<Self, Error> {
+        if keyset.keks.iter().all(|kek| kek.epoch != active_epoch) {
+            return Err(malformed("the active KEK epoch is not in the keyset"));
+        }
+        Ok(Self {
+            client,
+            audit_public: Arc::new(keyset.audit_public.clone()),
+            active_epoch,
+        })
+    }
+
+    /// Fingerprint (when `pan` is given) and seal in one HSM job. Compartment revisions start at 1.
+    ///
+    /// # Errors
+    /// [`hsm::Error::Malformed`] for no compartment, the same one twice, or a text over [`MAX_TEXT`]; else the HSM's.
     pub async fn seal(
         &self,
-        _place: Place,
-        _pan: Option<&Pan>,
-        _compartments: Vec<(Compartment, SecretBytes)>,
+        place: Place,
+        pan: Option<&Pan>,
+        compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Result<(Option<Fingerprint>, Sealed), Error> {
-        unimplemented!()
+        let kinds: Vec<Compartment> = compartments.iter().map(|(kind, _)| *kind).collect();
+        let parts = compartments
+            .into_iter()
+            .map(|(kind, text)| Plain {
+                aad: place.aad(kind, 1),
+                text,
+            })
+            .collect();
+        let job = Job::Seal {
+            epoch: self.active_epoch,
+            mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
+            parts,
+        };
+        let Reply::Seal { dek, mac, parts } = self.client.call(job).await? else {
+            return Err(malformed("not the answer to a seal"));
+        };
+        if parts.len() != kinds.len() || mac.is_some() != pan.is_some() {
+            return Err(malformed("the answer to a seal is not complete"));
+        }
+        let compartments = kinds
+            .into_iter()
+            .zip(parts)
+            .map(|(compartment, part)| SealedCompartment {
+                compartment,
+                revision: 1,
+                part,
+            })
+            .collect();
+        let sealed = Sealed {
+            epoch: self.active_epoch,
+            dek,
+            compartments,
+        };
+        Ok((mac.map(Fingerprint), storable(sealed)?))
     }
 
     /// Opens the compartments asked for, in that order; one that the record does not have is `None`.
@@ -91,34 +132,77 @@ impl Keys {
     /// [`Error::Tampered`], or the HSM's.
     pub async fn open(
         &self,
-        _place: Place,
-        _sealed: &Sealed,
-        _which: &[Compartment],
+        place: Place,
+        sealed: &Sealed,
+        which: &[Compartment],
     ) -> Result<Vec<Option<SecretBytes>>, Error> {
-        unimplemented!()
+        let found: Vec<Option<&SealedCompartment>> = which.iter().map(|kind| sealed.compartment(*kind)).collect();
+        let parts: Vec<Boxed> = found
+            .iter()
+            .flatten()
+            .map(|there| Boxed {
+                aad: place.aad(there.compartment, there.revision),
+                sealed: there.part.clone(),
+            })
+            .collect();
+        if parts.is_empty() {
+            return Ok(found.iter().map(|_| None).collect());
+        }
+        let wanted = parts.len();
+        let job = Job::Open {
+            epoch: sealed.epoch,
+            dek: sealed.dek.clone(),
+            parts,
+        };
+        let Reply::Open(texts) = self.client.call(job).await? else {
+            return Err(malformed("not the answer to an open"));
+        };
+        if texts.len() != wanted {
+            return Err(malformed("the answer to an open is not complete"));
+        }
+        let mut texts = texts.into_iter();
+        Ok(found.iter().map(|there| there.and_then(|_| texts.next())).collect())
     }
 
     /// Seals one compartment anew (next compartment revision, fresh IV) under the record's own DEK; the others stay as
-    /// they are and are not opened.
+    /// they are and are not opened. A compartment that the record does not have yet is added.
     ///
     /// # Errors
-    /// The HSM's.
+    /// [`Error::Tampered`] when the DEK does not unwrap, [`hsm::Error::Malformed`] for a text over [`MAX_TEXT`] or when
+    /// the revisions are used up, or the HSM's.
     pub async fn reseal(
         &self,
-        _place: Place,
-        _sealed: &Sealed,
-        _compartment: Compartment,
-        _text: SecretBytes,
+        place: Place,
+        sealed: &Sealed,
+        compartment: Compartment,
+        text: SecretBytes,
     ) -> Result<Sealed, Error> {
-        unimplemented!()
+        let before = sealed.compartment(compartment).map_or(0, |there| there.revision);
+        let Some(revision) = before.checked_add(1) else {
+            return Err(malformed("the compartment's revisions are used up"));
+        };
+        let job = Job::Reseal {
+            epoch: sealed.epoch,
+            dek: sealed.dek.clone(),
+            part: Plain {
+                aad: place.aad(compartment, revision),
+                text,
+            },
+        };
+        let Reply::Reseal(part) = self.client.call(job).await? else {
+            return Err(malformed("not the answer to a reseal"));
+        };
+        let mut resealed = sealed.clone();
+        resealed.put(compartment, revision, part);
+        storable(resealed)
     }
 
     /// The fingerprint of a PAN in a repository.
     ///
     /// # Errors
     /// The HSM's.
-    pub async fn fingerprint(&self, _repository: RepositoryId, _pan: &Pan) -> Result<Fingerprint, Error> {
-        unimplemented!()
+    pub async fn fingerprint(&self, repository: RepositoryId, pan: &Pan) -> Result<Fingerprint, Error> {
+        self.hmac(fingerprint_input(repository, pan)).await.map(Fingerprint)
     }
 
     /// A keyed MAC of anything else, separated from fingerprints and other uses by `domain` (for example a request
@@ -126,25 +210,93 @@ impl Keys {
     ///
     /// # Errors
     /// The HSM's.
-    pub async fn mac(&self, _domain: &str, _bytes: SecretBytes) -> Result<[u8; 32], Error> {
-        unimplemented!()
+    pub async fn mac(&self, domain: &str, bytes: SecretBytes) -> Result<[u8; 32], Error> {
+        self.hmac(mac_input(domain, &bytes)).await
     }
 
-    /// Signs `domain` and `message` with the audit key.
+    /// Signs `domain` and `message` with the audit key, over [`signed_form`]: [`PublicKey::verify_in`] checks it.
     ///
     /// # Errors
     /// The HSM's.
-    pub async fn sign(&self, _domain: &str, _message: &[u8]) -> Result<Vec<u8>, Error> {
-        unimplemented!()
+    pub async fn sign(&self, domain: &str, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let job = Job::Sign {
+            message: signed_form(domain, message),
+        };
+        match self.client.call(job).await? {
+            Reply::Sign(signature) => Ok(signature),
+            _ => Err(malformed("not the answer to a sign")),
+        }
     }
 
     /// The audit key's public half.
     pub fn audit_public(&self) -> &PublicKey {
-        unimplemented!()
+        &self.audit_public
     }
 
     /// New DEKs are wrapped under this epoch.
     pub fn active_epoch(&self) -> Epoch {
-        unimplemented!()
+        self.active_epoch
+    }
+
+    async fn hmac(&self, input: SecretBytes) -> Result<[u8; 32], Error> {
+        match self.client.call(Job::Mac { input }).await? {
+            Reply::Mac(mac) => Ok(mac),
+            _ => Err(malformed("not the answer to a MAC")),
+        }
+    }
+}
+
+/// Two uses of the one fingerprint key, each with a label of its own in front: no input of one is an input of the other.
+fn fingerprint_input(repository: RepositoryId, pan: &Pan) -> SecretBytes {
+    SecretBytes::new(framed(&[
+        b"panvault pan fingerprint v1",
+        &repository.0.to_be_bytes(),
+        pan.expose().as_bytes(),
+    ]))
+}
+
+fn mac_input(domain: &str, bytes: &SecretBytes) -> SecretBytes {
+    SecretBytes::new(framed(&[b"panvault mac v1", domain.as_bytes(), bytes.expose()]))
+}
+
+/// Nothing is handed out for storing that could not be read again.
+fn storable(sealed: Sealed) -> Result<Sealed, Error> {
+    if sealed.is_sound() {
+        Ok(sealed)
+    } else {
+        Err(malformed("what was sealed does not fit the stored form"))
+    }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::Hsm(hsm::Error::Malformed(what.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_input_of_one_domain_is_one_of_another(
+            a in "[a-z ]{0,6}", x in proptest::collection::vec(any::<u8>(), 0..6),
+            b in "[a-z ]{0,6}", y in proptest::collection::vec(any::<u8>(), 0..6),
+        ) {
+            let same = (&a, &x) == (&b, &y);
+            let left = mac_input(&a, &SecretBytes::new(x));
+            let right = mac_input(&b, &SecretBytes::new(y));
+            prop_assert_eq!(same, left == right);
+        }
+    }
+
+    #[test]
+    fn the_keys_own_check_value_is_no_mac_input() {
+        // the HSM's side MACs this text as it is to prove the key; as a frame it would claim a field of 2^62 bytes
+        let check = b"panvault fingerprint check v1";
+        let label = framed(&[b"panvault pan fingerprint v1"]);
+        assert_ne!(check[..8], label[..8]);
+        assert_ne!(check[..8], mac_input("", &SecretBytes::new(Vec::new())).expose()[..8]);
     }
 }
