@@ -1,17 +1,65 @@
 //! Durable storage behind a trait of a few verbs.
 //!
 //! `Ok` from [`Store::commit`] means the writes and the audit event are on disk. The engine numbers the events, chains
-//! them by hash and keeps them; one chain per daemon.
+//! them by hash and keeps them; one chain per daemon. [`memory::MemoryStore`] is one without a disk,
+//! for tests, and [`conformance`] what every engine must pass.
+
+pub mod chain;
+pub mod conformance;
+mod limits;
+pub mod memory;
 
 use std::future::Future;
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::pin::Pin;
 
+pub use limits::{COMMIT_MAX, EVENT_MAX, FIRST_TABLE, KEY_MAX, SCAN_MAX, VALUE_MAX, WRITES_MAX};
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Its directory. Everything in it is the engine's.
+    pub dir: PathBuf,
+    /// Make a new store where there is none. Without it an empty directory is refused: it may be a disk not mounted.
+    pub create: bool,
+    /// The engine's page cache in bytes. Memory use reaches about twice this, and 160 bytes per record.
+    pub cache_bytes: u64,
+    /// Writes are refused with [`Error::Full`] while the disk has fewer free bytes than this.
+    pub min_free_bytes: u64,
+    /// How many audit records stay in the engine before the oldest go to segment files.
+    pub audit_window: u64,
+    /// Where the audit segment files go; inside `dir` if not given.
+    pub audit_dir: Option<PathBuf>,
+    /// A segment file that has reached this many bytes is followed by a new one.
+    pub audit_segment_bytes: u64,
+    /// The table (first key byte) whose entries are the records that [`Commit::records`] counts, so that
+    /// [`Store::verify`] can count them again. `None`: not compared.
+    pub record_table: Option<u8>,
+}
+
+impl Config {
+    /// The defaults for a store in `dir`: 256 MiB cache, 256 MiB kept free, 100,000 audit records in the engine,
+    /// 64 MiB segments; no store is made.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            create: false,
+            cache_bytes: 256 << 20,
+            min_free_bytes: 256 << 20,
+            audit_window: 100_000,
+            audit_dir: None,
+            audit_segment_bytes: 64 << 20,
+            record_table: None,
+        }
+    }
+}
+
 /// A partition. A commit stays inside one; sled has only partition 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Part(pub u16);
 
-/// Table byte, then the ordered key.
+/// Table byte, then the ordered key. Tables below [`FIRST_TABLE`] are the engine's own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub Vec<u8>);
 
@@ -53,14 +101,10 @@ pub struct Commit {
     pub conds: Vec<Cond>,
     /// Applied in order.
     pub writes: Vec<Write>,
-    /// The audit record of this commit: one JSON object's bytes. The engine gives it a place in the chain.
+    /// The audit record of this commit: one JSON object's bytes, on one line. The engine gives it a place in the chain.
     pub event: Option<Vec<u8>>,
-}
-
-impl Default for Part {
-    fn default() -> Self {
-        Self(0)
-    }
+    /// By how much the number of records changes ([`Health::records`]).
+    pub records: i64,
 }
 
 /// How a commit ended.
@@ -110,6 +154,10 @@ pub enum Error {
     /// A key, value or commit over the limits.
     #[error("too large for the store")]
     TooLarge,
+    /// A defect of the caller: a key in the engine's own tables, an unknown partition, an event that is not one JSON
+    /// object on one line, a scan of none.
+    #[error("a request the store does not take: {0}")]
+    Invalid(&'static str),
 }
 
 /// A future of the store.
