@@ -1,32 +1,98 @@
 //! The server's side: a handle that hands jobs to worker processes.
 
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::pool::{Dispatch, Event, Launch, Program, Status, Supervisor};
 use super::{Config, Error, Health, Job, Keyset, Reply};
 use crate::telemetry::Metrics;
 
-/// A handle on the worker processes; clones share them.
+/// A handle on the worker processes; clones share them. When the last one is dropped the workers end, as after
+/// [`Client::shutdown`], but nobody waits for it.
 #[derive(Clone)]
-pub struct Client {}
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dispatch: Arc<Dispatch>,
+    status: watch::Receiver<Status>,
+    events: mpsc::Sender<Event>,
+    metrics: Metrics,
+}
 
 impl Client {
     /// Starts the supervisor. Returns at once: workers come up behind it, the first alone, the others after it is up.
     ///
     /// # Errors
-    /// Nothing could be started at all (no thread, no socketpair).
-    pub fn start(_config: Config, _keyset: Keyset, _metrics: Metrics) -> Result<Self, Error> {
-        unimplemented!()
+    /// Nothing could be started at all (no thread, no tokio runtime around the caller).
+    pub fn start(config: Config, keyset: Keyset, metrics: Metrics) -> Result<Self, Error> {
+        Self::start_with(Program::new(&config), config, keyset, metrics)
     }
 
-    /// Does one job.
+    /// As [`Client::start`], with workers of another make.
+    pub(super) fn start_with(
+        launch: impl Launch,
+        config: Config,
+        keyset: Keyset,
+        metrics: Metrics,
+    ) -> Result<Self, Error> {
+        let runtime = Handle::try_current().map_err(|error| Error::Down(error.to_string()))?;
+        let (events, inbox) = mpsc::channel();
+        let dispatch = Arc::new(Dispatch::new(&config, events.clone(), metrics.clone()));
+        let supervisor = Supervisor::new(
+            launch,
+            config,
+            keyset,
+            runtime,
+            Arc::clone(&dispatch),
+            events.clone(),
+            metrics.clone(),
+        );
+        let status = supervisor.status();
+        // A thread of its own that lives as long as the workers: the kernel ends a worker with the thread that started it.
+        std::thread::Builder::new()
+            .name("hsm-supervisor".to_owned())
+            .spawn(move || supervisor.run(&inbox))
+            .map_err(|error| Error::Down(error.to_string()))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                dispatch,
+                status,
+                events,
+                metrics,
+            }),
+        })
+    }
+
+    /// Does one job. A job whose worker dies or is stuck is given to one other worker, so an answer takes at most twice
+    /// the configured deadline.
     ///
     /// # Errors
     /// As [`Error`] lists them.
-    pub async fn call(&self, _job: Job) -> Result<Reply, Error> {
-        unimplemented!()
+    pub async fn call(&self, job: Job) -> Result<Reply, Error> {
+        let begun = Instant::now();
+        let name = job.name();
+        let answer = match self.shared.dispatch.hand_over(job) {
+            Ok(answer) => answer
+                .await
+                .unwrap_or_else(|_| Err(Error::Down("the workers ended".to_owned()))),
+            Err(error) => Err(error),
+        };
+        self.shared
+            .metrics
+            .hsm_jobs
+            .with_label_values(&[name, outcome(&answer)])
+            .observe(begun.elapsed().as_secs_f64());
+        answer
     }
 
     /// What the supervisor sees; cheap.
     pub fn health(&self) -> Health {
-        unimplemented!()
+        self.shared.status.borrow().health.clone()
     }
 
     /// Waits until a worker is up, or until the first one was refused for good (policy gap, keys missing or swapped,
@@ -35,11 +101,48 @@ impl Client {
     /// # Errors
     /// [`Error::Down`] with the reason.
     pub async fn ready(&self) -> Result<(), Error> {
-        unimplemented!()
+        let mut status = self.shared.status.clone();
+        let settled = status
+            .wait_for(|status| status.health.ready || status.refused || status.ended)
+            .await;
+        match settled {
+            Ok(status) if status.health.ready => Ok(()),
+            Ok(status) => Err(Error::Down(status.health.reason.clone().unwrap_or_default())),
+            Err(_) => Err(Error::Down("the workers ended".to_owned())),
+        }
     }
 
-    /// Lets accepted jobs finish, then ends the workers in order (close sessions, C_Finalize).
+    /// Lets accepted jobs finish, then ends the workers in order (close sessions, C_Finalize). New jobs are refused from
+    /// the call on; a worker that does not end in time is killed.
     pub async fn shutdown(&self) {
-        unimplemented!()
+        self.shared.stop();
+        let mut status = self.shared.status.clone();
+        // An error means that the supervisor is gone, and its workers with it.
+        let _ = status.wait_for(|status| status.ended).await;
+    }
+}
+
+impl Shared {
+    fn stop(&self) {
+        // Fails when the supervisor ended already.
+        let _ = self.events.send(Event::Stop);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// How a job ended, for metrics.
+fn outcome(answer: &Result<Reply, Error>) -> &'static str {
+    match answer {
+        Ok(_) => "done",
+        Err(Error::Busy) => "busy",
+        Err(Error::Down(_)) => "down",
+        Err(Error::Deadline) => "deadline",
+        Err(Error::Malformed(_)) => "malformed",
+        Err(Error::Tampered) => "tampered",
     }
 }

@@ -1,9 +1,13 @@
 //! The HSM: worker processes that load the PKCS#11 module, and the client that hands them whole jobs.
 
 mod client;
+mod frame;
 pub mod job;
+mod message;
+mod pool;
 mod signature;
 mod token;
+pub mod worker;
 
 pub use client::Client;
 pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};

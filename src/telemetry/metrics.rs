@@ -17,8 +17,10 @@ pub struct Metrics {
     pub hsm_in_flight: IntGauge,
     /// Workers by `state`: starting, up, draining, down.
     pub hsm_workers: IntGaugeVec,
-    /// Workers that ended, by `reason`: recycled, crashed, stuck, token, refused.
+    /// Workers that ended, by `reason`: recycled, crashed, stuck, token, refused, unavailable, stopped.
     pub hsm_worker_ends: IntCounterVec,
+    /// Peak resident memory of the worker that was recycled or stopped last, in bytes.
+    pub hsm_worker_peak_bytes: IntGauge,
     /// Jobs refused because the queue was full.
     pub hsm_queue_full: IntCounter,
     /// Commits by `outcome`: done, condition, error.
@@ -111,6 +113,10 @@ impl Metrics {
                 "panvault_hsm_worker_ends_total",
                 "HSM workers that ended, by reason",
                 &["reason"],
+            )?,
+            hsm_worker_peak_bytes: gauge(
+                "panvault_hsm_worker_peak_bytes",
+                "Peak resident memory of the HSM worker that ended in order last",
             )?,
             hsm_queue_full: counter("panvault_hsm_queue_full_total", "HSM jobs refused for a full queue")?,
             store_commits: counter_vec("panvault_store_commits_total", "Commits by outcome", &["outcome"])?,

@@ -1,0 +1,426 @@
+//! Starts workers, watches them, and replaces those that end: one thread, one start at a time.
+//!
+//! A start is a login. Because the next one begins only after the last one succeeded, a PIN that the token refuses is
+//! tried once, whatever the number of workers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::WorkerId;
+use super::backoff::Backoff;
+use super::dispatch::{Dispatch, Outgoing};
+use super::ending::{Endings, Reason};
+use super::launch::{Launch, Process};
+use super::link;
+use super::status::{Board, Status};
+use crate::hsm::message::{Hello, PROTOCOL};
+use crate::hsm::{Config, Health, Keyset, ProbeReport, StartFault, Verdict, WorkerState};
+use crate::telemetry::Metrics;
+
+/// A worker that is not ready after so long is killed and counts as unavailable.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// A worker that lived so long before it crashed is replaced after the shortest pause.
+const STEADY: Duration = Duration::from_secs(10);
+/// How often processes that are ending are looked at.
+const REAP: Duration = Duration::from_millis(5);
+
+/// What the supervisor is told.
+#[derive(Debug)]
+pub(in crate::hsm) enum Event {
+    /// A draining worker answered its last job.
+    Drained(WorkerId),
+    /// A worker cannot start.
+    Failed(WorkerId, StartFault),
+    /// The connection to a worker ended.
+    Gone(WorkerId),
+    /// A worker started.
+    Ready(WorkerId, ProbeReport),
+    /// A worker did as many jobs as it may.
+    Recycle(WorkerId),
+    /// Finish accepted jobs, end all workers, and end.
+    Stop,
+}
+
+/// A worker process.
+pub(super) struct Worker<P> {
+    pub(super) id: WorkerId,
+    pub(super) process: P,
+    /// When it was started, later when it came up.
+    since: Instant,
+}
+
+/// A worker that has not told yet whether it can work.
+struct Starting<P> {
+    worker: Worker<P>,
+    slot: usize,
+    outgoing: Outgoing,
+}
+
+/// The thread's state.
+pub(in crate::hsm) struct Supervisor<L: Launch> {
+    launch: L,
+    hello: Arc<Hello>,
+    runtime: Handle,
+    dispatch: Arc<Dispatch>,
+    events: Sender<Event>,
+    metrics: Metrics,
+    status: Board,
+
+    /// One for each worker wanted; `None` waits for a start.
+    slots: Vec<Option<Worker<L::Process>>>,
+    starting: Option<Starting<L::Process>>,
+    /// Replaced workers with jobs left.
+    draining: Vec<Worker<L::Process>>,
+    endings: Endings<L::Process>,
+    /// Workers that want a successor, first come first served.
+    recycle: VecDeque<WorkerId>,
+
+    started: u64,
+    backoff: Backoff,
+    next_start: Instant,
+    /// Why nothing is started any more.
+    refused: Option<StartFault>,
+    /// Why not all are up.
+    reason: Option<String>,
+    /// What the start-up check found last.
+    report: Option<ProbeReport>,
+    stopping: bool,
+    last_look: Instant,
+}
+
+impl<L: Launch> Supervisor<L> {
+    pub(in crate::hsm) fn new(
+        launch: L,
+        config: Config,
+        keyset: Keyset,
+        runtime: Handle,
+        dispatch: Arc<Dispatch>,
+        events: Sender<Event>,
+        metrics: Metrics,
+    ) -> Self {
+        let wanted = config.workers.max(1);
+        let now = Instant::now();
+        Self {
+            launch,
+            hello: Arc::new(Hello {
+                protocol: PROTOCOL.to_owned(),
+                config,
+                keyset,
+            }),
+            runtime,
+            dispatch,
+            events,
+            status: Board::new(wanted, metrics.clone()),
+            slots: std::iter::repeat_with(|| None).take(wanted).collect(),
+            starting: None,
+            draining: Vec::new(),
+            endings: Endings::new(metrics.clone()),
+            metrics,
+            recycle: VecDeque::new(),
+            started: 0,
+            backoff: Backoff::default(),
+            next_start: now,
+            refused: None,
+            reason: None,
+            report: None,
+            stopping: false,
+            last_look: now,
+        }
+    }
+
+    /// Where the state is published.
+    pub(in crate::hsm) fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Works until it was told to stop and every worker has ended.
+    pub(in crate::hsm) fn run(mut self, events: &Receiver<Event>) {
+        loop {
+            self.start_next();
+            self.publish(false);
+            match events.recv_timeout(self.pause()) {
+                Ok(event) => self.handle(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Cannot be, for this thread holds a sender.
+                Err(RecvTimeoutError::Disconnected) => self.stop(),
+            }
+            self.look();
+            self.endings.reap();
+            if self.stopping && self.end_all() {
+                break;
+            }
+        }
+        self.publish(true);
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Drained(id) => self.drained(id),
+            Event::Failed(id, fault) => self.failed(id, fault),
+            Event::Gone(id) => self.gone(id),
+            Event::Ready(id, report) => self.ready(id, report),
+            Event::Recycle(id) => self.recycle.push_back(id),
+            Event::Stop => self.stop(),
+        }
+    }
+
+    /// Starts a worker if one is wanted and none is starting.
+    fn start_next(&mut self) {
+        let now = Instant::now();
+        if self.stopping || self.refused.is_some() || self.starting.is_some() || now < self.next_start {
+            return;
+        }
+        let live: Vec<_> = self.slots.iter().flatten().map(|worker| worker.id).collect();
+        self.recycle.retain(|id| live.contains(id));
+        let empty = self.slots.iter().position(Option::is_none);
+        let tired = self.recycle.front().and_then(|id| {
+            self.slots
+                .iter()
+                .position(|slot| slot.as_ref().is_some_and(|worker| worker.id == *id))
+        });
+        let Some(slot) = empty.or(tired) else {
+            return;
+        };
+        match self.start(slot, now) {
+            Ok(starting) => self.starting = Some(starting),
+            Err(error) => self.start_failed(format!("a worker could not be started: {error}")),
+        }
+    }
+
+    fn start(&mut self, slot: usize, now: Instant) -> std::io::Result<Starting<L::Process>> {
+        let (stream, process) = self.launch.launch()?;
+        self.started += 1;
+        let id = WorkerId(self.started);
+        let mut worker = Worker {
+            id,
+            process,
+            since: now,
+        };
+        match link::connect(&self.runtime, stream, id, &self.hello, &self.dispatch, &self.events) {
+            Ok(outgoing) => Ok(Starting { worker, slot, outgoing }),
+            Err(error) => {
+                worker.process.kill();
+                self.endings.push(worker, Reason::Unavailable);
+                Err(error)
+            }
+        }
+    }
+
+    fn ready(&mut self, id: WorkerId, report: ProbeReport) {
+        let Some(Starting {
+            mut worker,
+            slot,
+            outgoing,
+        }) = self.starting.take_if(|starting| starting.worker.id == id)
+        else {
+            return;
+        };
+        let pid = worker.process.id();
+        tracing::info!(worker = id.0, pid, took = ?worker.since.elapsed(), token = report.token, "an HSM worker is up");
+        if self.report.as_ref() != Some(&report) {
+            for finding in report
+                .findings
+                .iter()
+                .filter(|finding| finding.verdict != Verdict::Pass)
+            {
+                tracing::warn!(check = finding.check, verdict = ?finding.verdict, "{}", finding.text);
+            }
+            self.report = Some(report);
+        }
+        worker.since = Instant::now();
+        self.next_start = worker.since;
+        self.reason = None;
+        self.dispatch.open(id, outgoing);
+        let Some(place) = self.slots.get_mut(slot) else {
+            return;
+        };
+        if let Some(old) = place.replace(worker) {
+            self.dispatch.drain(old.id);
+            self.draining.push(old);
+        }
+    }
+
+    fn failed(&mut self, id: WorkerId, fault: StartFault) {
+        let Some(Starting { worker, .. }) = self.starting.take_if(|starting| starting.worker.id == id) else {
+            return;
+        };
+        let text = fault.to_string();
+        match fault {
+            StartFault::Unavailable(_) => {
+                self.endings.push(worker, Reason::Unavailable);
+                self.start_failed(text);
+            }
+            StartFault::Keys(_) | StartFault::NotInitialised(_) | StartFault::PinRefused(_) | StartFault::Policy(_) => {
+                tracing::error!("no HSM worker is started any more: {text}");
+                self.endings.push(worker, Reason::Refused);
+                self.dispatch.down(&text);
+                self.refused = Some(fault);
+                self.reason = Some(text);
+            }
+        }
+    }
+
+    fn start_failed(&mut self, text: String) {
+        let pause = self.backoff.failed();
+        self.next_start = Instant::now() + pause;
+        tracing::warn!(?pause, "an HSM worker did not start: {text}");
+        self.dispatch.down(&text);
+        self.reason = Some(text);
+    }
+
+    /// A worker closed its socket: by itself, or because it was told to.
+    fn gone(&mut self, id: WorkerId) {
+        if let Some(starting) = self.starting.take_if(|starting| starting.worker.id == id) {
+            self.endings.push(starting.worker, Reason::Itself);
+            self.start_failed("a worker ended while it started".to_owned());
+        } else if let Some(worker) = self.take(id) {
+            self.replace(worker, Reason::Itself);
+        }
+    }
+
+    /// A worker that worked ends without being asked to: hands on its jobs and makes room for the next one.
+    fn replace(&mut self, worker: Worker<L::Process>, reason: Reason) {
+        let why = match reason {
+            Reason::Stuck => "a worker did not answer in time and was killed",
+            Reason::Itself | Reason::Recycled | Reason::Refused | Reason::Stopped | Reason::Unavailable => {
+                "a worker ended unexpectedly"
+            }
+        };
+        if worker.since.elapsed() >= STEADY {
+            self.backoff.reset();
+        }
+        let pause = self.backoff.failed();
+        self.next_start = self.next_start.max(Instant::now() + pause);
+        tracing::warn!(worker = worker.id.0, pid = worker.process.id(), ?pause, "{why}");
+        self.reason.get_or_insert_with(|| why.to_owned());
+        self.dispatch.close(worker.id, why);
+        if let Some(fault) = &self.refused {
+            self.dispatch.down(&fault.to_string());
+        }
+        self.endings.push(worker, reason);
+    }
+
+    /// A replaced worker has no job left.
+    fn drained(&mut self, id: WorkerId) {
+        let Some(at) = self.draining.iter().position(|worker| worker.id == id) else {
+            return;
+        };
+        let worker = self.draining.swap_remove(at);
+        self.retire(worker, Reason::Recycled);
+    }
+
+    /// Orderly end of a worker without jobs: notes its peak memory, then closes its socket.
+    fn retire(&mut self, worker: Worker<L::Process>, reason: Reason) {
+        if let Some(peak) = worker.process.peak_bytes() {
+            tracing::info!(
+                worker = worker.id.0,
+                pid = worker.process.id(),
+                peak,
+                "an HSM worker retires"
+            );
+            self.metrics
+                .hsm_worker_peak_bytes
+                .set(i64::try_from(peak).unwrap_or(i64::MAX));
+        }
+        self.dispatch.close(worker.id, "the worker was retired");
+        self.endings.push(worker, reason);
+    }
+
+    /// Kills workers that are stuck, and a start that takes too long.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let late = now.saturating_duration_since(self.last_look) > Duration::from_secs(1);
+        self.last_look = now;
+        if late {
+            // This process itself was stopped or starved; replies may wait to be read, so nobody is judged now.
+            return;
+        }
+        for id in self.dispatch.overdue(now) {
+            if let Some(mut worker) = self.take(id) {
+                worker.process.kill();
+                self.replace(worker, Reason::Stuck);
+            }
+        }
+        let hangs = |starting: &mut Starting<L::Process>| starting.worker.since.elapsed() > START_LIMIT;
+        if let Some(mut starting) = self.starting.take_if(hangs) {
+            starting.worker.process.kill();
+            self.endings.push(starting.worker, Reason::Stuck);
+            self.start_failed(format!("a worker was not ready after {START_LIMIT:?}"));
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.dispatch.stop();
+    }
+
+    /// Ends what still runs once no job is in flight; whether all is over.
+    fn end_all(&mut self) -> bool {
+        if self.dispatch.in_flight() > 0 {
+            return false;
+        }
+        if let Some(starting) = self.starting.take() {
+            // Its socket closes with the queue: it ends in order as soon as it has started.
+            self.endings.push(starting.worker, Reason::Stopped);
+        }
+        let live: Vec<_> = self.slots.iter_mut().filter_map(Option::take).collect();
+        for worker in live.into_iter().chain(std::mem::take(&mut self.draining)) {
+            self.retire(worker, Reason::Stopped);
+        }
+        self.endings.is_empty()
+    }
+
+    /// Takes a worker that works or drains out of its place.
+    fn take(&mut self, id: WorkerId) -> Option<Worker<L::Process>> {
+        if let Some(at) = self.draining.iter().position(|worker| worker.id == id) {
+            return Some(self.draining.swap_remove(at));
+        }
+        self.slots
+            .iter_mut()
+            .find_map(|slot| slot.take_if(|worker| worker.id == id))
+    }
+
+    /// How long to wait for the next event.
+    fn pause(&self) -> Duration {
+        if !self.endings.is_empty() || self.stopping {
+            return REAP;
+        }
+        let look = (self.hello.config.deadline / 8).clamp(REAP, Duration::from_millis(250));
+        let start = self.next_start.saturating_duration_since(Instant::now());
+        if start.is_zero() { look } else { look.min(start) }
+    }
+
+    fn publish(&self, ended: bool) {
+        let replacing = self.starting.as_ref().map(|starting| starting.slot);
+        let slots = self.slots.iter().enumerate().map(|(slot, worker)| match worker {
+            Some(_) => WorkerState::Up,
+            None if replacing == Some(slot) => WorkerState::Starting,
+            None => WorkerState::Down,
+        });
+        let workers: Vec<_> = slots
+            .chain(self.draining.iter().map(|_| WorkerState::Draining))
+            .collect();
+        let living = self.slots.iter().flatten();
+        let pids = living
+            .chain(self.starting.iter().map(|starting| &starting.worker))
+            .chain(&self.draining)
+            .map(|worker| worker.process.id())
+            .chain(self.endings.pids())
+            .collect();
+        self.status.publish(Status {
+            health: Health {
+                ready: workers.contains(&WorkerState::Up),
+                workers,
+                pids,
+                reason: self.reason.clone(),
+            },
+            refused: self.refused.is_some(),
+            ended,
+        });
+    }
+}
