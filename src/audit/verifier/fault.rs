@@ -1,0 +1,224 @@
+//! What can be wrong with a chain, in words.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use super::{Gap, Line};
+use crate::audit::Head;
+use crate::id::UnixMillis;
+
+/// Where a line stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct At {
+    /// The file, as [`super::Verifier::source`] was told.
+    #[serde(serialize_with = "as_text")]
+    pub source: Arc<str>,
+    /// Its line in the file, from 1.
+    pub line: u64,
+    /// Its line of all, from 1.
+    pub nth: u64,
+}
+
+/// One thing that is wrong with the chain. Records go by their sequence numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "fault", rename_all = "kebab-case")]
+pub enum Fault {
+    /// It is not what it was when the next record was written.
+    Changed {
+        /// Which.
+        record: u64,
+    },
+    /// It was changed, or its hash in the last record was; nothing after them tells which.
+    ChangedOneOf {
+        /// Which.
+        record: u64,
+    },
+    /// The chain ends before a head that was noted earlier.
+    CutOff {
+        /// First that is missing.
+        from: u64,
+        /// Last that is missing.
+        to: u64,
+    },
+    /// Too much is wrong; what follows was not read.
+    GaveUp,
+    /// The line is no part of the chain.
+    Inserted {
+        /// The number it gives itself, if it has the form of a record.
+        says: Option<u64>,
+    },
+    /// It stands elsewhere than where it must.
+    Moved {
+        /// Which.
+        record: u64,
+    },
+    /// The line where it must stand does not have the form of a record.
+    NotARecord {
+        /// Which.
+        record: u64,
+        /// Why.
+        why: &'static str,
+    },
+    /// It is not the one that was noted earlier.
+    NotAsNoted {
+        /// Which.
+        record: u64,
+    },
+    /// They are nowhere.
+    Removed {
+        /// First.
+        from: u64,
+        /// Last.
+        to: u64,
+    },
+    /// Its number was changed.
+    Renumbered {
+        /// Which, by its place in the chain.
+        record: u64,
+        /// The number it gives itself.
+        says: u64,
+    },
+    /// The numbers start again from here: a piece of a chain was put in, here or before.
+    StartsAgain {
+        /// With this record.
+        record: u64,
+    },
+}
+
+/// A fault and where it shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Where.
+    #[serde(flatten)]
+    pub at: At,
+    /// What.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+/// What a verification came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Lines read.
+    pub lines: u64,
+    /// The last record: note it, and a later verification tells whether anything up to it changed.
+    #[serde(serialize_with = "as_text")]
+    pub head: Head,
+    /// Time of the first record.
+    pub from: Option<UnixMillis>,
+    /// Time of the last record.
+    pub to: Option<UnixMillis>,
+    /// What is wrong, in the order of the lines; empty is good.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.source.is_empty() {
+            write!(f, "line {}", self.line)
+        } else {
+            write!(f, "{} line {}", self.source, self.line)
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.fault)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed { record } => write!(f, "record {record} was changed"),
+            Self::ChangedOneOf { record } => {
+                let next = record.saturating_add(1);
+                write!(
+                    f,
+                    "record {record}, or its hash in the last record, {next}, was changed"
+                )
+            }
+            Self::CutOff { from, to } if from == to => write!(f, "record {from} was cut off the end"),
+            Self::CutOff { from, to } => write!(f, "records {from} to {to} were cut off the end"),
+            Self::GaveUp => write!(f, "too much is wrong, the rest was not read"),
+            Self::Inserted { says: Some(says) } => {
+                write!(f, "a line that calls itself record {says} was inserted")
+            }
+            Self::Inserted { says: None } => write!(f, "a line that is no record was inserted"),
+            Self::Moved { record } => write!(f, "record {record} was moved here"),
+            Self::NotARecord { record, why } => write!(f, "record {record} was changed: {why}"),
+            Self::NotAsNoted { record } => write!(f, "record {record} is not the one that was noted: it was changed"),
+            Self::Removed { from, to } if from == to => write!(f, "record {from} was removed before this line"),
+            Self::Removed { from, to } => write!(f, "records {from} to {to} were removed before this line"),
+            Self::Renumbered { record, says } => {
+                write!(f, "record {record} was changed: it calls itself record {says}")
+            }
+            Self::StartsAgain { record } => {
+                write!(
+                    f,
+                    "the chain starts again with record {record}: lines were inserted here or before"
+                )
+            }
+        }
+    }
+}
+
+/// Settles which records are gone and which only stand elsewhere.
+pub(super) fn place(findings: &mut Vec<Finding>, gaps: Vec<Gap>, strays: Vec<Line>) {
+    let mut found = |at: &At, fault: Fault| findings.push(Finding { at: at.clone(), fault });
+    let mut strays = strays;
+    for gap in gaps {
+        let in_gap = |line: &Line| line.seq().is_some_and(|seq| (gap.from..=gap.to).contains(&seq));
+        let (mut inside, outside): (Vec<Line>, Vec<Line>) = strays.into_iter().partition(in_gap);
+        strays = outside;
+        inside.sort_by_key(|line| Reverse(line.seq()));
+        // from the end of the gap, where the record after it tells the hash that is right
+        let mut last = gap.to;
+        let mut right = gap.hash;
+        for line in inside {
+            let Ok(says) = line.says else { continue };
+            if says.seq > last {
+                found(&line.at, Fault::Inserted { says: Some(says.seq) });
+                continue;
+            }
+            if says.seq < last {
+                let from = says.seq.saturating_add(1);
+                found(&gap.at, Fault::Removed { from, to: last });
+                right = None;
+            }
+            found(&line.at, Fault::Moved { record: says.seq });
+            if right.is_some_and(|right| right != line.hash) {
+                found(&line.at, Fault::Changed { record: says.seq });
+            }
+            right = Some(says.prev);
+            last = says.seq.saturating_sub(1);
+        }
+        if last >= gap.from {
+            found(
+                &gap.at,
+                Fault::Removed {
+                    from: gap.from,
+                    to: last,
+                },
+            );
+        }
+    }
+    for line in strays {
+        found(&line.at, Fault::Inserted { says: line.seq() });
+    }
+}
