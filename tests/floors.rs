@@ -115,6 +115,7 @@ fn what_climbs_is_found() {
         ("src/vault/mod.rs", "pub(in crate::api) fn f() {}", 1),
         ("src/vault/mod.rs", "use super::api;", 1),
         ("src/vault/mod.rs", "use panvault::api;", 1),
+        ("src/vault/mod.rs", "use ::panvault::api;", 1),
         ("src/vault/deep/down.rs", "use super::super::super::ops::X as Y;", 1),
         ("src/vault/deep/mod.rs", "use super::super::{types, vault};", 1),
         ("src/id.rs", "mod tests {\n    use super::super::vault;\n}", 2),

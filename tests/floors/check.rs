@@ -115,7 +115,7 @@ fn target(module: &[String], path: &source::Path) -> Target {
     let mut place: Vec<&str> = module.iter().chain(&path.inside).map(String::as_str).collect();
     let mut rest = path.segments.iter().map(String::as_str).peekable();
     match rest.peek() {
-        _ if path.global => return Target::Inside,
+        _ if path.global && path.segments.first().is_some_and(|krate| krate != "panvault") => return Target::Inside,
         // main.rs is a crate of its own and sees the library by its name
         Some(&"crate") if module.first().is_some_and(|own| own == "main") => return Target::Inside,
         Some(&"crate" | &"panvault") => {

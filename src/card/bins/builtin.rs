@@ -1,5 +1,6 @@
 //! The built-in table: `bins.csv`.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::range::Range;
@@ -11,6 +12,15 @@ pub(super) static SCHEMES: LazyLock<Rows> = LazyLock::new(|| {
     let rows = lines().filter_map(|line| row(line, &mut names).ok()).collect();
     Rows::by_length(rows, names)
 });
+
+/// How many leading digits `brand` lets be kept of a 16-digit number; 6 where it is not known.
+pub(super) fn bin_len(brand: &str) -> u8 {
+    static BRANDS: LazyLock<HashMap<&str, u8>> = LazyLock::new(|| {
+        let named = |row: &'static Row| Some((SCHEMES.text(row.brand?)?, row.bin_len));
+        SCHEMES.iter().filter_map(named).collect()
+    });
+    BRANDS.get(brand).copied().unwrap_or(6)
+}
 
 /// The lines that are neither comment nor heading.
 fn lines() -> impl Iterator<Item = &'static str> {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::builtin::SCHEMES;
+use super::builtin::bin_len;
 use super::range::Range;
 use super::rows::{Funding, Lengths, Names, Row, Rows};
 
@@ -167,7 +167,6 @@ fn row(text: &str, line: usize, names: &mut Names) -> Result<Row, BadTable> {
     if issuer.len() > 128 || issuer.chars().any(char::is_control) {
         return Err(bad("issuer", "is longer than 128 bytes or has a control character"));
     }
-    let bin_len = SCHEMES.of_brand(&brand).map_or(6, |row| row.bin_len);
     Ok(Row {
         range,
         lengths: Lengths::ALL,
@@ -175,7 +174,7 @@ fn row(text: &str, line: usize, names: &mut Names) -> Result<Row, BadTable> {
         funding,
         country,
         issuer: names.place(&issuer),
-        bin_len,
+        bin_len: bin_len(&brand),
     })
 }
 

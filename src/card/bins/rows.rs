@@ -142,11 +142,9 @@ impl Rows {
         self.names.get(usize::try_from(name.0).ok()?).map(AsRef::as_ref)
     }
 
-    /// The first row of the brand named so.
-    pub(super) fn of_brand(&self, brand: &str) -> Option<&Row> {
-        self.rows
-            .iter()
-            .find(|row| row.brand.and_then(|name| self.text(name)) == Some(brand))
+    /// One by one.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter()
     }
 
     /// How many there are.
