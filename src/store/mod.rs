@@ -1,13 +1,14 @@
 //! Durable storage behind a trait of a few verbs.
 //!
 //! `Ok` from [`Store::commit`] means the writes and the audit event are on disk. The engine numbers the events, chains
-//! them by hash and keeps them; one chain per daemon. [`memory::MemoryStore`] is one without a disk,
-//! for tests, and [`conformance`] what every engine must pass.
+//! them by hash and keeps them; one chain per daemon. [`sled::SledStore`] is the engine,
+//! [`memory::MemoryStore`] one without a disk, for tests, and [`conformance`] what every engine must pass.
 
 pub mod chain;
 pub mod conformance;
 mod limits;
 pub mod memory;
+pub mod sled;
 
 use std::future::Future;
 use std::ops::Bound;

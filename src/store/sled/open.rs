@@ -1,0 +1,263 @@
+//! Making and opening the engine: everything sled does not check is checked here, before and after it touches its files.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ::sled::Db;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::contain::contain_opening;
+use super::dir::{Dir, Left, Lock, RESTORE, failed, sync_dir, sync_tree};
+use super::engine_error;
+use super::entry::{HEADER_KEY, Header, StoreId, frame};
+use super::segments::Segments;
+use super::window::{blocks_from, line};
+use crate::id::fill_random;
+use crate::store::chain::Head;
+use crate::store::{Config, Error};
+
+/// Written into the copy once the store it was taken of has opened.
+const OPENED: &str = "OPENED";
+/// How long sled may take to let go of its files.
+const RELEASE: Duration = Duration::from_secs(60);
+
+/// An opened store, checked.
+pub(super) struct Opened {
+    pub(super) db: Db,
+    pub(super) header: Header,
+    pub(super) segments: Segments,
+    pub(super) dir: Dir,
+    pub(super) lock: Lock,
+}
+
+/// Opens the store of `config`, or makes it where the configuration says so.
+///
+/// # Errors
+/// [`Error::Unavailable`]: none there, in use, or the file system failed. [`Error::Corrupt`]: it is not what was
+/// written; the text says what to do. Nothing was changed, or a copy was taken before.
+pub(super) fn open(config: &Config) -> Result<Opened, Error> {
+    let dir = Dir::new(config.dir.clone());
+    if config.create {
+        fs::create_dir_all(dir.root()).map_err(|e| failed("cannot make", dir.root(), &e))?;
+    } else if !dir.root().is_dir() {
+        return Err(absent(&dir));
+    }
+    let lock = dir.lock()?;
+    let audit = config.audit_dir.clone().unwrap_or_else(|| dir.audit());
+    let id = match dir.marked()? {
+        Some(id) => id,
+        None => create(config, &dir, &audit)?,
+    };
+    if dir.left()? == Left::Unclean {
+        copy_aside(config, &dir)?;
+    }
+    dir.mark_in_use()?;
+    let db = start(config, &dir.sled())?;
+    if !db.was_recovered() {
+        return Err(Error::Corrupt(format!(
+            "the engine found nothing in {}; {}",
+            dir.sled().display(),
+            advice(&dir)
+        )));
+    }
+    // sled rewrites snapshot and settings when it opens, without making them durable
+    sync_tree(&dir.sled()).map_err(|e| failed("cannot sync", &dir.sled(), &e))?;
+    let header = read_header(&db, &dir)?;
+    if header.id != id {
+        return Err(Error::Corrupt(format!(
+            "{} holds another store than VAULT-STORE names: put back the files that belong together",
+            dir.sled().display()
+        )));
+    }
+    let (segments, archived) = Segments::recover(&audit, config.audit_segment_bytes, &header, |seq| line(&db, seq))?;
+    check_joints(&db, &header, archived)?;
+    if dir.before_recovery().is_dir() {
+        let path = dir.before_recovery().join(OPENED);
+        fs::write(&path, "").map_err(|e| failed("cannot write", &path, &e))?;
+    }
+    Ok(Opened {
+        db,
+        header,
+        segments,
+        dir,
+        lock,
+    })
+}
+
+/// Removes the copy of before a recovery: the store has proved itself.
+pub(super) fn drop_copy(dir: &Dir) -> io::Result<()> {
+    match fs::remove_dir_all(dir.before_recovery()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes a store that is closed in order. It gets its place, and then its marker, when it is durable.
+fn create(config: &Config, dir: &Dir, audit: &Path) -> Result<StoreId, Error> {
+    if dir.sled().exists() {
+        return Err(Error::Corrupt(format!(
+            "{} is there but VAULT-STORE is not: restore the marker, or remove the directory if the store was never used",
+            dir.sled().display()
+        )));
+    }
+    if !config.create {
+        return Err(absent(dir));
+    }
+    if fs::read_dir(audit).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Error::Corrupt(format!(
+            "{} has audit records but there is no store: {RESTORE}, or move them away",
+            audit.display()
+        )));
+    }
+    let new = dir.unfinished();
+    match fs::remove_dir_all(&new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("cannot remove", &new, &e)),
+        _ => {}
+    }
+    let mut id = [0; 16];
+    fill_random(&mut id).map_err(|e| Error::Unavailable(e.to_string()))?;
+    let id = StoreId(id);
+    let db = start(config, &new)?;
+    let header = frame(HEADER_KEY, 0, &Header::new(id).encode(), &mut Vec::new());
+    contain_opening(|| db.insert(HEADER_KEY, header).and_then(|_| db.flush()))?.map_err(engine_error)?;
+    release(db, &new)?;
+    let placed = sync_tree(&new)
+        .and_then(|()| fs::rename(&new, dir.sled()))
+        .and_then(|()| fs::create_dir_all(audit))
+        .and_then(|()| audit.parent().map_or(Ok(()), sync_dir))
+        .and_then(|()| sync_dir(dir.root()))
+        .and_then(|()| dir.root().parent().filter(|p| p.is_dir()).map_or(Ok(()), sync_dir));
+    placed.map_err(|e| failed("cannot make", &dir.sled(), &e))?;
+    dir.mark_clean()?;
+    dir.mark(id)?;
+    tracing::info!(dir = %dir.root().display(), "made a new store");
+    Ok(id)
+}
+
+/// Drops the last handle on sled, and waits until it has let go of its files: its own threads may still hold them.
+pub(super) fn release(db: Db, path: &Path) -> Result<(), Error> {
+    contain_opening(|| drop(db))?;
+    let log = path.join("db");
+    let since = Instant::now();
+    let mut file = File::open(&log).map_err(|e| failed("cannot open", &log, &e))?;
+    loop {
+        // sled holds a flock on its log while it is open
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(_) => return Ok(()),
+            Err((back, Errno::EWOULDBLOCK)) if since.elapsed() < RELEASE => file = back,
+            Err((_, errno)) => return Err(failed("the engine does not let go of", &log, &errno.into())),
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Opens sled. Nothing writes but our committer: the timer is off.
+fn start(config: &Config, path: &Path) -> Result<Db, Error> {
+    let settings = ::sled::Config::new()
+        .path(path)
+        .cache_capacity(config.cache_bytes)
+        .flush_every_ms(None);
+    contain_opening(|| settings.open())?.map_err(engine_error)
+}
+
+fn read_header(db: &Db, dir: &Dir) -> Result<Header, Error> {
+    let framed = contain_opening(|| db.get(HEADER_KEY))?.map_err(engine_error)?;
+    let framed = framed.ok_or_else(|| {
+        Error::Corrupt(format!(
+            "the engine lost the header of {}; {}",
+            dir.sled().display(),
+            advice(dir)
+        ))
+    })?;
+    Header::decode(&framed)
+}
+
+/// The last line here is the one the header ends with, and the first follows the last in the segments.
+fn check_joints(db: &Db, header: &Header, archived: Head) -> Result<(), Error> {
+    let last = match line(db, header.head.seq)? {
+        Some(line) => Head::after(&line),
+        None => archived,
+    };
+    if last != header.head {
+        return Err(Error::Corrupt(format!(
+            "the audit trail does not end as the header says; {RESTORE}"
+        )));
+    }
+    let Some(first) = blocks_from(db, 0).next().transpose()? else {
+        return Ok(());
+    };
+    let mut head = archived;
+    let lines = first.lines.split(|b| *b == b'\n').next().unwrap_or_default();
+    head.follow(lines).map_err(|e| {
+        Error::Corrupt(format!(
+            "the audit trail is broken where its segment files end: {e}; {RESTORE}"
+        ))
+    })
+}
+
+/// Copies the engine's files (shares their blocks, where the file system can) before a recovery rewrites them. A copy
+/// of a recovery that failed stays: it is the better evidence.
+fn copy_aside(config: &Config, dir: &Dir) -> Result<(), Error> {
+    let copy = dir.before_recovery();
+    if copy.is_dir() && !copy.join(OPENED).exists() {
+        tracing::warn!(copy = %copy.display(), "the store did not open last time: its first copy is kept, no new one is taken");
+        return Ok(());
+    }
+    drop_copy(dir).map_err(|e| failed("cannot remove", &copy, &e))?;
+    let bytes = dir.bytes()?;
+    let free = nix::sys::statvfs::statvfs(dir.root())
+        .map(|stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
+        .unwrap_or(0);
+    if free < bytes.saturating_add(config.min_free_bytes) {
+        tracing::warn!(
+            bytes,
+            free,
+            "the store was not closed in order, and there is no room for a copy: opened without one"
+        );
+        return Ok(());
+    }
+    tracing::warn!(bytes, copy = %copy.display(), "the store was not closed in order: its files are copied before it is opened");
+    let new = copy.with_extension("tmp");
+    let copied = match fs::remove_dir_all(&new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => copy_tree(&dir.sled(), &new),
+    };
+    copied
+        .and_then(|()| sync_tree(&new))
+        .and_then(|()| fs::rename(&new, &copy))
+        .and_then(|()| sync_dir(dir.root()))
+        .map_err(|e| failed("cannot copy the engine's files to", &copy, &e))
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn absent(dir: &Dir) -> Error {
+    Error::Unavailable(format!(
+        "there is no store in {}: if there was one, see that its disk is mounted; if not, make one",
+        dir.root().display()
+    ))
+}
+
+fn advice(dir: &Dir) -> String {
+    let copy = dir.before_recovery();
+    if copy.is_dir() {
+        return format!("the files as they were are in {}; {RESTORE}", copy.display());
+    }
+    RESTORE.to_owned()
+}
