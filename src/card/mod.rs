@@ -12,4 +12,4 @@ pub use expiry::{BadExpiry, Expiry};
 pub use luhn::{check_digit, luhn_ok};
 pub use mask::Masked;
 pub use pan::{BadPan, Pan};
-pub use scan::{contains_pan, could_be_pan};
+pub use scan::{contains_live_pan, contains_pan, could_be_pan};

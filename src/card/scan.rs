@@ -1,5 +1,8 @@
 //! Finding card numbers where none should be: free text, metadata, tokens that callers bring.
 
+use zeroize::Zeroizing;
+
+use super::bins::BinTable;
 use super::luhn::luhn_holds;
 use super::pan::Pan;
 
@@ -14,6 +17,21 @@ pub fn could_be_pan(text: &str) -> bool {
 /// expiry follows. Inside one unbroken group of digits nothing is searched: a longer number has so many parts that
 /// one passes Luhn nearly always.
 pub fn contains_pan(text: &str) -> bool {
+    any_run(text, |_| true)
+}
+
+/// As [`contains_pan`], but of the ranges that cards are issued in: it leaves most order numbers and timestamps alone.
+pub fn contains_live_pan(text: &str, bins: &BinTable) -> bool {
+    any_run(text, |run| {
+        // room for all of them at once: a string that grows leaves its old bytes behind
+        let mut digits = Zeroizing::new(String::with_capacity(run.len()));
+        digits.extend(run.chars().filter(char::is_ascii_digit));
+        bins.is_live_range(&digits)
+    })
+}
+
+/// Whether some run of 13 to 19 digits that passes Luhn is accepted; it is handed over with its separators.
+fn any_run(text: &str, accepted: impl Fn(&str) -> bool) -> bool {
     let groups = groups(text);
     groups.iter().enumerate().any(|(at, first)| {
         let mut digits = 0;
@@ -25,7 +43,8 @@ pub fn contains_pan(text: &str) -> bool {
             if digits > 19 {
                 return false;
             }
-            if digits >= 13 && text.get(first.start..group.end).is_some_and(luhn_holds) {
+            let run = text.get(first.start..group.end);
+            if digits >= 13 && run.is_some_and(|run| luhn_holds(run) && accepted(run)) {
                 return true;
             }
         }
@@ -102,6 +121,18 @@ mod tests {
         ] {
             assert!(!contains_pan(text), "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_outside_the_issuers_ranges_are_no_live_cards() {
+        let bins = BinTable::built_in();
+        for card in ["4111 1111 1111 1111 12 27", "x5555555555554444y", "378282246310005"] {
+            assert!(contains_live_pan(card, &bins), "{card}");
+        }
+        // a timestamp in milliseconds that happens to pass Luhn
+        let stamp = format!("176382000000{}", check_digit("176382000000").unwrap());
+        assert!(contains_pan(&stamp) && !contains_live_pan(&stamp, &bins));
+        assert!(!contains_live_pan("4111111111111112", &bins));
     }
 
     #[test]

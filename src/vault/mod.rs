@@ -1,6 +1,199 @@
 //! The core: repositories that own tokens, who may do what, and the verbs. It knows no HTTP, no PKCS#11 and no sled.
+//!
+//! Every change is one commit: the writes, the conditions that make it right, and its audit event, together or not at
+//! all. What a verb read before is only a guess until the conditions hold; where they do not, it looks again.
 
 mod access;
+mod batch;
+mod cursor;
+mod delete;
+mod faults;
+mod format;
+mod idempotency;
+mod inspect;
+mod last_used;
+mod profile;
+mod record;
+mod reveal;
+mod screen;
+mod sealer;
+mod search;
+mod sweeper;
+mod tables;
+mod tokenize;
 pub mod types;
+mod update;
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub use access::Access;
+pub use sweeper::Background;
+pub use tables::RECORD as RECORD_TABLE;
+
+use self::idempotency::InFlight;
+use self::last_used::LastUsed;
+use self::record::Record;
+use self::sealer::Sealer;
+use self::types::{Actor, CallerError, Error, IntegrityError, Operation, View};
+use crate::audit::Event;
+use crate::card::BinTable;
+use crate::id::{RepositoryId, Token, UnixMillis, VaultId};
+use crate::keys::Keys;
+use crate::store::{Commit, Cond, Outcome, Part, Store, Versioned, Write};
+use crate::telemetry::Metrics;
+
+/// How often a verb looks again because others changed what it read.
+const ATTEMPTS: u32 = 16;
+
+/// The BIN table in use; a reload replaces it for all who hold this.
+pub type SharedBins = Arc<RwLock<Arc<BinTable>>>;
+
+/// The vault: the verbs that the dialects call.
+pub struct Vault {
+    id: VaultId,
+    store: Arc<dyn Store>,
+    sealer: Arc<dyn Sealer>,
+    access: Access,
+    bins: SharedBins,
+    metrics: Metrics,
+    last_used: LastUsed,
+    in_flight: InFlight,
+}
+
+/// A record as it was read, and which commit wrote it.
+struct Held {
+    rev: u64,
+    record: Record,
+}
+
+impl Vault {
+    /// A vault over these parts; `id` names it in receipts. [`Vault::start_background`] starts what works by itself.
+    pub fn open(
+        id: VaultId,
+        store: Arc<dyn Store>,
+        keys: Keys,
+        access: Access,
+        bins: SharedBins,
+        metrics: Metrics,
+    ) -> Arc<Self> {
+        Self::assemble(id, store, Arc::new(keys), access, bins, metrics)
+    }
+
+    fn assemble(
+        id: VaultId,
+        store: Arc<dyn Store>,
+        sealer: Arc<dyn Sealer>,
+        access: Access,
+        bins: SharedBins,
+        metrics: Metrics,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            store,
+            sealer,
+            access,
+            bins,
+            metrics,
+            last_used: LastUsed::default(),
+            in_flight: InFlight::default(),
+        })
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn bins(&self) -> Arc<BinTable> {
+        Arc::clone(&self.bins.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The record of `token`, whatever its state.
+    async fn load(&self, repository: RepositoryId, token: &Token) -> Result<Held, Error> {
+        let key = tables::record(repository, token);
+        let Some(Versioned { rev, value }) = self.store.get(Part::default(), &key).await? else {
+            return Err(CallerError::UnknownToken.into());
+        };
+        let record = Record::decode(&value, repository, token)?;
+        Ok(Held { rev, record })
+    }
+
+    /// The record of a token that is not past its time.
+    async fn load_live(&self, actor: &Actor, token: &Token) -> Result<Held, Error> {
+        let held = self.load(actor.repository, token).await?;
+        if held.record.expired(UnixMillis::now()) {
+            return Err(CallerError::Expired.into());
+        }
+        Ok(held)
+    }
+
+    async fn view(&self, record: &Record) -> Result<View, Error> {
+        let last_used = self.last_used_at(record.repository, &record.token).await?;
+        Ok(record.view(last_used))
+    }
+
+    /// One commit of `writes` and `event`, if the record is still as it was read. `false`: it is not.
+    async fn commit_if_unchanged(&self, held: &Held, writes: Vec<Write>, event: Event) -> Result<bool, Error> {
+        let commit = Commit {
+            conds: vec![Cond::Rev(held.record.key(), held.rev)],
+            writes,
+            event: Some(event.encode()),
+            ..Commit::default()
+        };
+        match self.store.commit(commit).await? {
+            Outcome::Done { .. } => Ok(true),
+            Outcome::CondFailed { .. } => Ok(false),
+        }
+    }
+
+    /// Makes an event durable that comes with no change.
+    async fn commit_event(&self, event: Event) -> Result<(), Error> {
+        let commit = Commit {
+            event: Some(event.encode()),
+            ..Commit::default()
+        };
+        self.store.commit(commit).await?;
+        Ok(())
+    }
+
+    /// Counts how a verb ended, and raises the alarm where stored data was changed by another hand.
+    async fn conclude<T>(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        token: Option<&Token>,
+        outcome: &str,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        let label = match &result {
+            Ok(_) => outcome,
+            Err(error) => error.class(),
+        };
+        self.metrics.operations.with_label_values(&[op.as_str(), label]).inc();
+        if matches!(result, Err(Error::Integrity(IntegrityError::Tampered))) {
+            self.metrics.tampered.inc();
+            tracing::error!(op = op.as_str(), request = %actor.request, "a record was tampered with");
+            if let Err(error) = self.commit_event(event(actor, op, "tampered", token)).await {
+                tracing::error!(%error, request = %actor.request, "the alarm could not be audited");
+            }
+        }
+        result
+    }
+}
+
+/// The event of a verb.
+fn event(actor: &Actor, op: Operation, outcome: &str, token: Option<&Token>) -> Event {
+    Event {
+        at: UnixMillis::now(),
+        action: op.as_str().to_owned(),
+        outcome: outcome.to_owned(),
+        peer: Some(actor.peer),
+        dialect: Some(actor.dialect.as_str().to_owned()),
+        merchant: Some(actor.merchant.clone()),
+        repository: Some(actor.repository_name.clone()),
+        token: token.cloned(),
+        request: Some(actor.request.clone()),
+        count: None,
+        detail: None,
+    }
+}

@@ -362,6 +362,9 @@ pub enum CallerError {
     /// It is past its `expires_at`.
     #[error("the token has expired")]
     Expired,
+    /// Its status is `inactive`: not to be used.
+    #[error("the token is inactive")]
+    Inactive,
     /// A single-use token that was used.
     #[error("the token was used")]
     Spent,

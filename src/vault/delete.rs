@@ -1,0 +1,80 @@
+//! Removing a token: record, wrapped DEK, index entries, with an audit event and a signed receipt.
+
+use ring::digest::{SHA256, digest};
+
+use super::record::Record;
+use super::types::{Actor, CallerError, DeletionReceipt, Error, IntegrityError, Operation};
+use super::{ATTEMPTS, Held, Vault, event};
+use crate::audit::{Deletion, Event, Receipt, SealedDigest};
+use crate::id::{Token, UnixMillis};
+use crate::store::{Commit, Cond, Outcome};
+
+impl Vault {
+    /// Removes `token` and everything that leads to it.
+    ///
+    /// The receipt is signed before the commit and leaves this process only after it, so none exists for a deletion that
+    /// did not happen, and none is missing because the HSM went down in between.
+    ///
+    /// # Errors
+    /// Not granted; no such token, expired; the HSM or the store does not work.
+    pub async fn delete(&self, actor: &Actor, token: &Token) -> Result<DeletionReceipt, Error> {
+        let result = self.delete_record(actor, token).await;
+        self.conclude(actor, Operation::Delete, Some(token), "ok", result).await
+    }
+
+    async fn delete_record(&self, actor: &Actor, token: &Token) -> Result<DeletionReceipt, Error> {
+        self.access.permit(actor, Operation::Delete, 1)?;
+        for _ in 0..ATTEMPTS {
+            let held = self.load_live(actor, token).await?;
+            let event = event(actor, Operation::Delete, "ok", Some(token));
+            let receipt = self.sign_receipt(actor, &held.record, event.at).await?;
+            if self.remove(&held, event).await? {
+                return Ok(receipt);
+            }
+        }
+        Err(CallerError::Contended.into())
+    }
+
+    async fn sign_receipt(&self, actor: &Actor, record: &Record, at: UnixMillis) -> Result<DeletionReceipt, Error> {
+        let sealed = match &record.sealed {
+            Some(bytes) => {
+                let mut sha256 = [0; 32];
+                let digest = digest(&SHA256, bytes);
+                sha256
+                    .iter_mut()
+                    .zip(digest.as_ref())
+                    .for_each(|(to, from)| *to = *from);
+                let epoch = record.sealed()?.epoch;
+                Some(SealedDigest { epoch, sha256 })
+            }
+            None => None,
+        };
+        let deletion = Deletion {
+            vault: self.id.clone(),
+            repository: actor.repository_name.clone(),
+            merchant: actor.merchant.clone(),
+            token: record.token.clone(),
+            record: record.id,
+            sealed,
+            deleted_at: at,
+        };
+        let receipt = Receipt::unsigned(&deletion, self.sealer.audit_public()).map_err(|fault| {
+            tracing::error!(%fault, "the audit key's public half is no key");
+            IntegrityError::Damaged
+        })?;
+        let signature = self.sealer.sign(Receipt::DOMAIN, &receipt.signed_bytes()).await?;
+        Ok(DeletionReceipt(receipt.with_signature(signature).to_json()))
+    }
+
+    /// One commit that removes the record, if it is still as it was read. `false`: it is not.
+    pub(super) async fn remove(&self, held: &Held, event: Event) -> Result<bool, Error> {
+        let commit = Commit {
+            conds: vec![Cond::Rev(held.record.key(), held.rev)],
+            writes: held.record.removal(),
+            event: Some(event.encode()),
+            records: -1,
+            ..Commit::default()
+        };
+        Ok(matches!(self.store.commit(commit).await?, Outcome::Done { .. }))
+    }
+}

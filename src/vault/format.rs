@@ -1,0 +1,170 @@
+//! How tokens look. None says anything of the card that the masked view does not, and none can be taken for a card.
+
+use super::screen;
+use super::types::{CallerError, Error, Format};
+use crate::card::{self, BinTable, Pan};
+use crate::id::{NoRandom, Token, fill_random};
+
+/// Random tries before a format whose tokens may run out is searched in order, or given up.
+const RANDOM_TRIES: u32 = 64;
+
+/// Where the digits between the first 6 and the last 4 are few, all of them are tried: up to this many.
+const EXHAUSTIVE_MAX: u32 = 10_000;
+
+/// Tokens to be tried one after another, until one is free.
+pub(super) enum Candidates<'a> {
+    Opaque,
+    RandomLuhn { left: u32, bins: &'a BinTable },
+    Preserve64(Middles<'a>),
+    Supplied(Token),
+}
+
+impl<'a> Candidates<'a> {
+    pub(super) fn new(format: &Format, pan: &'a Pan, bins: &'a BinTable) -> Self {
+        match format {
+            Format::Opaque => Self::Opaque,
+            Format::RandomLuhn => Self::RandomLuhn {
+                left: RANDOM_TRIES,
+                bins,
+            },
+            Format::Preserve64 => Self::Preserve64(Middles::new(pan.expose())),
+            Format::Supplied(token) => Self::Supplied(token.clone()),
+        }
+    }
+
+    /// The next one to try.
+    ///
+    /// # Errors
+    /// [`CallerError::FormatExhausted`], or no random bytes.
+    pub(super) fn next(&mut self) -> Result<Token, Error> {
+        match self {
+            Self::Opaque => opaque(),
+            Self::RandomLuhn { left, bins } => {
+                *left = left.checked_sub(1).ok_or(Error::Caller(CallerError::FormatExhausted))?;
+                random_luhn(bins)
+            }
+            Self::Preserve64(middles) => middles.next(),
+            Self::Supplied(token) => Ok(token.clone()),
+        }
+    }
+}
+
+/// The tokens that keep a card's first 6 and last 4 digits.
+pub(super) struct Middles<'a> {
+    first: &'a str,
+    last: &'a str,
+    digits: usize,
+    tries: u32,
+    /// All middles in order, from a random one on; `None` until the random tries are used up.
+    sweep: Option<Sweep>,
+}
+
+struct Sweep {
+    next: u32,
+    left: u32,
+    all: u32,
+}
+
+impl<'a> Middles<'a> {
+    fn new(pan: &'a str) -> Self {
+        // a PAN has at least 12 digits
+        let (first, rest) = pan.split_at_checked(6).unwrap_or((pan, ""));
+        let digits = rest.len().saturating_sub(4);
+        let (_, last) = rest.split_at_checked(digits).unwrap_or(("", rest));
+        Self {
+            first,
+            last,
+            digits,
+            tries: RANDOM_TRIES,
+            sweep: None,
+        }
+    }
+
+    fn next(&mut self) -> Result<Token, Error> {
+        while self.tries > 0 {
+            let token = format!("{}{}{}", self.first, random_digits(self.digits)?, self.last);
+            if !card::luhn_ok(&token) {
+                self.tries -= 1;
+                return parsed(&token);
+            }
+        }
+        let exhausted = Error::Caller(CallerError::FormatExhausted);
+        let all = u32::try_from(self.digits).ok().and_then(|n| 10u32.checked_pow(n));
+        let Some(all) = all.filter(|all| *all <= EXHAUSTIVE_MAX) else {
+            return Err(exhausted);
+        };
+        if self.sweep.is_none() {
+            let next = random_digits(self.digits)?.parse().unwrap_or_default();
+            self.sweep = Some(Sweep { next, left: all, all });
+        }
+        let (first, last, width) = (self.first, self.last, self.digits);
+        self.sweep
+            .as_mut()
+            .and_then(|sweep| sweep.find(|middle| !card::luhn_ok(&format!("{first}{middle:0width$}{last}"))))
+            .map_or(Err(exhausted), |middle| {
+                parsed(&format!("{first}{middle:0width$}{last}"))
+            })
+    }
+}
+
+impl Iterator for Sweep {
+    type Item = u32;
+    fn next(&mut self) -> Option<u32> {
+        self.left = self.left.checked_sub(1)?;
+        let now = self.next;
+        self.next = if now + 1 == self.all { 0 } else { now + 1 };
+        Some(now)
+    }
+}
+
+/// Refuses a caller's token that could be a card number.
+///
+/// # Errors
+/// [`CallerError::Field`].
+pub(super) fn check_supplied(token: &Token, bins: &BinTable) -> Result<(), Error> {
+    let text = token.as_str();
+    // ISO/IEC 7812 leaves numbers that begin with 9 to national bodies: outside the ranges in use they are free
+    if card::could_be_pan(text) && !text.starts_with('9') {
+        return Err(screen::refused("token", "could be a card number"));
+    }
+    screen::no_card("token", text, bins)
+}
+
+/// `tok_` and 128 random bits in lower-case base32: 26 characters.
+fn opaque() -> Result<Token, Error> {
+    let mut raw = [0u8; 16];
+    fill_random(&mut raw)?;
+    let text = data_encoding::BASE32_NOPAD.encode(&raw).to_ascii_lowercase();
+    parsed(&format!("tok_{text}"))
+}
+
+/// 16 digits that begin with 9 and pass Luhn, outside every range that issuers use.
+fn random_luhn(bins: &BinTable) -> Result<Token, Error> {
+    loop {
+        let body = format!("9{}", random_digits(14)?);
+        let text: String = body.chars().chain(card::check_digit(&body)).collect();
+        if !bins.is_live_range(&text) {
+            return parsed(&text);
+        }
+    }
+}
+
+/// Random digits, each as likely as the other: bytes from 250 on are thrown away.
+fn random_digits(count: usize) -> Result<String, NoRandom> {
+    let mut digits = String::with_capacity(count);
+    let mut raw = [0u8; 24];
+    while digits.len() < count {
+        fill_random(&mut raw)?;
+        let fair = raw
+            .iter()
+            .filter(|byte| **byte < 250)
+            .map(|byte| char::from(b'0' + byte % 10));
+        digits.extend(fair.take(count - digits.len()));
+    }
+    Ok(digits)
+}
+
+/// Every text made here is a token; were it not, none could be issued.
+fn parsed(text: &str) -> Result<Token, Error> {
+    Token::parse(text).map_err(|fault| screen::refused("token", &fault.to_string()))
+}

@@ -1,0 +1,201 @@
+//! A token's record as it is stored: one version byte, then postcard. Numbers of few digits and absent fields take one
+//! byte, so a record is little more than its ciphertexts.
+
+use serde::{Deserialize, Serialize};
+
+use super::tables::{self, PanIndex};
+use super::types::{Error, Format, IntegrityError, Status, Uses, View};
+use crate::card::Expiry;
+use crate::id::{MerchantId, Namespace, RecordId, RepositoryId, Revision, Token, UnixMillis};
+use crate::keys::{Place, Sealed};
+use crate::store::{Key, Write};
+
+/// The format that this program writes. An older one is read, a newer one is refused.
+const VERSION: u8 = 1;
+
+/// How a token was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Strategy {
+    Opaque,
+    Preserve64,
+    RandomLuhn,
+    Supplied,
+}
+
+/// A token and what is known of its card. The order of the fields is the stored order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) id: RecordId,
+    pub(super) repository: RepositoryId,
+    pub(super) token: Token,
+    /// Who made it.
+    pub(super) merchant: MerchantId,
+    pub(super) revision: Revision,
+    pub(super) status: Status,
+    pub(super) uses: Uses,
+    pub(super) strategy: Strategy,
+    pub(super) bin: String,
+    pub(super) last4: String,
+    /// Digits of the PAN.
+    pub(super) length: u8,
+    pub(super) brand: Option<String>,
+    pub(super) funding: Option<String>,
+    pub(super) country: Option<String>,
+    pub(super) expiry: Option<Expiry>,
+    pub(super) namespace: Option<Namespace>,
+    pub(super) metadata: Option<String>,
+    pub(super) created_at: UnixMillis,
+    pub(super) updated_at: UnixMillis,
+    pub(super) expires_at: Option<UnixMillis>,
+    pub(super) pan: PanIndex,
+    /// The key of the reuse table that names this token.
+    pub(super) reuse: Option<[u8; 16]>,
+    /// The profile compartment has a holder, so a reveal opens it.
+    pub(super) holder: bool,
+    /// [`Sealed`] as it encodes itself; none once the token is spent.
+    pub(super) sealed: Option<Vec<u8>>,
+}
+
+impl Record {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, IntegrityError> {
+        postcard::to_extend(self, vec![VERSION]).map_err(|_| IntegrityError::Damaged)
+    }
+
+    /// Reads what stands under the record key of `repository` and `token`.
+    ///
+    /// A record of another place is [`IntegrityError::Tampered`].
+    pub(super) fn decode(bytes: &[u8], repository: RepositoryId, token: &Token) -> Result<Self, IntegrityError> {
+        let record = Self::parse(bytes)?;
+        if record.repository != repository || record.token != *token {
+            return Err(IntegrityError::Tampered);
+        }
+        Ok(record)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, IntegrityError> {
+        match bytes.split_first() {
+            Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
+                Ok((record, [])) => Ok(record),
+                _ => Err(IntegrityError::Damaged),
+            },
+            Some((newer, _)) if *newer > VERSION => Err(IntegrityError::NewerFormat),
+            _ => Err(IntegrityError::Damaged),
+        }
+    }
+
+    /// What its ciphertexts are bound to.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            repository: self.repository,
+            record: self.id,
+        }
+    }
+
+    /// The sealed part of a token that is not spent.
+    pub(super) fn sealed(&self) -> Result<Sealed, Error> {
+        let bytes = self.sealed.as_ref().ok_or(IntegrityError::Damaged)?;
+        Ok(Sealed::decode(bytes)?)
+    }
+
+    /// Whether it is past its time.
+    pub(super) fn expired(&self, now: UnixMillis) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn key(&self) -> Key {
+        tables::record(self.repository, &self.token)
+    }
+
+    /// The record and its index entries, as a new token needs them.
+    pub(super) fn insertion(&self) -> Result<Vec<Write>, IntegrityError> {
+        let mut writes = vec![Write::Put(self.key(), self.encode()?)];
+        writes.extend(self.indexes().into_iter().map(|key| Write::Put(key, Vec::new())));
+        writes.extend(
+            self.reuse
+                .map(|hash| Write::Put(tables::reuse(&hash), self.token.as_str().as_bytes().to_vec())),
+        );
+        Ok(writes)
+    }
+
+    /// Removes all that [`Record::insertion`] wrote, and the time of last use.
+    pub(super) fn removal(&self) -> Vec<Write> {
+        let last_used = tables::last_used(self.repository, &self.token);
+        [self.key(), last_used]
+            .into_iter()
+            .chain(self.indexes())
+            .chain(self.reuse.map(|hash| tables::reuse(&hash)))
+            .map(Write::Del)
+            .collect()
+    }
+
+    /// Turns `old` into this record: writes only what differs.
+    pub(super) fn replacement(&self, old: &Self) -> Result<Vec<Write>, IntegrityError> {
+        let (before, after) = (old.indexes(), self.indexes());
+        let mut writes = vec![Write::Put(self.key(), self.encode()?)];
+        writes.extend(
+            before
+                .iter()
+                .filter(|key| !after.contains(key))
+                .cloned()
+                .map(Write::Del),
+        );
+        writes.extend(
+            after
+                .iter()
+                .filter(|key| !before.contains(key))
+                .map(|key| Write::Put(key.clone(), Vec::new())),
+        );
+        if let (Some(hash), None) = (old.reuse, self.reuse) {
+            writes.push(Write::Del(tables::reuse(&hash)));
+        }
+        Ok(writes)
+    }
+
+    /// The entries without a value. A spent token is not found by its PAN: the card is gone.
+    fn indexes(&self) -> Vec<Key> {
+        let (repository, token) = (self.repository, &self.token);
+        let pan = (self.status != Status::Spent).then(|| tables::pan(repository, self.pan, token));
+        let namespace = self
+            .namespace
+            .as_ref()
+            .map(|name| tables::namespace(repository, name, token));
+        let expiry = self.expires_at.map(|at| tables::expiry(at, repository, token));
+        let updated = tables::updated(repository, self.updated_at, token);
+        [Some(updated), pan, namespace, expiry].into_iter().flatten().collect()
+    }
+
+    /// The masked view.
+    pub(super) fn view(&self, last_used_at: Option<UnixMillis>) -> View {
+        let hidden = usize::from(self.length).saturating_sub(self.bin.len() + self.last4.len());
+        View {
+            token: self.token.clone(),
+            bin: self.bin.clone(),
+            last4: self.last4.clone(),
+            masked: format!("{}{}{}", self.bin, "*".repeat(hidden), self.last4),
+            brand: self.brand.clone(),
+            funding: self.funding.clone(),
+            country: self.country.clone(),
+            expiry: self.expiry,
+            status: self.status,
+            uses: self.uses,
+            namespace: self.namespace.clone(),
+            metadata: self.metadata.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            last_used_at,
+            expires_at: self.expires_at,
+            revision: self.revision,
+        }
+    }
+}
+
+impl From<&Format> for Strategy {
+    fn from(format: &Format) -> Self {
+        match format {
+            Format::Opaque => Self::Opaque,
+            Format::Preserve64 => Self::Preserve64,
+            Format::RandomLuhn => Self::RandomLuhn,
+            Format::Supplied(_) => Self::Supplied,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Giving the card back. It is opened first, then the reveal is made durable in the audit trail (and a single-use token
+//! spent in the same commit), and only then answered: nothing is shown that is not on record, and a single-use card
+//! is shown at most once, also across a crash.
+
+use super::record::Record;
+use super::types::{Actor, CallerError, Error, IntegrityError, Operation, Profile, Revealed, Status, Uses};
+use super::{ATTEMPTS, Held, Vault, event};
+use crate::card::{Masked, Pan};
+use crate::id::{Revision, Token, UnixMillis};
+use crate::keys::{Compartment, SecretBytes};
+
+impl Vault {
+    /// The card of `token`; its holder always, the rest of the profile with `with_profile`.
+    ///
+    /// # Errors
+    /// Not granted, capped; no such token, expired, spent, inactive; tampered with; the HSM or the store does not work:
+    /// a single-use token may be spent then, if the store did not say how the commit ended.
+    pub async fn reveal(&self, actor: &Actor, token: &Token, with_profile: bool) -> Result<Revealed, Error> {
+        let result = self.reveal_card(actor, token, with_profile).await;
+        self.conclude(actor, Operation::Reveal, Some(token), "ok", result).await
+    }
+
+    async fn reveal_card(&self, actor: &Actor, token: &Token, with_profile: bool) -> Result<Revealed, Error> {
+        self.access.permit(actor, Operation::Reveal, 1)?;
+        for _ in 0..ATTEMPTS {
+            let held = self.load_live(actor, token).await?;
+            match held.record.status {
+                Status::Active => {}
+                Status::Inactive => return Err(CallerError::Inactive.into()),
+                Status::Spent => return Err(CallerError::Spent.into()),
+            }
+            let revealed = self.open_card(&held, with_profile).await?;
+            let writes = match held.record.uses {
+                Uses::Multi => Vec::new(),
+                Uses::Single => spent(&held.record).replacement(&held.record)?,
+            };
+            let event = event(actor, Operation::Reveal, "ok", Some(token));
+            if self.commit_if_unchanged(&held, writes, event).await? {
+                self.last_used.touch(actor.repository, token);
+                return Ok(revealed);
+            }
+        }
+        Err(CallerError::Contended.into())
+    }
+
+    async fn open_card(&self, held: &Held, with_profile: bool) -> Result<Revealed, Error> {
+        let record = &held.record;
+        let which: &[Compartment] = if record.holder || with_profile {
+            &[Compartment::Pan, Compartment::Profile]
+        } else {
+            &[Compartment::Pan]
+        };
+        let mut texts = self
+            .sealer
+            .open(record.place(), &record.sealed()?, which)
+            .await?
+            .into_iter();
+        let pan = texts.next().flatten().ok_or(IntegrityError::Damaged)?;
+        let mut profile = match texts.next().flatten() {
+            Some(text) => Profile::decode(&text)?,
+            None => Profile::default(),
+        };
+        if !with_profile {
+            profile.extra = None;
+        }
+        Ok(Revealed {
+            pan: read_pan(&pan, record)?,
+            expiry: record.expiry,
+            profile,
+        })
+    }
+}
+
+/// The opened number; one that is not the number the record shows was put there by another hand.
+fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
+    let pan = std::str::from_utf8(text.expose())
+        .ok()
+        .and_then(|digits| Pan::parse(digits).ok())
+        .ok_or(IntegrityError::Damaged)?;
+    let shown = Masked::new(&pan, record.bin.len());
+    if shown.bin != record.bin || shown.last4 != record.last4 {
+        return Err(IntegrityError::Tampered.into());
+    }
+    Ok(pan)
+}
+
+/// What is left of a single-use token that was used: the masked view. The card, its DEK and the ways to it are gone.
+fn spent(record: &Record) -> Record {
+    Record {
+        status: Status::Spent,
+        revision: Revision(record.revision.0.saturating_add(1)),
+        updated_at: UnixMillis::now().max(record.updated_at),
+        holder: false,
+        reuse: None,
+        sealed: None,
+        ..record.clone()
+    }
+}

@@ -1,0 +1,306 @@
+//! Keeps out what must never be stored: security codes, track and PIN data in free-form JSON, and card numbers in
+//! fields that are kept in clear.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use super::types::{CallerError, Error};
+use crate::card::{BinTable, contains_live_pan};
+
+/// The longest metadata, bytes.
+pub(super) const METADATA_MAX: usize = 4 * 1024;
+/// The longest profile, holder and rest together, bytes.
+pub(super) const PROFILE_MAX: usize = 8 * 1024;
+/// The longest holder, bytes.
+const HOLDER_MAX: usize = 256;
+
+/// Names of sensitive authentication data, in lower case and without `_`, `-` and other marks.
+const SENSITIVE: &[&str] = &[
+    "cardcvc",
+    "cardcvv",
+    "cardsecuritycode",
+    "cardverificationcode",
+    "cardverificationvalue",
+    "cav",
+    "cav2",
+    "cid",
+    "csc",
+    "cvc",
+    "cvc2",
+    "cvccode",
+    "cvd",
+    "cve",
+    "cvn",
+    "cvn2",
+    "cvv",
+    "cvv2",
+    "cvvcode",
+    "dcvv",
+    "encryptedpin",
+    "encryptedpindata",
+    "fulltrack",
+    "icvv",
+    "magneticstripe",
+    "magstripe",
+    "pin",
+    "pinblock",
+    "pindata",
+    "securitycode",
+    "track",
+    "track1",
+    "track1data",
+    "track2",
+    "track2data",
+    "track2equivalentdata",
+    "track3",
+    "track3data",
+    "trackdata",
+    "verificationvalue",
+];
+
+/// Refuses `text` unless it is one JSON object of at most `max` bytes without sensitive members. With `in_clear`, the
+/// table of the cards in use, it may hold no card number either.
+pub(super) fn object(field: &'static str, text: &str, max: usize, in_clear: Option<&BinTable>) -> Result<(), Error> {
+    if text.len() > max {
+        return Err(refused(field, &format!("is longer than {max} bytes")));
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let scan = Scan { in_clear, top: true };
+    scan.deserialize(&mut reader)
+        .and_then(|_| reader.end())
+        .map_err(|fault| match fault.classify() {
+            // the only messages of this category are ours, below; others may repeat the text
+            serde_json::error::Category::Data => {
+                let whole = fault.to_string();
+                let message = whole.split(" at line ").next().unwrap_or_default();
+                refused(field, message)
+            }
+            _ => refused(field, "is not JSON"),
+        })
+}
+
+/// Refuses a holder's name that is empty, too long, or no name at all.
+pub(super) fn holder(text: &str, bins: &BinTable) -> Result<(), Error> {
+    const FIELD: &str = "card.holder";
+    if text.trim().is_empty() {
+        return Err(refused(FIELD, "is empty"));
+    }
+    if text.len() > HOLDER_MAX {
+        return Err(refused(FIELD, &format!("is longer than {HOLDER_MAX} bytes")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(refused(FIELD, "has a control character"));
+    }
+    no_card(FIELD, text, bins)
+}
+
+/// Refuses a text in clear that holds what looks like a card number.
+pub(super) fn no_card(field: &'static str, text: &str, bins: &BinTable) -> Result<(), Error> {
+    if contains_live_pan(text, bins) {
+        return Err(refused(field, "holds what looks like a card number"));
+    }
+    Ok(())
+}
+
+/// A refusal of a field's value.
+pub(super) fn refused(field: &'static str, reason: &str) -> Error {
+    Error::Caller(CallerError::Field {
+        field,
+        reason: reason.to_owned(),
+    })
+}
+
+fn is_sensitive(name: &str) -> bool {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    SENSITIVE.contains(&plain.as_str())
+}
+
+/// Reads one JSON value, every member of it also where names repeat, and says whether it was `null`.
+#[derive(Clone, Copy)]
+struct Scan<'a> {
+    in_clear: Option<&'a BinTable>,
+    top: bool,
+}
+
+impl Scan<'_> {
+    fn text<E: serde::de::Error>(self, text: &str) -> Result<bool, E> {
+        self.scalar()?;
+        self.no_card(text)?;
+        Ok(false)
+    }
+
+    fn scalar<E: serde::de::Error>(self) -> Result<(), E> {
+        if self.top {
+            return Err(E::custom("is not a JSON object"));
+        }
+        Ok(())
+    }
+
+    fn no_card<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        if self.in_clear.is_some_and(|bins| contains_live_pan(text, bins)) {
+            return Err(E::custom("holds what looks like a card number"));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Scan<'_> {
+    type Value = bool;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Scan<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<bool, E> {
+        self.scalar().map(|()| true)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<bool, E> {
+        self.scalar().map(|()| false)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<bool, E> {
+        self.text(&number.to_string())
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<bool, E> {
+        self.text(&number.unsigned_abs().to_string())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<bool, E> {
+        // `4.111111111111111e15` is a card number too
+        self.text(&format!("{number:.0}"))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<bool, E> {
+        self.text(text)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+        self.scalar()?;
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<bool, A::Error> {
+        let inner = Self { top: false, ..self };
+        while let Some(name) = members.next_key::<String>()? {
+            self.no_card(&name)?;
+            let null = members.next_value_seed(inner)?;
+            if !null && is_sensitive(&name) {
+                return Err(A::Error::custom(
+                    "holds security code, track or PIN data, which is never stored",
+                ));
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(text: &str, in_clear: bool) -> Option<String> {
+        let bins = BinTable::built_in();
+        match object("metadata", text, METADATA_MAX, in_clear.then_some(&bins)) {
+            Ok(()) => None,
+            Err(Error::Caller(CallerError::Field { field, reason })) => {
+                assert_eq!(field, "metadata");
+                Some(reason)
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn only_one_object_passes() {
+        assert_eq!(reason("{}", true), None);
+        assert_eq!(reason(r#"{"a":[1,2.5,null,true,"x",{"b":-7}]}"#, true), None);
+        for not in ["[]", "1", "null", "\"x\"", "true"] {
+            assert_eq!(reason(not, true).as_deref(), Some("is not a JSON object"), "{not}");
+        }
+        for not in ["", "{", "{} {}", "{\"a\":}", "nul"] {
+            assert_eq!(reason(not, true).as_deref(), Some("is not JSON"), "{not}");
+        }
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(METADATA_MAX));
+        assert_eq!(reason(&long, true).as_deref(), Some("is longer than 4096 bytes"));
+    }
+
+    #[test]
+    fn sensitive_members_are_found_at_any_depth_under_any_spelling() {
+        for name in [
+            "cvv",
+            "CVC",
+            "security_code",
+            "securityCode",
+            "card-cvc",
+            "Track_2",
+            "trackData",
+            "pin_block",
+        ] {
+            let refused = reason(&format!(r#"{{"a":[{{"{name}":"1"}}]}}"#), false);
+            assert!(refused.unwrap().contains("never stored"), "{name}");
+            assert_eq!(
+                reason(&format!(r#"{{"a":[{{"{name}":null}}]}}"#), false),
+                None,
+                "{name}"
+            );
+        }
+        assert!(reason(r#"{"cvv":{}}"#, false).is_some());
+        assert!(
+            reason(r#"{"cvv":"123","cvv":null}"#, false).is_some(),
+            "a name given twice"
+        );
+        assert!(reason(r#"{"\u0063vv":"123"}"#, false).is_some(), "an escaped name");
+        assert_eq!(reason(r#"{"pinned":true,"tracking":"x"}"#, false), None);
+    }
+
+    #[test]
+    fn card_numbers_in_clear_are_found() {
+        for text in [
+            r#"{"a":"4111111111111111"}"#,
+            r#"{"a":4111111111111111}"#,
+            r#"{"a":-4111111111111111}"#,
+            r#"{"a":4.111111111111111e15}"#,
+            r#"{"4111111111111111":1}"#,
+            r#"{"a":["card 4111-1111-1111-1111."]}"#,
+            r#"{"a":"5555 5555 5555 4444"}"#,
+            r#"{"a":"order_378282246310005_x"}"#,
+        ] {
+            assert!(reason(text, true).unwrap().contains("card number"), "{text}");
+            assert_eq!(reason(text, false), None, "the sealed profile may hold it: {text}");
+        }
+        assert_eq!(reason(r#"{"a":"4111111111111112"}"#, true), None, "fails Luhn");
+        assert_eq!(reason(r#"{"order":"1763820000000"}"#, true), None, "no issuer's range");
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_the_text() {
+        let text = r#"{"a":"4111111111111111"}"#;
+        assert!(!reason(text, true).unwrap().contains("4111"));
+        let broken = r#"{"a":4111111111111111x}"#;
+        assert!(!reason(broken, true).unwrap().contains("4111"));
+    }
+
+    #[test]
+    fn holders() {
+        let bins = BinTable::built_in();
+        assert!(holder("Zoë O'Hara-Smith", &bins).is_ok());
+        for bad in ["", "  ", "a\nb", "4111 1111 1111 1111", &"x".repeat(257)] {
+            assert!(holder(bad, &bins).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The keys as the verbs need them: seal, open and reseal in place, fingerprints, MACs, signatures.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::card::Pan;
+use crate::hsm::PublicKey;
+use crate::id::RepositoryId;
+use crate::keys::{Compartment, Error, Fingerprint, Keys, Place, Sealed, SecretBytes};
+
+/// A future of the keys.
+pub(super) type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// What [`Keys`] does for the verbs. A trait, so that races and faults of the verbs are tested without an HSM.
+pub(super) trait Sealer: Send + Sync {
+    /// As [`Keys::seal`].
+    fn seal<'a>(
+        &'a self,
+        place: Place,
+        pan: Option<&'a Pan>,
+        compartments: Vec<(Compartment, SecretBytes)>,
+    ) -> Fut<'a, (Option<Fingerprint>, Sealed)>;
+
+    /// As [`Keys::open`].
+    fn open<'a>(
+        &'a self,
+        place: Place,
+        sealed: &'a Sealed,
+        which: &'a [Compartment],
+    ) -> Fut<'a, Vec<Option<SecretBytes>>>;
+
+    /// As [`Keys::reseal`].
+    fn reseal<'a>(
+        &'a self,
+        place: Place,
+        sealed: &'a Sealed,
+        compartment: Compartment,
+        text: SecretBytes,
+    ) -> Fut<'a, Sealed>;
+
+    /// As [`Keys::fingerprint`].
+    fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint>;
+
+    /// As [`Keys::mac`].
+    fn mac<'a>(&'a self, domain: &'a str, bytes: SecretBytes) -> Fut<'a, [u8; 32]>;
+
+    /// As [`Keys::sign`].
+    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8]) -> Fut<'a, Vec<u8>>;
+
+    /// As [`Keys::audit_public`].
+    fn audit_public(&self) -> &PublicKey;
+}
+
+impl Sealer for Keys {
+    fn seal<'a>(
+        &'a self,
+        place: Place,
+        pan: Option<&'a Pan>,
+        compartments: Vec<(Compartment, SecretBytes)>,
+    ) -> Fut<'a, (Option<Fingerprint>, Sealed)> {
+        Box::pin(self.seal(place, pan, compartments))
+    }
+
+    fn open<'a>(
+        &'a self,
+        place: Place,
+        sealed: &'a Sealed,
+        which: &'a [Compartment],
+    ) -> Fut<'a, Vec<Option<SecretBytes>>> {
+        Box::pin(self.open(place, sealed, which))
+    }
+
+    fn reseal<'a>(
+        &'a self,
+        place: Place,
+        sealed: &'a Sealed,
+        compartment: Compartment,
+        text: SecretBytes,
+    ) -> Fut<'a, Sealed> {
+        Box::pin(self.reseal(place, sealed, compartment, text))
+    }
+
+    fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint> {
+        Box::pin(self.fingerprint(repository, pan))
+    }
+
+    fn mac<'a>(&'a self, domain: &'a str, bytes: SecretBytes) -> Fut<'a, [u8; 32]> {
+        Box::pin(self.mac(domain, bytes))
+    }
+
+    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8]) -> Fut<'a, Vec<u8>> {
+        Box::pin(self.sign(domain, message))
+    }
+    fn audit_public(&self) -> &PublicKey {
+        self.audit_public()
+    }
+}

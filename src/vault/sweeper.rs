@@ -1,0 +1,140 @@
+//! What the vault does by itself: removes tokens past their time and idempotency keys past theirs, and writes the times
+//! of last use.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::types::{CallerError, Error, IntegrityError};
+use super::{Held, Vault, idempotency, tables};
+use crate::audit::Event;
+use crate::id::UnixMillis;
+use crate::store::{Commit, Cond, Part, Write};
+
+/// How often expired tokens are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Entries read at once.
+const CHUNK: u32 = 256;
+
+/// The work in the background. To be shut down before the store is closed.
+pub struct Background {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Ends the work: commits under way finish, the times of last use are written.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "work in the background died");
+            }
+        }
+    }
+}
+
+impl Vault {
+    /// Starts the work in the background, on the runtime of the caller.
+    pub fn start_background(self: &Arc<Self>) -> Background {
+        let (stop, stopped) = watch::channel(false);
+        let sweeper = tokio::spawn(Arc::clone(self).sweep_until(stopped.clone()));
+        let flusher = tokio::spawn(Arc::clone(self).flush_until(stopped));
+        Background {
+            stop,
+            tasks: vec![sweeper, flusher],
+        }
+    }
+
+    async fn sweep_until(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            if let Err(error) = self.sweep(&stopped).await {
+                tracing::warn!(%error, "expired tokens wait to be removed");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+
+    async fn flush_until(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            tokio::select! {
+                () = self.last_used.due() => {}
+                _ = stopped.changed() => {}
+            }
+            self.flush_last_used().await;
+        }
+    }
+
+    /// Removes what is past its time now.
+    pub(super) async fn sweep(&self, stopped: &watch::Receiver<bool>) -> Result<(), Error> {
+        self.sweep_idempotency(stopped).await?;
+        let (mut from, to) = tables::expired_until(UnixMillis::now());
+        while !*stopped.borrow() {
+            let page = self.store.scan(Part::default(), from, to.clone(), CHUNK).await?;
+            for (key, entry) in page.items {
+                let (at, repository, token) = tables::parse_expiry(&key).ok_or(IntegrityError::Damaged)?;
+                match self.load(repository, &token).await {
+                    Ok(held) if held.record.expires_at == Some(at) => {
+                        self.expire(&held).await?;
+                    }
+                    // the entry of a change that came in between
+                    Ok(_) | Err(Error::Caller(CallerError::UnknownToken)) => {
+                        let commit = Commit {
+                            conds: vec![Cond::Rev(key.clone(), entry.rev)],
+                            writes: vec![Write::Del(key)],
+                            ..Commit::default()
+                        };
+                        self.store.commit(commit).await?;
+                    }
+                    Err(error) => {
+                        // one bad record must not keep the others alive
+                        tracing::error!(%error, repository = repository.0, "an expired token cannot be removed");
+                    }
+                }
+            }
+            match page.next {
+                Some(last) => from = Bound::Excluded(last),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a token that is past its time, with an audit event. `false`: others changed or removed it first.
+    pub(super) async fn expire(&self, held: &Held) -> Result<bool, Error> {
+        let mut event = Event::new("expire", "ok");
+        event.merchant = Some(held.record.merchant.clone());
+        event.token = Some(held.record.token.clone());
+        event.detail = Some(format!("repository {}", held.record.repository.0));
+        let removed = self.remove(held, event).await?;
+        if removed {
+            self.metrics.expired.inc();
+        }
+        Ok(removed)
+    }
+
+    async fn sweep_idempotency(&self, stopped: &watch::Receiver<bool>) -> Result<(), Error> {
+        let (from, to) = tables::idempotency_before(idempotency::oldest_day(UnixMillis::now()));
+        while !*stopped.borrow() {
+            let page = self
+                .store
+                .scan(Part::default(), from.clone(), to.clone(), CHUNK)
+                .await?;
+            if page.items.is_empty() {
+                break;
+            }
+            let commit = Commit {
+                writes: page.items.into_iter().map(|(key, _)| Write::Del(key)).collect(),
+                ..Commit::default()
+            };
+            self.store.commit(commit).await?;
+        }
+        Ok(())
+    }
+}

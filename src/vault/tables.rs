@@ -1,0 +1,208 @@
+//! Every table that the core keeps in the store, and how its keys are laid out. The one place where a table's byte is
+//! given out: the engine keeps the bytes below `0x10` for itself.
+//!
+//! | byte | table | key after the byte | value |
+//! |---|---|---|---|
+//! | `0x10` | record | repository, token | [`Record`](super::record::Record) |
+//! | `0x11` | PAN index | repository, first 16 bytes of the fingerprint, token | - |
+//! | `0x12` | reuse key, unique | 16 bytes: hash of fingerprint, scope and uses | token |
+//! | `0x13` | namespace index | repository, length, namespace, token | - |
+//! | `0x14` | updated-at index | repository, milliseconds, token | - |
+//! | `0x15` | expiry index, only of tokens that expire | milliseconds, repository, token | - |
+//! | `0x16` | idempotency | day, 16 bytes: hash of its scope | [`Entry`](super::idempotency::Entry) |
+//! | `0x17` | last use | repository, token | milliseconds |
+//! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
+//!
+//! Numbers are big-endian, so that the order of the bytes is the order of the numbers. A repository is 4 bytes,
+//! milliseconds 8, a day 4; a token comes last and needs no length.
+
+use std::ops::Bound;
+
+use crate::id::{Namespace, RepositoryId, Token, UnixMillis};
+use crate::keys::Fingerprint;
+use crate::store::Key;
+
+/// The table of the records: what the store counts as such.
+pub const RECORD: u8 = 0x10;
+const PAN: u8 = 0x11;
+const REUSE: u8 = 0x12;
+const NAMESPACE: u8 = 0x13;
+const UPDATED: u8 = 0x14;
+const EXPIRY: u8 = 0x15;
+const IDEMPOTENCY: u8 = 0x16;
+const LAST_USED: u8 = 0x17;
+
+/// What a PAN is found by: 128 bits of its fingerprint, enough that two never meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct PanIndex(pub(super) [u8; 16]);
+
+impl PanIndex {
+    pub(super) fn of(fingerprint: &Fingerprint) -> Self {
+        Self(half(&fingerprint.0))
+    }
+}
+
+/// The first 16 bytes of a hash.
+pub(super) fn half(hash: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.iter_mut().zip(hash).for_each(|(to, from)| *to = *from);
+    half
+}
+
+fn key(table: u8, parts: &[&[u8]]) -> Key {
+    let mut bytes = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    bytes.push(table);
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    Key(bytes)
+}
+
+pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {
+    key(RECORD, &[&repository.0.to_be_bytes(), token.as_str().as_bytes()])
+}
+
+pub(super) fn pan(repository: RepositoryId, pan: PanIndex, token: &Token) -> Key {
+    key(PAN, &[&repository.0.to_be_bytes(), &pan.0, token.as_str().as_bytes()])
+}
+
+pub(super) fn reuse(hash: &[u8; 16]) -> Key {
+    key(REUSE, &[hash])
+}
+
+pub(super) fn namespace(repository: RepositoryId, namespace: &Namespace, token: &Token) -> Key {
+    let Key(mut bytes) = namespace_prefix(repository, namespace);
+    bytes.extend_from_slice(token.as_str().as_bytes());
+    Key(bytes)
+}
+
+pub(super) fn updated(repository: RepositoryId, at: UnixMillis, token: &Token) -> Key {
+    key(
+        UPDATED,
+        &[
+            &repository.0.to_be_bytes(),
+            &at.0.to_be_bytes(),
+            token.as_str().as_bytes(),
+        ],
+    )
+}
+
+pub(super) fn expiry(at: UnixMillis, repository: RepositoryId, token: &Token) -> Key {
+    key(
+        EXPIRY,
+        &[
+            &at.0.to_be_bytes(),
+            &repository.0.to_be_bytes(),
+            token.as_str().as_bytes(),
+        ],
+    )
+}
+
+pub(super) fn idempotency(day: u32, scope: &[u8; 16]) -> Key {
+    key(IDEMPOTENCY, &[&day.to_be_bytes(), scope])
+}
+
+pub(super) fn last_used(repository: RepositoryId, token: &Token) -> Key {
+    key(LAST_USED, &[&repository.0.to_be_bytes(), token.as_str().as_bytes()])
+}
+
+/// All records of a repository.
+pub(super) fn record_prefix(repository: RepositoryId) -> Key {
+    key(RECORD, &[&repository.0.to_be_bytes()])
+}
+
+/// All tokens of one PAN in a repository.
+pub(super) fn pan_prefix(repository: RepositoryId, pan: PanIndex) -> Key {
+    key(PAN, &[&repository.0.to_be_bytes(), &pan.0])
+}
+
+/// All tokens of a namespace.
+pub(super) fn namespace_prefix(repository: RepositoryId, namespace: &Namespace) -> Key {
+    // a namespace has at most 64 bytes
+    let length = u8::try_from(namespace.as_str().len()).unwrap_or(u8::MAX);
+    key(
+        NAMESPACE,
+        &[&repository.0.to_be_bytes(), &[length], namespace.as_str().as_bytes()],
+    )
+}
+
+/// All tokens of a repository by their last change.
+pub(super) fn updated_prefix(repository: RepositoryId) -> Key {
+    key(UPDATED, &[&repository.0.to_be_bytes()])
+}
+
+/// The entries of the expiry index up to and including `now`.
+pub(super) fn expired_until(now: UnixMillis) -> (Bound<Key>, Bound<Key>) {
+    (
+        Bound::Included(key(EXPIRY, &[])),
+        Bound::Excluded(key(EXPIRY, &[&now.plus(1).0.to_be_bytes()])),
+    )
+}
+
+/// The idempotency entries of all days before `day`.
+pub(super) fn idempotency_before(day: u32) -> (Bound<Key>, Bound<Key>) {
+    (
+        Bound::Included(key(IDEMPOTENCY, &[])),
+        Bound::Excluded(key(IDEMPOTENCY, &[&day.to_be_bytes()])),
+    )
+}
+
+/// The end of the keys that begin with `prefix`.
+pub(super) fn end_of(prefix: &Key) -> Bound<Key> {
+    let mut bytes = prefix.0.clone();
+    while let Some(last) = bytes.pop() {
+        if let Some(next) = last.checked_add(1) {
+            bytes.push(next);
+            return Bound::Excluded(Key(bytes));
+        }
+    }
+    Bound::Unbounded
+}
+
+/// What an entry of the expiry index says: when, and which token.
+pub(super) fn parse_expiry(key: &Key) -> Option<(UnixMillis, RepositoryId, Token)> {
+    let rest = key.0.strip_prefix(&[EXPIRY])?;
+    let (at, rest) = rest.split_first_chunk::<8>()?;
+    let (repository, token) = rest.split_first_chunk::<4>()?;
+    Some((
+        UnixMillis(u64::from_be_bytes(*at)),
+        RepositoryId(u32::from_be_bytes(*repository)),
+        parse_token(token)?,
+    ))
+}
+
+/// A token at the end of a key.
+pub(super) fn parse_token(bytes: &[u8]) -> Option<Token> {
+    Token::parse(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_that_begin_alike_do_not_share_a_prefix() {
+        let of = |text: &str| namespace_prefix(RepositoryId(1), &Namespace::parse(text).unwrap()).0;
+        assert!(!of("ab").starts_with(&of("a")));
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_lies_behind_all_its_keys() {
+        assert_eq!(end_of(&Key(vec![1, 2])), Bound::Excluded(Key(vec![1, 3])));
+        assert_eq!(end_of(&Key(vec![1, 0xff, 0xff])), Bound::Excluded(Key(vec![2])));
+        assert_eq!(end_of(&Key(vec![0xff])), Bound::Unbounded);
+    }
+
+    #[test]
+    fn an_expiry_key_reads_back() {
+        let token = Token::parse("tok_x").unwrap();
+        let key = expiry(UnixMillis(77), RepositoryId(3), &token);
+        assert_eq!(parse_expiry(&key), Some((UnixMillis(77), RepositoryId(3), token)));
+        let (_, Bound::Excluded(to)) = expired_until(UnixMillis(77)) else {
+            panic!("an open end")
+        };
+        assert!(key < to);
+        let (_, Bound::Excluded(to)) = expired_until(UnixMillis(76)) else {
+            panic!("an open end")
+        };
+        assert!(key >= to);
+    }
+}
