@@ -115,6 +115,10 @@ fn live_ranges_hold_the_schemes_and_the_countries() {
     ] {
         assert!(!table.is_live_range(text), "{text}");
     }
+    let free = (9000..10_000)
+        .filter(|start| !table.is_live_range(&format!("{start}500000000000")))
+        .count();
+    assert!(free > 600, "tokens that start with 9 have room: {free}");
     let own = BinTable::extended(&format!("mode,replace\n{HEADING}99991,house,,,\n")).unwrap();
     assert!(own.is_live_range("9999111111111111"));
     assert!(
