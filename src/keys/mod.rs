@@ -1,5 +1,6 @@
 //! Keys by their role: what a record's ciphertext is bound to, how it is encoded, and which HSM job makes and opens it.
 
+mod keyring;
 mod seal;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Repl
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
+pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 
 /// Which part of a record.

@@ -1,0 +1,68 @@
+//! A small file that is read whole and replaced whole.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use super::KeyringFault;
+
+/// Readable by the group: the audit group verifies offline.
+const MODE: u32 = 0o640;
+
+/// The whole file, if it is a plain one of at most `max` bytes that only its owner may write.
+pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, KeyringFault> {
+    let unreadable = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => KeyringFault::Missing,
+        _ => KeyringFault::Unreadable(error.to_string()),
+    };
+    // asked before it is opened: opening a pipe would wait
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(KeyringFault::Unreadable("it is not a plain file".to_owned()));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(KeyringFault::WritableByOthers(mode));
+    }
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len > max) {
+        return Err(KeyringFault::Damaged(format!("it is larger than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Replaces the file durably: after an error or a power cut either the old content is there or the new.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    };
+    let new = path.with_extension("json.new");
+    // one may be left of a run that was cut off
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(&new)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            // whatever the umask took away
+            file.set_permissions(Permissions::from_mode(MODE))?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&new, path));
+    if let Err(error) = written {
+        // the first error is the one to tell; a left-over is removed by the next run
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
+    File::open(dir)?.sync_all()
+}
