@@ -1,27 +1,19 @@
-//! Which worker has which job: hands jobs out, matches replies, and hands on what a dead worker left.
+//! Between callers and workers: takes jobs, matches replies, keeps deadlines, hands on what a dead worker left.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::WorkerId;
-use super::supervisor::Event;
+use super::lanes::{Answer, Lane, Outgoing, Pending, Pool};
+use super::{Event, WorkerId};
 use crate::hsm::message::JobId;
 use crate::hsm::{Config, Error, Fault, Job, Reply};
 use crate::telemetry::Metrics;
 
-/// Where a worker's writer takes its jobs from. It holds no more than the queue allows in all.
-pub(super) type Outgoing = mpsc::UnboundedSender<(JobId, Arc<Job>)>;
-
 /// An idle worker that was not heard for so long, or for a deadline if that is longer, is stuck.
 const SILENCE: Duration = Duration::from_secs(5);
-
-const TOKEN_LOST: &str = "the token was lost";
-
-type Answer = Result<Reply, Error>;
 
 /// The jobs in flight. One lock, held for well under a microsecond.
 pub(in crate::hsm) struct Dispatch {
@@ -36,55 +28,10 @@ pub(in crate::hsm) struct Dispatch {
     sessions: usize,
 }
 
-struct Pool {
-    lanes: Vec<Lane>,
-    /// Left by dead workers, for the next one that comes up.
-    parked: Vec<Pending>,
-    in_flight: usize,
-    next: u64,
-    /// No new job is taken, and none is parked.
-    stopping: bool,
-    /// Why no worker is up.
-    reason: String,
-}
-
-/// A worker that is up or drains.
-struct Lane {
-    id: WorkerId,
-    outgoing: Outgoing,
-    accepting: bool,
-    draining: bool,
-    /// Oldest first, because numbers count up.
-    pending: BTreeMap<JobId, Pending>,
-    heard: Instant,
-    answered: u64,
-    /// For people, when the worker said why it ends.
-    last_words: Option<String>,
-}
-
-struct Pending {
-    job: Arc<Job>,
-    /// `None` when the caller was answered already.
-    answer: Option<oneshot::Sender<Answer>>,
-    /// When the worker that has it got it.
-    sent: Instant,
-    /// When the caller is answered at the latest.
-    expires: Instant,
-    /// Its first worker died.
-    again: bool,
-}
-
 impl Dispatch {
     pub(in crate::hsm) fn new(config: &Config, events: Sender<Event>, metrics: Metrics) -> Self {
         Self {
-            pool: Mutex::new(Pool {
-                lanes: Vec::new(),
-                parked: Vec::new(),
-                in_flight: 0,
-                next: 0,
-                stopping: false,
-                reason: "the first worker has not started yet".to_owned(),
-            }),
+            pool: Mutex::new(Pool::new()),
             events,
             metrics,
             queue: config.queue,
@@ -130,16 +77,7 @@ impl Dispatch {
     /// A worker is up: it gets what was parked, and new jobs.
     pub(super) fn open(&self, id: WorkerId, outgoing: Outgoing) {
         let mut pool = self.lock();
-        pool.lanes.push(Lane {
-            id,
-            outgoing,
-            accepting: true,
-            draining: false,
-            pending: BTreeMap::new(),
-            heard: Instant::now(),
-            answered: 0,
-            last_words: None,
-        });
+        pool.lanes.push(Lane::new(id, outgoing));
         for pending in std::mem::take(&mut pool.parked) {
             // The lane was just added and accepts.
             if let Err(pending) = pool.give(pending) {
@@ -176,10 +114,10 @@ impl Dispatch {
                 Err(Fault::RateCapped) => settled.push((pending, Err(Error::Busy))),
                 Err(Fault::Tampered) => settled.push((pending, Err(Error::Tampered))),
                 Err(Fault::Token(text)) => {
-                    // The worker ends after this; the rest of its jobs is handed on when it has.
+                    // The worker ends after this; the rest of its jobs is handed on when the supervisor closes it.
                     lane.accepting = false;
-                    lane.last_words = Some(text);
-                    left.push(pending);
+                    self.tell(Event::Lost(id, text.clone()));
+                    left.push((pending, text));
                 }
             }
         }
@@ -189,7 +127,10 @@ impl Dispatch {
         if lane.draining && lane.pending.is_empty() {
             self.tell(Event::Drained(id));
         }
-        settled.extend(pool.hand_on(left, TOKEN_LOST));
+        for (pending, text) in left {
+            settled.extend(pool.hand_on([pending], &text));
+            pool.reason = text;
+        }
         self.settle(pool, settled);
     }
 
@@ -213,9 +154,7 @@ impl Dispatch {
             return;
         };
         let lane = pool.lanes.swap_remove(at);
-        if let Some(words) = lane.last_words {
-            pool.reason = words;
-        } else if !lane.draining {
+        if !lane.draining {
             pool.reason = why.to_owned();
         }
         // What it was working on may be what killed it: that goes last, so that the rest is not behind it again.
@@ -306,54 +245,6 @@ impl Dispatch {
 
     fn lock(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Pool {
-    fn lane(&mut self, id: WorkerId) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| lane.id == id)
-    }
-
-    /// To the accepting lane with the fewest jobs; given back when there is none.
-    fn give(&mut self, mut pending: Pending) -> Result<(), Pending> {
-        let Some(lane) = self
-            .lanes
-            .iter_mut()
-            .filter(|lane| lane.accepting)
-            .min_by_key(|lane| lane.pending.len())
-        else {
-            return Err(pending);
-        };
-        self.next += 1;
-        let id = JobId(self.next);
-        pending.sent = Instant::now();
-        // A lane whose writer just ended keeps the job until it is closed, and then the job is handed on.
-        let _ = lane.outgoing.send((id, Arc::clone(&pending.job)));
-        lane.pending.insert(id, pending);
-        Ok(())
-    }
-
-    /// What a dead worker left goes to another one, but once only: a job that kills its worker must not kill them all.
-    /// Returns what ends here.
-    fn hand_on(&mut self, left: impl IntoIterator<Item = Pending>, why: &str) -> Vec<(Pending, Answer)> {
-        let now = Instant::now();
-        let mut settled = Vec::new();
-        for mut pending in left {
-            let nobody_waits = pending.answer.as_ref().is_none_or(oneshot::Sender::is_closed);
-            if pending.expires <= now || nobody_waits {
-                settled.push((pending, Err(Error::Deadline)));
-            } else if pending.again {
-                settled.push((pending, Err(Error::Down(why.to_owned()))));
-            } else {
-                pending.again = true;
-                match self.give(pending) {
-                    Ok(()) => {}
-                    Err(pending) if self.stopping => settled.push((pending, Err(Error::Down(why.to_owned())))),
-                    Err(pending) => self.parked.push(pending),
-                }
-            }
-        }
-        settled
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::launch::{Exit, Process};
-use super::supervisor::Worker;
+use super::roster::Worker;
 use crate::telemetry::Metrics;
 
-/// A worker that should end and has not after so long is killed.
+/// A worker that should end and has not after so long is killed; after twice as long it is left behind.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a worker ends, as the server sees it.
@@ -35,8 +35,8 @@ pub(super) struct Endings<P> {
 struct Ending<P> {
     worker: Worker<P>,
     reason: Reason,
-    /// `None` once it was killed.
-    kill_at: Option<Instant>,
+    since: Instant,
+    killed: bool,
 }
 
 impl<P: Process> Endings<P> {
@@ -51,7 +51,8 @@ impl<P: Process> Endings<P> {
         self.list.push(Ending {
             worker,
             reason,
-            kill_at: Some(Instant::now() + LIMIT),
+            since: Instant::now(),
+            killed: false,
         });
     }
 
@@ -63,25 +64,27 @@ impl<P: Process> Endings<P> {
         self.list.iter().map(|ending| ending.worker.process.id())
     }
 
-    /// Forgets those that have ended.
+    /// Forgets those that have ended, and those that cannot even be killed.
     pub(super) fn reap(&mut self) {
-        let now = Instant::now();
-        let metrics = &self.metrics;
-        self.list.retain_mut(|ending| match ending.worker.process.ended() {
-            Some(exit) => {
+        let Self { list, metrics } = self;
+        list.retain_mut(|ending| {
+            let (worker, pid) = (ending.worker.id.0, ending.worker.process.id());
+            let waited = ending.since.elapsed();
+            if let Some(exit) = ending.worker.process.ended() {
                 let reason = reason(ending.reason, &exit);
-                let (worker, pid) = (ending.worker.id.0, ending.worker.process.id());
                 tracing::info!(worker, pid, reason, ?exit, "an HSM worker ended");
                 metrics.hsm_worker_ends.with_label_values(&[reason]).inc();
-                false
+                return false;
             }
-            None => {
-                if ending.kill_at.take_if(|at| *at <= now).is_some() {
-                    tracing::warn!(worker = ending.worker.id.0, "an HSM worker does not end and is killed");
-                    ending.worker.process.kill();
-                }
-                true
+            if waited > LIMIT && !ending.killed {
+                tracing::warn!(worker, pid, "an HSM worker does not end and is killed");
+                ending.worker.process.kill();
+                ending.killed = true;
             }
+            if waited > LIMIT * 2 {
+                tracing::error!(worker, pid, "an HSM worker cannot be killed and is left behind");
+            }
+            waited <= LIMIT * 2
         });
     }
 }

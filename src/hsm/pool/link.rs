@@ -11,9 +11,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::WorkerId;
-use super::dispatch::{Dispatch, Outgoing};
-use super::supervisor::Event;
+use super::dispatch::Dispatch;
+use super::lanes::Outgoing;
+use super::{Event, WorkerId};
 use crate::hsm::frame::{FrameError, Inbox, Outbox};
 use crate::hsm::message::{Hello, JobId, ToServer, ToWorker};
 use crate::hsm::{Fault, Job, Reply};

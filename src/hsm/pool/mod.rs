@@ -3,19 +3,42 @@
 mod backoff;
 mod dispatch;
 mod ending;
+mod lanes;
 mod launch;
 mod link;
+mod roster;
 mod status;
 mod supervisor;
 
 pub(super) use dispatch::Dispatch;
 pub(super) use launch::{Launch, Program};
 pub(super) use status::Status;
-pub(super) use supervisor::{Event, Supervisor};
+pub(super) use supervisor::Supervisor;
+
+use super::{ProbeReport, StartFault};
 
 /// A worker process, unique within a `Client`'s life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WorkerId(u64);
+
+/// What the supervisor is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A draining worker answered its last job.
+    Drained(WorkerId),
+    /// A worker cannot start.
+    Failed(WorkerId, StartFault),
+    /// The connection to a worker ended.
+    Gone(WorkerId),
+    /// A worker said that its token works no more; it ends.
+    Lost(WorkerId, String),
+    /// A worker started.
+    Ready(WorkerId, ProbeReport),
+    /// A worker did as many jobs as it may.
+    Recycle(WorkerId),
+    /// Finish accepted jobs, end all workers, and end.
+    Stop,
+}
 
 #[cfg(test)]
 pub(super) mod fake;

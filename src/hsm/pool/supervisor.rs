@@ -3,7 +3,6 @@
 //! A start is a login. Because the next one begins only after the last one succeeded, a PIN that the token refuses is
 //! tried once, whatever the number of workers.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -11,13 +10,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::WorkerId;
 use super::backoff::Backoff;
-use super::dispatch::{Dispatch, Outgoing};
+use super::dispatch::Dispatch;
 use super::ending::{Endings, Reason};
 use super::launch::{Launch, Process};
 use super::link;
+use super::roster::{Roster, Starting, Worker};
 use super::status::{Board, Status};
+use super::{Event, WorkerId};
 use crate::hsm::message::{Hello, PROTOCOL};
 use crate::hsm::{Config, Health, Keyset, ProbeReport, StartFault, Verdict, WorkerState};
 use crate::telemetry::Metrics;
@@ -29,38 +29,6 @@ const STEADY: Duration = Duration::from_secs(10);
 /// How often processes that are ending are looked at.
 const REAP: Duration = Duration::from_millis(5);
 
-/// What the supervisor is told.
-#[derive(Debug)]
-pub(in crate::hsm) enum Event {
-    /// A draining worker answered its last job.
-    Drained(WorkerId),
-    /// A worker cannot start.
-    Failed(WorkerId, StartFault),
-    /// The connection to a worker ended.
-    Gone(WorkerId),
-    /// A worker started.
-    Ready(WorkerId, ProbeReport),
-    /// A worker did as many jobs as it may.
-    Recycle(WorkerId),
-    /// Finish accepted jobs, end all workers, and end.
-    Stop,
-}
-
-/// A worker process.
-pub(super) struct Worker<P> {
-    pub(super) id: WorkerId,
-    pub(super) process: P,
-    /// When it was started, later when it came up.
-    since: Instant,
-}
-
-/// A worker that has not told yet whether it can work.
-struct Starting<P> {
-    worker: Worker<P>,
-    slot: usize,
-    outgoing: Outgoing,
-}
-
 /// The thread's state.
 pub(in crate::hsm) struct Supervisor<L: Launch> {
     launch: L,
@@ -71,14 +39,8 @@ pub(in crate::hsm) struct Supervisor<L: Launch> {
     metrics: Metrics,
     status: Board,
 
-    /// One for each worker wanted; `None` waits for a start.
-    slots: Vec<Option<Worker<L::Process>>>,
-    starting: Option<Starting<L::Process>>,
-    /// Replaced workers with jobs left.
-    draining: Vec<Worker<L::Process>>,
+    roster: Roster<L::Process>,
     endings: Endings<L::Process>,
-    /// Workers that want a successor, first come first served.
-    recycle: VecDeque<WorkerId>,
 
     started: u64,
     backoff: Backoff,
@@ -116,12 +78,9 @@ impl<L: Launch> Supervisor<L> {
             dispatch,
             events,
             status: Board::new(wanted, metrics.clone()),
-            slots: std::iter::repeat_with(|| None).take(wanted).collect(),
-            starting: None,
-            draining: Vec::new(),
+            roster: Roster::new(wanted),
             endings: Endings::new(metrics.clone()),
             metrics,
-            recycle: VecDeque::new(),
             started: 0,
             backoff: Backoff::default(),
             next_start: now,
@@ -163,8 +122,9 @@ impl<L: Launch> Supervisor<L> {
             Event::Drained(id) => self.drained(id),
             Event::Failed(id, fault) => self.failed(id, fault),
             Event::Gone(id) => self.gone(id),
+            Event::Lost(id, text) => self.lost(id, &text),
             Event::Ready(id, report) => self.ready(id, report),
-            Event::Recycle(id) => self.recycle.push_back(id),
+            Event::Recycle(id) => self.roster.recycle(id),
             Event::Stop => self.stop(),
         }
     }
@@ -172,22 +132,14 @@ impl<L: Launch> Supervisor<L> {
     /// Starts a worker if one is wanted and none is starting.
     fn start_next(&mut self) {
         let now = Instant::now();
-        if self.stopping || self.refused.is_some() || self.starting.is_some() || now < self.next_start {
+        if self.stopping || self.refused.is_some() || now < self.next_start {
             return;
         }
-        let live: Vec<_> = self.slots.iter().flatten().map(|worker| worker.id).collect();
-        self.recycle.retain(|id| live.contains(id));
-        let empty = self.slots.iter().position(Option::is_none);
-        let tired = self.recycle.front().and_then(|id| {
-            self.slots
-                .iter()
-                .position(|slot| slot.as_ref().is_some_and(|worker| worker.id == *id))
-        });
-        let Some(slot) = empty.or(tired) else {
+        let Some(slot) = self.roster.vacancy() else {
             return;
         };
         match self.start(slot, now) {
-            Ok(starting) => self.starting = Some(starting),
+            Ok(starting) => self.roster.starting = Some(starting),
             Err(error) => self.start_failed(format!("a worker could not be started: {error}")),
         }
     }
@@ -216,18 +168,18 @@ impl<L: Launch> Supervisor<L> {
             mut worker,
             slot,
             outgoing,
-        }) = self.starting.take_if(|starting| starting.worker.id == id)
+        }) = self.roster.take_starting(id)
         else {
             return;
         };
         let pid = worker.process.id();
         tracing::info!(worker = id.0, pid, took = ?worker.since.elapsed(), token = report.token, "an HSM worker is up");
         if self.report.as_ref() != Some(&report) {
-            for finding in report
+            let remarks = report
                 .findings
                 .iter()
-                .filter(|finding| finding.verdict != Verdict::Pass)
-            {
+                .filter(|finding| finding.verdict != Verdict::Pass);
+            for finding in remarks {
                 tracing::warn!(check = finding.check, verdict = ?finding.verdict, "{}", finding.text);
             }
             self.report = Some(report);
@@ -236,17 +188,13 @@ impl<L: Launch> Supervisor<L> {
         self.next_start = worker.since;
         self.reason = None;
         self.dispatch.open(id, outgoing);
-        let Some(place) = self.slots.get_mut(slot) else {
-            return;
-        };
-        if let Some(old) = place.replace(worker) {
-            self.dispatch.drain(old.id);
-            self.draining.push(old);
+        if let Some(old) = self.roster.put(slot, worker) {
+            self.dispatch.drain(old);
         }
     }
 
     fn failed(&mut self, id: WorkerId, fault: StartFault) {
-        let Some(Starting { worker, .. }) = self.starting.take_if(|starting| starting.worker.id == id) else {
+        let Some(Starting { worker, .. }) = self.roster.take_starting(id) else {
             return;
         };
         let text = fault.to_string();
@@ -275,22 +223,22 @@ impl<L: Launch> Supervisor<L> {
 
     /// A worker closed its socket: by itself, or because it was told to.
     fn gone(&mut self, id: WorkerId) {
-        if let Some(starting) = self.starting.take_if(|starting| starting.worker.id == id) {
+        if let Some(starting) = self.roster.take_starting(id) {
             self.endings.push(starting.worker, Reason::Itself);
             self.start_failed("a worker ended while it started".to_owned());
-        } else if let Some(worker) = self.take(id) {
-            self.replace(worker, Reason::Itself);
+        } else if let Some(worker) = self.roster.take(id) {
+            self.replace(worker, Reason::Itself, "a worker ended unexpectedly");
+        }
+    }
+
+    fn lost(&mut self, id: WorkerId, text: &str) {
+        if let Some(worker) = self.roster.take(id) {
+            self.replace(worker, Reason::Itself, &format!("the HSM does not work: {text}"));
         }
     }
 
     /// A worker that worked ends without being asked to: hands on its jobs and makes room for the next one.
-    fn replace(&mut self, worker: Worker<L::Process>, reason: Reason) {
-        let why = match reason {
-            Reason::Stuck => "a worker did not answer in time and was killed",
-            Reason::Itself | Reason::Recycled | Reason::Refused | Reason::Stopped | Reason::Unavailable => {
-                "a worker ended unexpectedly"
-            }
-        };
+    fn replace(&mut self, worker: Worker<L::Process>, reason: Reason, why: &str) {
         if worker.since.elapsed() >= STEADY {
             self.backoff.reset();
         }
@@ -307,11 +255,9 @@ impl<L: Launch> Supervisor<L> {
 
     /// A replaced worker has no job left.
     fn drained(&mut self, id: WorkerId) {
-        let Some(at) = self.draining.iter().position(|worker| worker.id == id) else {
-            return;
-        };
-        let worker = self.draining.swap_remove(at);
-        self.retire(worker, Reason::Recycled);
+        if let Some(worker) = self.roster.take(id) {
+            self.retire(worker, Reason::Recycled);
+        }
     }
 
     /// Orderly end of a worker without jobs: notes its peak memory, then closes its socket.
@@ -341,13 +287,13 @@ impl<L: Launch> Supervisor<L> {
             return;
         }
         for id in self.dispatch.overdue(now) {
-            if let Some(mut worker) = self.take(id) {
+            if let Some(mut worker) = self.roster.take(id) {
                 worker.process.kill();
-                self.replace(worker, Reason::Stuck);
+                self.replace(worker, Reason::Stuck, "a worker did not answer in time and was killed");
             }
         }
         let hangs = |starting: &mut Starting<L::Process>| starting.worker.since.elapsed() > START_LIMIT;
-        if let Some(mut starting) = self.starting.take_if(hangs) {
+        if let Some(mut starting) = self.roster.starting.take_if(hangs) {
             starting.worker.process.kill();
             self.endings.push(starting.worker, Reason::Stuck);
             self.start_failed(format!("a worker was not ready after {START_LIMIT:?}"));
@@ -364,25 +310,14 @@ impl<L: Launch> Supervisor<L> {
         if self.dispatch.in_flight() > 0 {
             return false;
         }
-        if let Some(starting) = self.starting.take() {
+        if let Some(starting) = self.roster.starting.take() {
             // Its socket closes with the queue: it ends in order as soon as it has started.
             self.endings.push(starting.worker, Reason::Stopped);
         }
-        let live: Vec<_> = self.slots.iter_mut().filter_map(Option::take).collect();
-        for worker in live.into_iter().chain(std::mem::take(&mut self.draining)) {
+        for worker in self.roster.take_all() {
             self.retire(worker, Reason::Stopped);
         }
         self.endings.is_empty()
-    }
-
-    /// Takes a worker that works or drains out of its place.
-    fn take(&mut self, id: WorkerId) -> Option<Worker<L::Process>> {
-        if let Some(at) = self.draining.iter().position(|worker| worker.id == id) {
-            return Some(self.draining.swap_remove(at));
-        }
-        self.slots
-            .iter_mut()
-            .find_map(|slot| slot.take_if(|worker| worker.id == id))
     }
 
     /// How long to wait for the next event.
@@ -396,27 +331,12 @@ impl<L: Launch> Supervisor<L> {
     }
 
     fn publish(&self, ended: bool) {
-        let replacing = self.starting.as_ref().map(|starting| starting.slot);
-        let slots = self.slots.iter().enumerate().map(|(slot, worker)| match worker {
-            Some(_) => WorkerState::Up,
-            None if replacing == Some(slot) => WorkerState::Starting,
-            None => WorkerState::Down,
-        });
-        let workers: Vec<_> = slots
-            .chain(self.draining.iter().map(|_| WorkerState::Draining))
-            .collect();
-        let living = self.slots.iter().flatten();
-        let pids = living
-            .chain(self.starting.iter().map(|starting| &starting.worker))
-            .chain(&self.draining)
-            .map(|worker| worker.process.id())
-            .chain(self.endings.pids())
-            .collect();
+        let workers = self.roster.states();
         self.status.publish(Status {
             health: Health {
                 ready: workers.contains(&WorkerState::Up),
                 workers,
-                pids,
+                pids: self.roster.pids().chain(self.endings.pids()).collect(),
                 reason: self.reason.clone(),
             },
             refused: self.refused.is_some(),

@@ -90,7 +90,10 @@ async fn several_sessions_work_side_by_side() {
 
 #[tokio::test]
 async fn faults_of_a_job_are_its_own() {
-    let (client, threads, _) = start(config(1));
+    let (client, threads, _) = start(Config {
+        deadline: Duration::from_secs(10),
+        ..config(1)
+    });
     client.ready().await.unwrap();
     assert_eq!(client.call(sign(b"tampered")).await.unwrap_err(), Error::Tampered);
     assert_eq!(
