@@ -47,6 +47,8 @@ pub struct Metrics {
     pub tampered: IntCounter,
     /// Refusals by a caller's cap, by `op`: an alarm.
     pub cap_refusals: IntCounterVec,
+    /// Operations refused before they began, by `op` and `outcome`: denied, suspended, capped.
+    pub refusals: IntCounterVec,
     /// Failed authentications by `dialect`.
     pub auth_failures: IntCounterVec,
     /// Tokens removed by the sweeper.
@@ -146,6 +148,11 @@ impl Metrics {
                 "Ciphertexts that did not open in their place",
             )?,
             cap_refusals: counter_vec("panvault_cap_refusals_total", "Refusals by a caller's cap", &["op"])?,
+            refusals: counter_vec(
+                "panvault_refusals_total",
+                "Operations refused by policy, suspension or cap",
+                &["op", "outcome"],
+            )?,
             auth_failures: counter_vec("panvault_auth_failures_total", "Failed authentications", &["dialect"])?,
             expired: counter("panvault_expired_total", "Tokens removed after their expiry")?,
             connections: gauge_vec("panvault_connections", "Open connections by listener", &["listener"])?,

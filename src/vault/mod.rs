@@ -4,14 +4,20 @@
 //! all. What a verb read before is only a guess until the conditions hold; where they do not, it looks again.
 
 mod access;
+pub mod accounts;
 mod batch;
+pub mod caps;
+mod credential;
 mod cursor;
 mod delete;
+pub mod events;
 mod faults;
 mod format;
 mod idempotency;
 mod inspect;
 mod last_used;
+mod login;
+pub mod policy;
 mod profile;
 mod record;
 mod reveal;
@@ -26,7 +32,8 @@ mod update;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use access::Access;
+pub use access::{Access, AccessConfig};
+pub use login::LoginLimits;
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
 

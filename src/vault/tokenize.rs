@@ -5,13 +5,15 @@
 
 use ring::digest::{Context, SHA256};
 
+use super::accounts::gate_key;
 use super::format::{self, Candidates};
 use super::idempotency::Claim;
 use super::record::{Record, Strategy};
 use super::screen::{self, METADATA_MAX, PROFILE_MAX};
 use super::tables::{self, PanIndex};
 use super::types::{
-    Actor, CallerError, Error, Format, IntegrityError, NewToken, Operation, Profile, Reuse, Status, Tokenized, Uses,
+    Actor, CallerError, Error, Format, IntegrityError, NewToken, Operation, PolicyError, Profile, Reuse, Status,
+    Tokenized, Uses,
 };
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{BinTable, Masked};
@@ -142,7 +144,9 @@ impl Vault {
         }
         let token = self.free_token(making).await?;
         let record = making.record(token);
+        let gate = gate_key(record.repository);
         let mut commit = Commit {
+            conds: vec![Cond::Exists(gate.clone())],
             writes: record.insertion()?,
             event: Some(event(making.actor, Operation::Tokenize, "ok", Some(&record.token)).encode()),
             records: 1,
@@ -158,6 +162,8 @@ impl Vault {
         commit.conds.push(Cond::Absent(record.key()));
         match self.store.commit(commit).await? {
             Outcome::Done { .. } => Ok(Some(Tokenized::Created(record.view(None)))),
+            // suspended or being removed since it was permitted
+            Outcome::CondFailed { key, .. } if key == gate => Err(Error::Policy(PolicyError::Suspended)),
             Outcome::CondFailed { key, .. } if key == record.key() && record.strategy == Strategy::Supplied => {
                 self.supplied_clash(making, &record).await
             }

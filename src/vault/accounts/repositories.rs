@@ -1,0 +1,269 @@
+//! Repositories: add, list, suspend, resume, remove, and which merchants may act in them.
+
+use std::ops::Bound;
+
+use super::row::{Repository, counter_key};
+use super::{
+    AccountError, AccountStatus, Accounts, Act, AdminActor, Change, Kind, MerchantView, RepositoryView, Trust,
+    gate_key, to_its_end,
+};
+use crate::id::{MerchantId, RepositoryId, RepositoryName, UnixMillis};
+use crate::store::{Commit, Part, Write};
+use crate::vault::tables;
+use crate::vault::types::Error;
+
+impl Accounts {
+    /// Adds a repository in which no merchant may act yet.
+    ///
+    /// # Errors
+    /// [`AccountError`]: the name is taken, too many.
+    pub async fn add_repository(
+        &self,
+        admin: AdminActor,
+        name: &RepositoryName,
+    ) -> Result<RepositoryView, AccountError> {
+        let mut change = self.begin().await?;
+        change.make_repository(name.clone(), None)?;
+        change.commit_repository(name, Act::new(admin, "repository-add")).await
+    }
+
+    /// All repositories by number.
+    pub fn repositories(&self) -> Vec<RepositoryView> {
+        let now = self.current();
+        now.repositories.values().map(|row| now.view_repository(row)).collect()
+    }
+
+    /// Refuses all that is asked for in the repository, until it is resumed. Nothing to do is no error.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn suspend_repository(
+        &self,
+        admin: AdminActor,
+        name: &RepositoryName,
+    ) -> Result<RepositoryView, AccountError> {
+        self.set_repository_status(admin, name, AccountStatus::Suspended, "repository-suspend")
+            .await
+    }
+
+    /// Ends a suspension. Nothing to do is no error.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn resume_repository(
+        &self,
+        admin: AdminActor,
+        name: &RepositoryName,
+    ) -> Result<RepositoryView, AccountError> {
+        self.set_repository_status(admin, name, AccountStatus::Active, "repository-resume")
+            .await
+    }
+
+    /// Removes a repository; its number is never used again. Refused while it holds tokens or a merchant may act in it.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn remove_repository(&self, admin: AdminActor, name: &RepositoryName) -> Result<(), AccountError> {
+        let (accounts, name) = (self.clone(), name.clone());
+        to_its_end(async move {
+            let mut change = accounts.begin().await?;
+            let id = change.next.known_repository(&name)?.id;
+            if let Some(merchant) = change.next.merchants_of(id).next() {
+                return Err(AccountError::InUse(format!("merchant {merchant} may act in it")));
+            }
+            change.shut_empty(&[id]).await?;
+            change.remove_repository(id);
+            let act = Act {
+                repository: Some(&name),
+                ..Act::new(admin, "repository-remove")
+            };
+            change.commit(act).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets a merchant act in a repository. With `default` it is where the merchant acts when a request names none.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn grant_repository(
+        &self,
+        admin: AdminActor,
+        name: &RepositoryName,
+        merchant: &MerchantId,
+        default: bool,
+    ) -> Result<MerchantView, AccountError> {
+        let change = self.begin().await?;
+        let id = change.next.known_repository(name)?.id;
+        let mut row = change.next.known_merchant(merchant)?.clone();
+        let added = row.repositories.insert(id);
+        if !added && (!default || row.repository == id) {
+            return change.next.view_merchant(&row);
+        }
+        if row.repositories.len() > MAX_PER_MERCHANT {
+            return Err(AccountError::Limit {
+                what: "repositories of one merchant",
+                max: MAX_PER_MERCHANT,
+            });
+        }
+        if default {
+            row.repository = id;
+        }
+        let detail = default.then(|| "as its default".to_owned());
+        let act = Act {
+            repository: Some(name),
+            detail,
+            ..Act::new(admin, "repository-grant")
+        };
+        change.commit_merchant(row, act).await
+    }
+
+    /// Takes the right to act in a repository away. Refused for the merchant's default.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn revoke_repository(
+        &self,
+        admin: AdminActor,
+        name: &RepositoryName,
+        merchant: &MerchantId,
+    ) -> Result<MerchantView, AccountError> {
+        let change = self.begin().await?;
+        let id = change.next.known_repository(name)?.id;
+        let mut row = change.next.known_merchant(merchant)?.clone();
+        if row.repository == id {
+            return Err(AccountError::InUse(
+                "it is the merchant's default repository: make another one that first".to_owned(),
+            ));
+        }
+        if !row.repositories.remove(&id) {
+            return change.next.view_merchant(&row);
+        }
+        let act = Act {
+            repository: Some(name),
+            ..Act::new(admin, "repository-revoke")
+        };
+        change.commit_merchant(row, act).await
+    }
+
+    async fn set_repository_status(
+        &self,
+        admin: AdminActor,
+        name: &RepositoryName,
+        status: AccountStatus,
+        action: &'static str,
+    ) -> Result<RepositoryView, AccountError> {
+        let mut change = self.begin().await?;
+        let row = change.next.known_repository(name)?;
+        if row.status == status {
+            return Ok(change.next.view_repository(row));
+        }
+        let row = Repository { status, ..row.clone() };
+        change.put_repository(row)?;
+        change.commit_repository(name, Act::new(admin, action)).await
+    }
+}
+
+impl Change {
+    /// Makes a repository under the next number.
+    pub(super) fn make_repository(
+        &mut self,
+        name: RepositoryName,
+        made_with: Option<&MerchantId>,
+    ) -> Result<RepositoryId, AccountError> {
+        if self.next.numbers.contains_key(&name) {
+            return Err(AccountError::Exists(Kind::Repository));
+        }
+        let full = AccountError::Limit {
+            what: "repositories",
+            max: MAX_REPOSITORIES,
+        };
+        if self.next.repositories.len() >= MAX_REPOSITORIES {
+            return Err(full);
+        }
+        let id = RepositoryId(self.next.next_repository);
+        let next = id.0.checked_add(1).ok_or(full)?;
+        self.next.next_repository = next;
+        self.writes.push(Write::Put(counter_key(), next.to_be_bytes().to_vec()));
+        self.put_repository(Repository {
+            id,
+            name,
+            made_with: made_with.cloned(),
+            status: AccountStatus::Active,
+            created_at: UnixMillis::now(),
+        })?;
+        Ok(id)
+    }
+
+    /// Makes sure that the repositories are empty and stay so: shuts them for new tokens, those under way too, and
+    /// looks. Where one holds a token, all are opened again and the change is refused.
+    pub(super) async fn shut_empty(&mut self, ids: &[RepositoryId]) -> Result<(), AccountError> {
+        // most refusals end here, with nothing shut
+        self.check_empty(ids).await?;
+        *self.trust = Trust::Unknown;
+        let gates = ids.iter().map(|id| Write::Del(gate_key(*id))).collect();
+        self.write(gates).await?;
+        let empty = self.check_empty(ids).await;
+        if empty.is_err() {
+            let gates = ids.iter().filter_map(|id| self.open_gate(*id)).collect();
+            self.write(gates).await?;
+        }
+        *self.trust = Trust::Known;
+        empty
+    }
+
+    /// Opens a repository that was shut and is not removed.
+    pub(super) fn reopen(&mut self, id: RepositoryId) {
+        let gate = self.open_gate(id);
+        self.writes.extend(gate);
+    }
+
+    async fn check_empty(&self, ids: &[RepositoryId]) -> Result<(), AccountError> {
+        for id in ids {
+            let from = tables::record_prefix(*id);
+            let to = tables::end_of(&from);
+            let store = &self.inner.store;
+            let page = store
+                .scan(Part::default(), Bound::Included(from), to, 1)
+                .await
+                .map_err(Error::from)?;
+            if !page.items.is_empty() {
+                let name = self
+                    .next
+                    .repository(*id)
+                    .map(|row| row.name.as_str())
+                    .unwrap_or_default();
+                return Err(AccountError::InUse(format!("repository {name} holds tokens")));
+            }
+        }
+        Ok(())
+    }
+
+    fn open_gate(&self, id: RepositoryId) -> Option<Write> {
+        let row = self.next.repository(id)?;
+        (row.status == AccountStatus::Active).then(|| Write::Put(gate_key(id), Vec::new()))
+    }
+
+    /// Writes that are no change of an account and have no event.
+    async fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
+        let commit = Commit {
+            writes,
+            ..Commit::default()
+        };
+        self.inner.store.commit(commit).await?;
+        Ok(())
+    }
+
+    async fn commit_repository(self, name: &RepositoryName, act: Act<'_>) -> Result<RepositoryView, AccountError> {
+        let act = Act {
+            repository: Some(name),
+            ..act
+        };
+        let now = self.commit(act).await?;
+        Ok(now.view_repository(now.known_repository(name)?))
+    }
+}
+
+const MAX_REPOSITORIES: usize = 20_000;
+const MAX_PER_MERCHANT: usize = 64;

@@ -1,0 +1,186 @@
+//! Accounts as they are stored: one byte of format version, then JSON. They are few and read by people in need, and a
+//! dialect's settings can join them as a further field. A newer format is refused.
+//!
+//! | table | key after the byte | value |
+//! |---|---|---|
+//! | `0x20` | merchant id | [`Merchant`] |
+//! | `0x21` | repository number | [`Repository`] |
+//! | `0x22` | credential id | [`Credential`] |
+//! | `0x23` | credential id | last use, milliseconds, 8 bytes |
+//! | `0x24` | - | the next repository number, 4 bytes |
+//! | `0x25` | repository number | - ; there while the repository takes new tokens |
+
+use std::collections::BTreeSet;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::types::{AccountStatus, CredentialKind};
+use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
+use crate::store::Key;
+use crate::vault::credential::SecretHash;
+use crate::vault::types::{Dialect, Error, IntegrityError};
+
+/// A merchant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::vault) struct Merchant {
+    pub(in crate::vault) id: MerchantId,
+    pub(super) name: String,
+    pub(in crate::vault) dialects: BTreeSet<Dialect>,
+    /// The one it acts in when nothing else is said; among `repositories`.
+    pub(in crate::vault) repository: RepositoryId,
+    /// All that it may act in.
+    pub(in crate::vault) repositories: BTreeSet<RepositoryId>,
+    pub(in crate::vault) status: AccountStatus,
+    pub(super) test: bool,
+    pub(super) created_at: UnixMillis,
+}
+
+/// A repository.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::vault) struct Repository {
+    pub(super) id: RepositoryId,
+    pub(in crate::vault) name: RepositoryName,
+    /// The merchant it was made with and goes with.
+    pub(super) made_with: Option<MerchantId>,
+    pub(in crate::vault) status: AccountStatus,
+    pub(super) created_at: UnixMillis,
+}
+
+/// A credential, without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::vault) struct Credential {
+    pub(in crate::vault) id: CredentialId,
+    pub(super) kind: CredentialKind,
+    pub(in crate::vault) merchant: MerchantId,
+    pub(in crate::vault) dialect: Dialect,
+    pub(in crate::vault) hash: SecretHash,
+    pub(in crate::vault) status: AccountStatus,
+    pub(super) created_at: UnixMillis,
+    pub(super) expires_at: Option<UnixMillis>,
+}
+
+/// A kind of account with a table of its own.
+pub(super) trait Row: Serialize + DeserializeOwned {
+    const TABLE: u8;
+
+    fn key(&self) -> Key;
+
+    fn encode(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![VERSION];
+        serde_json::to_writer(&mut bytes, self).map_err(|_| DAMAGED)?;
+        Ok(bytes)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        match bytes.split_first() {
+            Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|_| DAMAGED),
+            Some((&newer, _)) if newer > VERSION => Err(Error::Integrity(IntegrityError::NewerFormat)),
+            _ => Err(DAMAGED),
+        }
+    }
+}
+
+impl Credential {
+    /// Neither suspended nor expired.
+    pub(in crate::vault) fn is_live(&self, now: UnixMillis) -> bool {
+        self.status == AccountStatus::Active && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+impl Row for Merchant {
+    const TABLE: u8 = 0x20;
+
+    fn key(&self) -> Key {
+        key(Self::TABLE, self.id.as_str().as_bytes())
+    }
+}
+
+impl Row for Repository {
+    const TABLE: u8 = 0x21;
+
+    fn key(&self) -> Key {
+        key(Self::TABLE, &self.id.0.to_be_bytes())
+    }
+}
+
+impl Row for Credential {
+    const TABLE: u8 = 0x22;
+
+    fn key(&self) -> Key {
+        key(Self::TABLE, self.id.as_str().as_bytes())
+    }
+}
+
+/// When a credential was last used.
+pub(super) fn last_use_key(credential: &CredentialId) -> Key {
+    key(LAST_USE, credential.as_str().as_bytes())
+}
+
+/// Which credential a key of the table of last uses is for.
+pub(super) fn parse_last_use(key: &Key) -> Option<CredentialId> {
+    let id = key.0.strip_prefix(&[LAST_USE])?;
+    CredentialId::parse(std::str::from_utf8(id).ok()?).ok()
+}
+
+/// The number that the next repository gets.
+pub(super) fn counter_key() -> Key {
+    key(0x24, &[])
+}
+
+/// There exactly while the repository takes new tokens: a commit that adds one is on the condition that it exists, so
+/// none comes in once the repository is suspended or being removed.
+pub(in crate::vault) fn gate_key(repository: RepositoryId) -> Key {
+    key(GATE, &repository.0.to_be_bytes())
+}
+
+pub(super) fn key(table: u8, rest: &[u8]) -> Key {
+    let mut bytes = vec![table];
+    bytes.extend_from_slice(rest);
+    Key(bytes)
+}
+
+pub(super) const LAST_USE: u8 = 0x23;
+pub(super) const GATE: u8 = 0x25;
+pub(super) const DAMAGED: Error = Error::Integrity(IntegrityError::Damaged);
+const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository() -> Repository {
+        Repository {
+            id: RepositoryId(7),
+            name: RepositoryName::parse("eu").unwrap(),
+            made_with: None,
+            status: AccountStatus::Active,
+            created_at: UnixMillis(1),
+        }
+    }
+
+    #[test]
+    fn a_row_reads_back_and_other_formats_are_told_apart() {
+        let bytes = repository().encode().unwrap();
+        assert_eq!(Repository::decode(&bytes).unwrap().id, RepositoryId(7));
+        let mut newer = bytes.clone();
+        newer[0] = 2;
+        assert_eq!(
+            Repository::decode(&newer).unwrap_err(),
+            Error::Integrity(IntegrityError::NewerFormat)
+        );
+        for damaged in [&bytes[..bytes.len() - 1], &[], &[0, b'{', b'}']] {
+            assert_eq!(Repository::decode(damaged).unwrap_err(), DAMAGED);
+        }
+    }
+
+    /// What version 1 wrote must be read for ever.
+    #[test]
+    fn the_stored_form_stays() {
+        let written = br#"{"id":7,"name":"eu","made_with":null,"status":"active","created_at":1}"#;
+        assert_eq!(repository().encode().unwrap(), [&[1], &written[..]].concat());
+    }
+}

@@ -1,0 +1,205 @@
+//! API keys: how they look, what is kept of them, how they are compared.
+//!
+//! A key is `pv_<id>_<secret>`. The id is public and finds the credential; of the secret only SHA-256(id, secret) is
+//! kept. That is enough because the secret is machine-made from 256 random bits: there is nothing to guess.
+
+use std::fmt;
+
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+use ring::{digest, hmac};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::id::{CredentialId, Malformed, NoRandom, fill_random};
+
+/// A credential just made: the only moment its secret exists here.
+pub(super) struct Fresh {
+    pub(super) id: CredentialId,
+    pub(super) hash: SecretHash,
+    /// `pv_<id>_<secret>`.
+    pub(super) text: SecretString,
+}
+
+/// What a caller showed, split but not believed.
+pub(super) struct Presented {
+    pub(super) id: CredentialId,
+    pub(super) hash: SecretHash,
+}
+
+/// SHA-256 over the id's length, the id and the secret.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct SecretHash([u8; digest::SHA256_OUTPUT_LEN]);
+
+/// Compares in constant time, and just as long when there is nothing to compare with.
+pub(super) struct Comparison {
+    key: hmac::Key,
+    decoy: SecretHash,
+}
+
+impl Fresh {
+    /// # Errors
+    /// No random bytes.
+    pub(super) fn random() -> Result<Self, NoRandom> {
+        let mut id = [0; ID_BYTES];
+        fill_random(&mut id)?;
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        fill_random(&mut *secret)?;
+        let mut secret = Zeroizing::new(BASE32_NOPAD.encode(&*secret));
+        secret.make_ascii_lowercase();
+        let id =
+            CredentialId::parse(&BASE32_NOPAD.encode(&id).to_ascii_lowercase()).map_err(|_: Malformed| NoRandom)?;
+        Ok(Self {
+            hash: SecretHash::of(&id, &secret),
+            text: SecretString::from(format!("{PREFIX}{id}_{}", &*secret)),
+            id,
+        })
+    }
+}
+
+impl Presented {
+    /// Splits a key's text; `None` if it cannot be one.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+        if secret.len() != SECRET_CHARS || !secret.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let id = CredentialId::parse(id).ok()?;
+        Some(Self {
+            hash: SecretHash::of(&id, secret),
+            id,
+        })
+    }
+}
+
+impl SecretHash {
+    fn of(id: &CredentialId, secret: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"panvault credential v1\0");
+        // the id has no NUL, so this ends it
+        context.update(id.as_str().as_bytes());
+        context.update(b"\0");
+        context.update(secret.as_bytes());
+        let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+        hash.copy_from_slice(context.finish().as_ref());
+        Self(hash)
+    }
+}
+
+impl Comparison {
+    /// # Errors
+    /// No random bytes.
+    pub(super) fn new() -> Result<Self, NoRandom> {
+        let mut key = Zeroizing::new([0; 32]);
+        fill_random(&mut *key)?;
+        let mut decoy = [0; digest::SHA256_OUTPUT_LEN];
+        fill_random(&mut decoy)?;
+        Ok(Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &*key),
+            decoy: SecretHash(decoy),
+        })
+    }
+
+    /// Whether `presented` is `stored`; a missing one costs the same and is never it.
+    pub(super) fn holds(&self, stored: Option<&SecretHash>, presented: &SecretHash) -> bool {
+        let against = stored.unwrap_or(&self.decoy);
+        // ring compares in constant time only inside its MAC check; the key makes the tags useless to anyone else
+        let tag = hmac::sign(&self.key, &against.0);
+        let same = hmac::verify(&self.key, &presented.0, tag.as_ref()).is_ok();
+        same & stored.is_some()
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(..)")
+    }
+}
+
+impl From<SecretHash> for String {
+    fn from(hash: SecretHash) -> Self {
+        BASE64URL_NOPAD.encode(&hash.0)
+    }
+}
+
+impl TryFrom<String> for SecretHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let raw = BASE64URL_NOPAD
+            .decode(text.as_bytes())
+            .map_err(|_| "a hash is base64url")?;
+        raw.try_into().map(Self).map_err(|_| "a hash has 32 bytes")
+    }
+}
+
+const PREFIX: &str = "pv_";
+/// 16 characters in base32.
+const ID_BYTES: usize = 10;
+const SECRET_BYTES: usize = 32;
+/// 32 bytes in base32 without padding.
+const SECRET_CHARS: usize = 52;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_fresh_key_is_found_again_by_its_text_alone() {
+        let comparison = Comparison::new().unwrap();
+        let fresh = Fresh::random().unwrap();
+        let text = fresh.text.expose_secret();
+        let presented = Presented::parse(text).unwrap();
+        assert_eq!(presented.id, fresh.id);
+        assert!(comparison.holds(Some(&fresh.hash), &presented.hash));
+        assert!(!comparison.holds(None, &presented.hash));
+        assert!(!comparison.holds(Some(&Fresh::random().unwrap().hash), &presented.hash));
+        assert_ne!(text, Fresh::random().unwrap().text.expose_secret());
+    }
+
+    #[test]
+    fn every_changed_character_is_another_key() {
+        let comparison = Comparison::new().unwrap();
+        let fresh = Fresh::random().unwrap();
+        let text = fresh.text.expose_secret();
+        for at in 0..text.len() {
+            let mut changed = text.as_bytes().to_vec();
+            changed[at] = if changed[at] == b'a' { b'b' } else { b'a' };
+            let changed = String::from_utf8(changed).unwrap();
+            let accepted = Presented::parse(&changed)
+                .is_some_and(|shown| shown.id == fresh.id && comparison.holds(Some(&fresh.hash), &shown.hash));
+            assert!(!accepted, "character {at}");
+        }
+    }
+
+    #[test]
+    fn the_secret_is_bound_to_its_id() {
+        let secret = "a".repeat(SECRET_CHARS);
+        let hash = |id| SecretHash::of(&CredentialId::parse(id).unwrap(), &secret).0;
+        assert_ne!(hash("a"), hash("b"));
+    }
+
+    #[test]
+    fn what_is_stored_reads_back_and_prints_nothing() {
+        let fresh = Fresh::random().unwrap();
+        let json = serde_json::to_string(&fresh.hash).unwrap();
+        let back: SecretHash = serde_json::from_str(&json).unwrap();
+        assert_eq!(back.0, fresh.hash.0);
+        assert_eq!(format!("{:?}", fresh.hash), "SecretHash(..)");
+        assert!(serde_json::from_str::<SecretHash>("\"AAAA\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text in "(pv_)?[a-z0-9]{0,34}_?\\PC{0,60}") {
+            if let Some(presented) = Presented::parse(&text) {
+                let start = format!("{PREFIX}{}_", presented.id);
+                prop_assert!(text.starts_with(&start));
+            }
+        }
+    }
+}
