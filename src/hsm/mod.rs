@@ -1,10 +1,23 @@
 //! The HSM: worker processes that load the PKCS#11 module, and the client that hands them whole jobs.
 
+mod check;
 mod client;
+mod dek;
+mod engine;
 mod frame;
 pub mod job;
+mod limits;
 mod message;
+pub mod officer;
+#[cfg(test)]
+mod on_softhsm;
+mod pin;
+mod pkcs11;
 mod pool;
+mod probe;
+mod proof;
+mod public_key;
+mod rate;
 mod signature;
 mod token;
 pub mod worker;

@@ -1,8 +1,26 @@
 //! The token inside a worker: module loaded, logged in once, keys found and proved.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cryptoki::session::UserType;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Fault, Job, Keyset, ProbeReport, Reply};
+use super::check::{Checked, check, report, unavailable};
+use super::dek::DekTemplates;
+pub(crate) use super::engine::Engine;
+use super::pin::{self, RefusedPins};
+use super::pkcs11::{Module, OpenFault, RawSession, Search};
+use super::probe::Findings;
+use super::proof::Keys;
+use super::rate::Cap;
+use super::{Config, Keyset, ProbeReport};
+
+/// How long a start waits for another process's start.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a worker cannot start to work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -25,31 +43,204 @@ pub enum StartFault {
 }
 
 /// A token that is ready: anchor session open, logged in, keys found and proved.
-pub(crate) struct Token {}
+pub(crate) struct Token {
+    shared: Arc<Shared>,
+    /// Stays idle: closing a process's last session logs it out and kills its keys' handles.
+    anchor: RawSession,
+}
 
-/// One session and its hot path; one thread owns it.
-pub(crate) struct Engine {}
+/// What the sessions of a process share.
+pub(super) struct Shared {
+    pub(super) module: Module,
+    pub(super) keyset: Keyset,
+    pub(super) keys: Keys,
+    pub(super) templates: DekTemplates,
+    pub(super) cap: Option<Cap>,
+    pub(super) pregenerate: usize,
+    pub(super) deferred_destroy: bool,
+}
 
 impl Token {
     /// Loads the module, logs in, finds and proves the keys, runs the start-up check, all under the start-up lock.
-    pub(crate) fn start(_config: &Config, _keyset: &Keyset) -> Result<(Self, ProbeReport), StartFault> {
-        unimplemented!()
+    pub(crate) fn start(config: &Config, keyset: &Keyset) -> Result<(Self, ProbeReport), StartFault> {
+        let _lock = StartLock::take(&config.state_dir)?;
+        if config
+            .token_serial
+            .as_ref()
+            .is_some_and(|serial| *serial != keyset.token_serial)
+        {
+            return Err(StartFault::Keys(format!(
+                "the keys were made in the token with serial {}, the configuration names another one; a replaced HSM \
+                 is accepted by `panvault key adopt`",
+                keyset.token_serial
+            )));
+        }
+        let serial = Some(keyset.token_serial.as_str());
+        let module =
+            Module::open(&config.module, &config.environment, &config.token_label, serial).map_err(from_open)?;
+        match ready(&module, config, keyset) {
+            Ok((checked, anchor)) => {
+                let Checked {
+                    keys,
+                    templates,
+                    findings,
+                } = checked;
+                let report = report(&module, keyset, findings);
+                let shared = Shared {
+                    module,
+                    keyset: keyset.clone(),
+                    keys,
+                    templates,
+                    cap: Cap::new(config.open_rate, Instant::now()),
+                    pregenerate: config.pregenerate,
+                    deferred_destroy: config.deferred_destroy,
+                };
+                Ok((
+                    Self {
+                        shared: Arc::new(shared),
+                        anchor,
+                    },
+                    report,
+                ))
+            }
+            Err(fault) => {
+                // The fault is what counts; a module that also fails to end is replaced with the process.
+                let _ = module.finalize();
+                Err(fault)
+            }
+        }
     }
 
     /// Opens a session for a thread.
     pub(crate) fn engine(&self) -> Result<Engine, StartFault> {
-        unimplemented!()
+        Engine::open(Arc::clone(&self.shared))
     }
 
     /// Closes all sessions and finalizes the module. All engines must be gone.
     pub(crate) fn finish(self) {
-        unimplemented!()
+        let Self { shared, anchor } = self;
+        drop(anchor);
+        // Nothing is left to be saved if the module complains.
+        let _ = shared.module.clone().finalize();
     }
 }
 
-impl Engine {
-    /// Does a job. [`Fault::Token`] means that this process is of no more use.
-    pub(crate) fn execute(&mut self, _job: Job) -> Result<Reply, Fault> {
-        unimplemented!()
+fn ready(module: &Module, config: &Config, keyset: &Keyset) -> Result<(Checked, RawSession), StartFault> {
+    let anchor = module.session().map_err(unavailable)?;
+    let mut findings = Findings::default();
+    hidden_before_login(&anchor, keyset, &mut findings)?;
+    login(module, &anchor, config)?;
+    let mut checked = check(module, &anchor, keyset, config.strict)?;
+    let gaps = findings.gaps();
+    if config.strict && !gaps.is_empty() {
+        return Err(StartFault::Policy(gaps.join("; ")));
+    }
+    findings.append(checked.findings);
+    checked.findings = findings;
+    Ok((checked, anchor))
+}
+
+/// A KEK that shows before login is public: its value may lie on the disk in clear, and anyone may destroy it.
+fn hidden_before_login(session: &RawSession, keyset: &Keyset, findings: &mut Findings) -> Result<(), StartFault> {
+    let mut shown = Vec::new();
+    for kek in &keyset.keks {
+        // An id that is not hex is refused by name when the keys are proved.
+        let id = data_encoding::HEXLOWER_PERMISSIVE
+            .decode(kek.id.as_bytes())
+            .unwrap_or_default();
+        let class = Some(cryptoki::object::ObjectClass::SECRET_KEY);
+        let found = session
+            .find(&Search {
+                class,
+                id: Some(&id),
+                ..Search::default()
+            })
+            .map_err(unavailable)?;
+        if !found.is_empty() {
+            shown.push(format!("epoch {}", kek.epoch.0));
+        }
+    }
+    if shown.is_empty() {
+        findings.pass("kek-hidden", "no KEK shows before login");
+    } else {
+        findings.gap("kek-hidden", format!("KEKs show before login: {}", shown.join(", ")));
+    }
+    Ok(())
+}
+
+/// Logs in with one try at most, and none for a PIN that the token refused before.
+fn login(module: &Module, session: &RawSession, config: &Config) -> Result<(), StartFault> {
+    let token = module.token_now().map_err(unavailable)?;
+    if token.user_pin_locked() {
+        return Err(StartFault::PinRefused("the token has locked its user PIN".to_owned()));
+    }
+    if token.user_pin_final_try() {
+        let text = "one try is left before the token locks its user PIN: check the PIN and log in once with the \
+                    vendor's tool";
+        return Err(StartFault::PinRefused(text.to_owned()));
+    }
+    if !token.user_pin_initialized() {
+        return Err(StartFault::NotInitialised("it has no user PIN yet".to_owned()));
+    }
+    let pin = pin::read(&config.pin).map_err(StartFault::Unavailable)?;
+    let refused = RefusedPins::new(&config.state_dir);
+    let serial = token.serial_number().trim();
+    if refused.contains(serial, &pin).map_err(StartFault::Unavailable)? {
+        return Err(StartFault::PinRefused(format!(
+            "it refused this PIN before, and each try may lock it; give the right PIN, or remove {} if this one is \
+             right by now",
+            refused.path().display()
+        )));
+    }
+    match module.login(session, UserType::User, &pin) {
+        Ok(()) => {
+            refused.forget();
+            Ok(())
+        }
+        Err(OpenFault::PinRefused(why)) => match refused.remember(serial, &pin) {
+            Ok(()) => Err(StartFault::PinRefused(why)),
+            Err(e) => Err(StartFault::PinRefused(format!(
+                "{why}; it could not be noted down: {e}"
+            ))),
+        },
+        Err(fault) => Err(from_open(fault)),
+    }
+}
+
+fn from_open(fault: OpenFault) -> StartFault {
+    match fault {
+        OpenFault::NoToken(text) => {
+            StartFault::Unavailable(format!("{text} (a replaced HSM is accepted by `panvault key adopt`)"))
+        }
+        OpenFault::PinRefused(text) => StartFault::PinRefused(text),
+        OpenFault::Unavailable(text) => StartFault::Unavailable(text),
+    }
+}
+
+/// Held while a process initialises, logs in and checks: SoftHSM fails at random when two do it at once.
+pub(super) struct StartLock(#[expect(dead_code, reason = "held, not read")] Flock<std::fs::File>);
+
+impl StartLock {
+    pub(super) fn take(state_dir: &Path) -> Result<Self, StartFault> {
+        let path = state_dir.join("hsm-start.lock");
+        let failed = |e: &dyn std::fmt::Display| StartFault::Unavailable(format!("{}: {e}", path.display()));
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| failed(&e))?;
+        let patience = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Self(lock)),
+                Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < patience => file = back,
+                Err((_, Errno::EWOULDBLOCK)) => {
+                    return Err(failed(&"another process has held the start-up lock for a minute"));
+                }
+                Err((_, errno)) => return Err(failed(&errno)),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -1,0 +1,266 @@
+//! One session and its hot path.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::check::{check, report};
+use super::dek::{Ivs, using};
+use super::job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};
+use super::pkcs11::{Ckr, Handle, RawSession, Signing};
+use super::probe::Findings;
+use super::proof::{Kek, sign};
+use super::token::Shared;
+use super::{StartFault, limits};
+
+/// Keys to be destroyed later that may gather before they are destroyed all the same.
+const MOST_DEAD: usize = 64;
+
+/// One session and its hot path; one thread owns it.
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    session: RawSession,
+    ivs: Ivs,
+    ready: Vec<Ready>,
+    /// Which epoch was last sealed under: the one worth making keys ahead for.
+    epoch: Option<Epoch>,
+    /// Done with, to be destroyed after the answer.
+    dead: Vec<Handle>,
+}
+
+/// A DEK made ahead.
+struct Ready {
+    epoch: Epoch,
+    dek: Handle,
+    wrapped: WrappedKey,
+}
+
+impl Engine {
+    pub(super) fn open(shared: Arc<Shared>) -> Result<Self, StartFault> {
+        let session = shared
+            .module
+            .session()
+            .map_err(|e| StartFault::Unavailable(e.to_string()))?;
+        Ok(Self {
+            shared,
+            session,
+            ivs: Ivs::new(),
+            ready: Vec::new(),
+            epoch: None,
+            dead: Vec::new(),
+        })
+    }
+
+    /// Does a job. [`Fault::Token`] means that this process is of no more use.
+    pub(crate) fn execute(&mut self, job: Job) -> Result<Reply, Fault> {
+        limits::check(&job).map_err(Fault::Malformed)?;
+        if let Some(epoch) = epoch_of(&job) {
+            self.kek(epoch)?;
+        }
+        match &job {
+            Job::Open { .. } if self.shared.cap.as_ref().is_some_and(|cap| !cap.take(Instant::now())) => {
+                return Err(Fault::RateCapped);
+            }
+            Job::Probe => return self.probe(),
+            _ => {}
+        }
+        self.attempt(&job).or_else(|ckr| self.settle(&job, ckr))
+    }
+
+    /// Does one piece of work that no caller waits for: destroys a key, or makes one ahead. False: nothing to do.
+    /// Worth calling whenever the answers are sent and no job waits; without such settings it does nothing.
+    pub(crate) fn idle(&mut self) -> Result<bool, Fault> {
+        let done = match (self.dead.pop(), self.epoch) {
+            (Some(key), _) => self.session.destroy(key),
+            (None, Some(epoch)) if self.ready.len() < self.shared.pregenerate => self.make_ahead(epoch),
+            (None, _) => return Ok(false),
+        };
+        match done {
+            Ok(()) => Ok(true),
+            Err(ckr) if ckr.is_fatal() => Err(Fault::Token(ckr.to_string())),
+            // The next job finds out whether the HSM works.
+            Err(_) => self.renew().map(|()| false),
+        }
+    }
+
+    fn attempt(&mut self, job: &Job) -> Result<Reply, Ckr> {
+        if self.dead.len() >= MOST_DEAD {
+            for key in std::mem::take(&mut self.dead) {
+                self.session.destroy(key)?;
+            }
+        }
+        match job {
+            Job::Mac { input } => self.mac(input).map(Reply::Mac),
+            Job::Open { epoch, dek, parts } => self.unseal(*epoch, dek, parts).map(Reply::Open),
+            Job::Random { len } => {
+                let mut bytes = vec![0u8; usize::from(*len)];
+                self.session.random(&mut bytes)?;
+                Ok(Reply::Random(bytes))
+            }
+            Job::Reseal { epoch, dek, part } => self.reseal(*epoch, dek, part).map(Reply::Reseal),
+            Job::Seal { epoch, mac, parts } => self.seal(*epoch, mac.as_ref(), parts),
+            Job::Sign { message } => {
+                let keys = &self.shared.keys;
+                sign(&self.session, keys.audit, keys.audit_signs, message).map(Reply::Sign)
+            }
+            // Answered by `execute`.
+            Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),
+        }
+    }
+
+    fn mac(&self, input: &SecretBytes) -> Result<[u8; 32], Ckr> {
+        let mac = sign(
+            &self.session,
+            self.shared.keys.fingerprint,
+            Signing::HmacSha256,
+            input.expose(),
+        )?;
+        mac.try_into()
+            .map_err(|_| Ckr::new("C_Sign", cryptoki_sys::CKR_DATA_LEN_RANGE))
+    }
+
+    fn seal(&mut self, epoch: Epoch, mac: Option<&SecretBytes>, parts: &[Plain]) -> Result<Reply, Ckr> {
+        let mac = mac.map(|input| self.mac(input)).transpose()?;
+        let (handle, dek) = self.take_dek(epoch)?;
+        let shared = Arc::clone(&self.shared);
+        let sealed = parts
+            .iter()
+            .map(|part| {
+                shared
+                    .templates
+                    .encrypt(&self.session, &mut self.ivs, handle, &part.aad, part.text.expose())
+            })
+            .collect::<Result<Vec<SealedPart>, Ckr>>();
+        let parts = self.discard(handle, sealed)?;
+        Ok(Reply::Seal { dek, mac, parts })
+    }
+
+    fn unseal(&mut self, epoch: Epoch, dek: &WrappedKey, parts: &[Boxed]) -> Result<Vec<SecretBytes>, Ckr> {
+        let handle = self
+            .shared
+            .templates
+            .for_reveal(&self.session, self.kek_handle(epoch)?, dek)?;
+        let opened = parts
+            .iter()
+            .map(|part| {
+                let text = self
+                    .session
+                    .decrypt_gcm(handle, &part.sealed.iv, &part.aad, &part.sealed.text)?;
+                Ok(SecretBytes::from(text))
+            })
+            .collect();
+        self.discard(handle, opened)
+    }
+
+    fn reseal(&mut self, epoch: Epoch, dek: &WrappedKey, part: &Plain) -> Result<SealedPart, Ckr> {
+        let handle = self
+            .shared
+            .templates
+            .for_reseal(&self.session, self.kek_handle(epoch)?, dek)?;
+        let sealed = self
+            .shared
+            .templates
+            .encrypt(&self.session, &mut self.ivs, handle, &part.aad, part.text.expose());
+        self.discard(handle, sealed)
+    }
+
+    /// Destroys a DEK, now or after the answer, whatever came of the work with it.
+    fn discard<T>(&mut self, dek: Handle, done: Result<T, Ckr>) -> Result<T, Ckr> {
+        if self.shared.deferred_destroy && done.is_ok() {
+            self.dead.push(dek);
+            return done;
+        }
+        using(&self.session, dek, || done)
+    }
+
+    fn take_dek(&mut self, epoch: Epoch) -> Result<(Handle, WrappedKey), Ckr> {
+        self.epoch = Some(epoch);
+        while let Some(ready) = self.ready.pop() {
+            if ready.epoch == epoch {
+                return Ok((ready.dek, ready.wrapped));
+            }
+            // Made before the epoch changed.
+            self.dead.push(ready.dek);
+        }
+        self.shared.templates.fresh(&self.session, self.kek_handle(epoch)?)
+    }
+
+    fn make_ahead(&mut self, epoch: Epoch) -> Result<(), Ckr> {
+        let (dek, wrapped) = self.shared.templates.fresh(&self.session, self.kek_handle(epoch)?)?;
+        self.ready.push(Ready { epoch, dek, wrapped });
+        Ok(())
+    }
+
+    fn kek(&self, epoch: Epoch) -> Result<&Kek, Fault> {
+        let unknown = || Fault::Malformed(format!("there is no KEK of epoch {}", epoch.0));
+        self.shared.keys.keks.get(&epoch).ok_or_else(unknown)
+    }
+
+    /// `execute` has refused unknown epochs.
+    fn kek_handle(&self, epoch: Epoch) -> Result<Handle, Ckr> {
+        let unknown = Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID);
+        self.shared.keys.keks.get(&epoch).map(|kek| kek.handle).ok_or(unknown)
+    }
+
+    /// Whose fault a failed call was. Modules answer changed data and a broken device with the same codes, so the
+    /// canary tells: it opens, and the data was changed; or it does not, and the HSM is down.
+    fn settle(&mut self, job: &Job, ckr: Ckr) -> Result<Reply, Fault> {
+        if ckr.is_fatal() {
+            return Err(Fault::Token(ckr.to_string()));
+        }
+        self.renew()?;
+        let keks = &self.shared.keys.keks;
+        let known = epoch_of(job)
+            .and_then(|epoch| keks.get_key_value(&epoch))
+            .or_else(|| keks.first_key_value());
+        if let Some((epoch, kek)) = known {
+            self.shared
+                .templates
+                .open_canary(&self.session, kek.handle, *epoch, &kek.canary)
+                .map_err(|e| Fault::Token(format!("{ckr}, and the canary does not open: {e}")))?;
+        }
+        let by_data = match job {
+            Job::Open { .. } => true,
+            Job::Reseal { .. } => ckr.function == "C_UnwrapKey",
+            Job::Mac { .. } | Job::Probe | Job::Random { .. } | Job::Seal { .. } | Job::Sign { .. } => false,
+        };
+        if by_data {
+            return Err(Fault::Tampered);
+        }
+        // Nothing in the job can be at fault: once more, on the new session.
+        self.attempt(job)
+            .map_err(|again| Fault::Token(format!("{again}, after {ckr}")))
+    }
+
+    /// Another session in the place of one that an error may have left with an active operation. The session objects
+    /// of the old one go with it.
+    fn renew(&mut self) -> Result<(), Fault> {
+        self.ready.clear();
+        self.dead.clear();
+        self.session = self.shared.module.session().map_err(|e| Fault::Token(e.to_string()))?;
+        Ok(())
+    }
+
+    fn probe(&mut self) -> Result<Reply, Fault> {
+        let Shared { module, keyset, .. } = &*self.shared;
+        // Not strict: a gap that came up since the start is reported, not a reason to stop answering.
+        let findings = match check(module, &self.session, keyset, false) {
+            Ok(checked) => checked.findings,
+            Err(StartFault::Unavailable(text)) => return Err(Fault::Token(text)),
+            Err(fault) => {
+                let mut findings = Findings::default();
+                findings.gap("keys", fault.to_string());
+                findings
+            }
+        };
+        let report = report(module, keyset, findings);
+        self.renew()?;
+        Ok(Reply::Probe(report))
+    }
+}
+
+fn epoch_of(job: &Job) -> Option<Epoch> {
+    match job {
+        Job::Open { epoch, .. } | Job::Reseal { epoch, .. } | Job::Seal { epoch, .. } => Some(*epoch),
+        Job::Mac { .. } | Job::Probe | Job::Random { .. } | Job::Sign { .. } => None,
+    }
+}

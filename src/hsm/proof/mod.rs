@@ -1,0 +1,189 @@
+//! The keys of a [`Keyset`], found in the token and proved to be those that `init` made.
+
+mod attributes;
+mod kek;
+mod role;
+
+pub(crate) use role::rsa_parts;
+
+use std::collections::BTreeMap;
+
+use cryptoki::object::ObjectClass;
+use cryptoki_sys as sys;
+
+use super::dek::DekTemplates;
+use super::pkcs11::{Ckr, Handle, OpenFault, RawSession, Search, Signing};
+use super::probe::Findings;
+use super::{Canary, Epoch, Keyset, PublicKey, StartFault};
+
+/// What the labels of all our keys begin with.
+pub(crate) const LABEL: &str = "panvault-";
+/// What the fingerprint key's check value is the HMAC of.
+pub(crate) const FINGERPRINT_CHECK: &[u8] = b"panvault fingerprint check v1";
+
+/// Our keys' handles, each proved.
+pub(crate) struct Keys {
+    pub(crate) keks: BTreeMap<Epoch, Kek>,
+    pub(crate) fingerprint: Handle,
+    pub(crate) audit: Handle,
+    pub(crate) audit_signs: Signing,
+}
+
+/// A KEK, and what tells whether it works.
+pub(crate) struct Kek {
+    pub(crate) handle: Handle,
+    pub(crate) canary: Canary,
+    /// This key and identical copies of it.
+    pub(crate) all: Vec<Handle>,
+    /// For people.
+    pub(crate) name: String,
+}
+
+/// An attribute that is not what the template says.
+pub(crate) struct Weakness {
+    /// Which key, for people.
+    pub(crate) key: String,
+    pub(crate) what: String,
+    /// The key can be read or carried away as it is: no setting allows to work with it.
+    pub(crate) grave: bool,
+}
+
+/// What proving found.
+pub(crate) struct Proof {
+    pub(crate) keys: Keys,
+    pub(crate) weaknesses: Vec<Weakness>,
+    pub(crate) findings: Findings,
+}
+
+/// Finds and proves all keys. What is missing or swapped is named in one text, all of it.
+pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTemplates) -> Result<Proof, StartFault> {
+    let mut findings = Findings::default();
+    let mut weaknesses = Vec::new();
+    let mut wrong = Vec::new();
+    let mut keks = BTreeMap::new();
+    for kek in &keyset.keks {
+        match kek::find(session, kek, templates, &mut findings, &mut weaknesses) {
+            Ok(found) => {
+                keks.insert(kek.epoch, found);
+            }
+            Err(Wrong::Key(text)) => wrong.push(text),
+            Err(Wrong::Token(text)) => return Err(StartFault::Unavailable(text)),
+        }
+    }
+    let mut role = |found: Result<Handle, Wrong>| match found {
+        Ok(handle) => Ok(Some(handle)),
+        Err(Wrong::Key(text)) => {
+            wrong.push(text);
+            Ok(None)
+        }
+        Err(Wrong::Token(text)) => Err(StartFault::Unavailable(text)),
+    };
+    let fingerprint = role(role::fingerprint(session, keyset, &mut weaknesses))?;
+    let audit = role(role::audit(session, keyset, &mut weaknesses))?;
+    let transport = role(role::transport(session, keyset, &mut findings, &mut weaknesses))?;
+    let (Some(fingerprint), Some(audit), Some(_), true) = (fingerprint, audit, transport, wrong.is_empty()) else {
+        return Err(refuse(session, &wrong)?);
+    };
+    if keks.is_empty() {
+        return Err(StartFault::Keys("the keyring names no KEK".to_owned()));
+    }
+    findings.pass("canaries", format!("all {} KEKs open their canaries", keks.len()));
+    findings.pass(
+        "possession",
+        "fingerprint, audit and transport key are the ones that were made",
+    );
+    let audit_signs = signing(&keyset.audit_public);
+    Ok(Proof {
+        keys: Keys {
+            keks,
+            fingerprint,
+            audit,
+            audit_signs,
+        },
+        weaknesses,
+        findings,
+    })
+}
+
+/// How a key with this public half signs.
+pub(crate) fn signing(public: &PublicKey) -> Signing {
+    match public {
+        PublicKey::Ed25519 { .. } => Signing::Eddsa,
+        // An RSA key is no audit key: proving it fails.
+        PublicKey::P256 { .. } | PublicKey::Rsa { .. } => Signing::Ecdsa,
+    }
+}
+
+/// Signs as [`super::Job::Sign`] says.
+pub(crate) fn sign(session: &RawSession, key: Handle, how: Signing, message: &[u8]) -> Result<Vec<u8>, Ckr> {
+    let signature = match how {
+        // CKM_ECDSA takes a digest; modules that hash themselves are fewer.
+        Signing::Ecdsa => session.sign(key, how, ring::digest::digest(&ring::digest::SHA256, message).as_ref())?,
+        Signing::Eddsa | Signing::HmacSha256 => session.sign(key, how, message)?,
+    };
+    let expected = if how == Signing::HmacSha256 { 32 } else { 64 };
+    if signature.len() == expected {
+        Ok(signature)
+    } else {
+        Err(Ckr::new("C_Sign", sys::CKR_DATA_LEN_RANGE))
+    }
+}
+
+/// The token objects that carry one of our labels: secret and private keys.
+pub(crate) fn labelled(session: &RawSession) -> Result<Vec<Handle>, OpenFault> {
+    let mut ours = Vec::new();
+    for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY] {
+        for object in session.find(&Search {
+            class: Some(class),
+            token_objects: true,
+            ..Search::default()
+        })? {
+            let label = session
+                .attribute(object, sys::CKA_LABEL)
+                .map(|l| l.to_vec())
+                .unwrap_or_default();
+            if label.starts_with(LABEL.as_bytes()) {
+                ours.push(object);
+            }
+        }
+    }
+    Ok(ours)
+}
+
+/// Why a key is not taken.
+enum Wrong {
+    /// Missing or swapped.
+    Key(String),
+    /// The token does not work.
+    Token(String),
+}
+
+impl From<OpenFault> for Wrong {
+    fn from(fault: OpenFault) -> Self {
+        Self::Token(fault.to_string())
+    }
+}
+
+impl From<Ckr> for Wrong {
+    fn from(ckr: Ckr) -> Self {
+        Self::Token(ckr.to_string())
+    }
+}
+
+fn refuse(session: &RawSession, wrong: &[String]) -> Result<StartFault, StartFault> {
+    let ours = labelled(session).map_err(|e| StartFault::Unavailable(e.to_string()))?;
+    Ok(if ours.is_empty() {
+        StartFault::NotInitialised("run `panvault init`, or restore the token from its backup".to_owned())
+    } else {
+        StartFault::Keys(wrong.join("; "))
+    })
+}
+
+/// A CKA_ID as the keyring writes it.
+fn id(hex: &str, name: &str) -> Result<Vec<u8>, Wrong> {
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(hex.as_bytes())
+        .ok()
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| Wrong::Key(format!("{name}: the keyring's CKA_ID is not hex")))
+}

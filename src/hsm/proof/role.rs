@@ -1,0 +1,148 @@
+//! The keys with one use each: fingerprint, audit, transport.
+
+use cryptoki::object::ObjectClass;
+use cryptoki_sys as sys;
+use data_encoding::BASE64URL_NOPAD;
+
+use super::{FINGERPRINT_CHECK, Weakness, Wrong, attributes, id, sign, signing};
+use crate::hsm::dek::using;
+use crate::hsm::pkcs11::template::rsa_public;
+use crate::hsm::pkcs11::{Ckr, Handle, Oaep, RawSession, Rsa, Search, Signing};
+use crate::hsm::probe::Findings;
+use crate::hsm::{Keyset, PublicKey};
+
+/// The fingerprint key: its HMAC of a fixed text is the one that `init` noted.
+pub(super) fn fingerprint(
+    session: &RawSession,
+    keyset: &Keyset,
+    weaknesses: &mut Vec<Weakness>,
+) -> Result<Handle, Wrong> {
+    let name = format!("fingerprint key (CKA_ID {})", keyset.fingerprint_id);
+    let key = find(session, ObjectClass::SECRET_KEY, &keyset.fingerprint_id, &name, |key| {
+        let check = sign(session, key, Signing::HmacSha256, FINGERPRINT_CHECK)?;
+        Ok(data_encoding::HEXLOWER.encode(&check) == keyset.fingerprint_check.to_ascii_lowercase())
+    })?;
+    weaknesses.extend(attributes::role(session, key, &name, &[sys::CKM_SHA256_HMAC])?);
+    Ok(key)
+}
+
+/// The audit key: its signature of a fresh random text holds under the pinned public half.
+pub(super) fn audit(session: &RawSession, keyset: &Keyset, weaknesses: &mut Vec<Weakness>) -> Result<Handle, Wrong> {
+    let name = format!("audit key (CKA_ID {})", keyset.audit_id);
+    let how = signing(&keyset.audit_public);
+    let key = find(session, ObjectClass::PRIVATE_KEY, &keyset.audit_id, &name, |key| {
+        // The text's beginning is that of no message that the vault signs.
+        let mut challenge = b"panvault audit key possession v1\0".to_vec();
+        challenge.extend(random(session)?);
+        let signature = sign(session, key, how, &challenge)?;
+        Ok(keyset.audit_public.verify(&challenge, &signature).is_ok())
+    })?;
+    let mechanism = if how == Signing::Eddsa {
+        sys::CKM_EDDSA
+    } else {
+        sys::CKM_ECDSA
+    };
+    weaknesses.extend(attributes::role(session, key, &name, &[mechanism])?);
+    Ok(key)
+}
+
+/// The transport key: it decrypts what the pinned public half encrypted.
+pub(super) fn transport(
+    session: &RawSession,
+    keyset: &Keyset,
+    findings: &mut Findings,
+    weaknesses: &mut Vec<Weakness>,
+) -> Result<Handle, Wrong> {
+    let name = format!("transport key (CKA_ID {})", keyset.transport_id);
+    let Some((n, e)) = rsa_parts(&keyset.transport_public) else {
+        return Err(Wrong::Key(format!(
+            "{name}: the keyring's public half is not an RSA key"
+        )));
+    };
+    let mut padding = None;
+    let key = find(session, ObjectClass::PRIVATE_KEY, &keyset.transport_id, &name, |key| {
+        let public = session.create_object(&rsa_public(&n, &e))?;
+        padding = using(session, public, || possession(session, public, key, n.len()))?;
+        Ok(padding.is_some())
+    })?;
+    match padding {
+        Some(Rsa::Oaep(Oaep::Sha256)) => findings.pass("oaep-sha256", "the token decrypts RSA-OAEP with SHA-256"),
+        _ => findings.note(
+            "oaep-sha256",
+            "the token has no RSA-OAEP with SHA-256: inbound JWE are opened by raw RSA and the padding is checked in \
+             the worker",
+        ),
+    }
+    weaknesses.extend(attributes::role(
+        session,
+        key,
+        &name,
+        &[sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509],
+    )?);
+    Ok(key)
+}
+
+/// Modulus and exponent.
+pub(crate) fn rsa_parts(public: &PublicKey) -> Option<(Vec<u8>, Vec<u8>)> {
+    let PublicKey::Rsa { n, e } = public else { return None };
+    let n = BASE64URL_NOPAD.decode(n.as_bytes()).ok()?;
+    let e = BASE64URL_NOPAD.decode(e.as_bytes()).ok()?;
+    (n.len() >= 256 && !e.is_empty()).then_some((n, e))
+}
+
+/// The best padding with which the two halves belong together.
+fn possession(session: &RawSession, public: Handle, private: Handle, modulus: usize) -> Result<Option<Rsa>, Ckr> {
+    let text = random(session)?;
+    for how in [Rsa::Oaep(Oaep::Sha256), Rsa::Oaep(Oaep::Sha1), Rsa::Raw] {
+        let mut sent = text.clone();
+        if how == Rsa::Raw {
+            sent = vec![0; modulus.saturating_sub(text.len())];
+            sent.extend(&text);
+        }
+        let opened = session
+            .encrypt_rsa(public, how, &sent)
+            .and_then(|ciphertext| session.decrypt_rsa(private, how, &ciphertext));
+        match opened {
+            Ok(opened) if opened.as_slice() == sent => return Ok(Some(how)),
+            Err(ckr) if ckr.is_fatal() => return Err(ckr),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+fn random(session: &RawSession) -> Result<Vec<u8>, Ckr> {
+    let mut bytes = vec![0u8; 32];
+    session.random(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The key under the CKA_ID that passes the test; another key planted beside it is of no consequence.
+fn find(
+    session: &RawSession,
+    class: ObjectClass,
+    hex: &str,
+    name: &str,
+    mut is_right: impl FnMut(Handle) -> Result<bool, Ckr>,
+) -> Result<Handle, Wrong> {
+    let id = id(hex, name)?;
+    let found = session.find(&Search {
+        class: Some(class),
+        id: Some(&id),
+        token_objects: true,
+        ..Search::default()
+    })?;
+    if found.is_empty() {
+        return Err(Wrong::Key(format!("{name} is missing")));
+    }
+    for key in found {
+        match is_right(key) {
+            Ok(true) => return Ok(key),
+            Err(ckr) if ckr.is_fatal() => return Err(ckr.into()),
+            Ok(false) | Err(_) => {}
+        }
+    }
+    Err(Wrong::Key(format!(
+        "{name} was swapped: the key under its CKA_ID is not the one that was made"
+    )))
+}
