@@ -1,1 +1,140 @@
-//! ops
+//! For operators: health, figures, and the changes that need no restart.
+
+mod accounts;
+mod answer;
+mod audit;
+mod health;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+
+use self::answer::Refusal;
+use crate::hsm::Client;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::vault::types::Peer;
+use crate::vault::{SharedBins, Vault};
+
+/// What operators look at and change.
+pub struct Services {
+    /// The core.
+    pub vault: Arc<Vault>,
+    /// The workers.
+    pub hsm: Client,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// All figures.
+    pub metrics: Metrics,
+    /// The BIN table that the core uses.
+    pub bins: SharedBins,
+    /// The file behind it, when the configuration names one.
+    pub bin_table: Option<PathBuf>,
+    /// The policy file; none in `panvault dev`.
+    pub policy: Option<PathBuf>,
+    /// Who is let in on admin.sock.
+    pub admins: Admins,
+    /// SHA-256 of the configuration in force, hex.
+    pub config_digest: String,
+    /// When the daemon started.
+    pub started: Instant,
+}
+
+/// Who is let in on admin.sock, beside root and the daemon's own user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admins {
+    /// Users.
+    pub uids: Vec<u32>,
+    /// Primary groups: the kernel tells no others.
+    pub gids: Vec<u32>,
+}
+
+impl Admins {
+    fn admit(&self, peer: Peer) -> bool {
+        peer.uid == 0
+            || peer.uid == nix::unistd::geteuid().as_raw()
+            || self.uids.contains(&peer.uid)
+            || self.gids.contains(&peer.gid)
+    }
+}
+
+/// `/healthz`, `/readyz` and `/metrics`, for anyone who can connect.
+pub fn health_router(services: &Arc<Services>) -> Router {
+    health_routes().fallback(nothing_here).with_state(Arc::clone(services))
+}
+
+/// Everything operators may do. Requests must carry their caller among their extensions; who is not an admin is refused.
+pub fn admin_router(services: &Arc<Services>) -> Router {
+    health_routes()
+        .route("/status", get(health::status))
+        .route(
+            "/admin/merchants",
+            get(accounts::merchants).post(accounts::add_merchant),
+        )
+        .route("/admin/merchants/{id}", delete(accounts::remove_merchant))
+        .route("/admin/merchants/{id}/suspend", post(accounts::suspend_merchant))
+        .route("/admin/merchants/{id}/resume", post(accounts::resume_merchant))
+        .route("/admin/merchants/{id}/credentials", get(accounts::merchant_credentials))
+        .route(
+            "/admin/repositories",
+            get(accounts::repositories).post(accounts::add_repository),
+        )
+        .route("/admin/repositories/{name}", delete(accounts::remove_repository))
+        .route("/admin/repositories/{name}/suspend", post(accounts::suspend_repository))
+        .route("/admin/repositories/{name}/resume", post(accounts::resume_repository))
+        .route(
+            "/admin/repositories/{name}/merchants/{id}",
+            put(accounts::grant_repository).delete(accounts::revoke_repository),
+        )
+        .route(
+            "/admin/credentials",
+            get(accounts::credentials).post(accounts::add_credential),
+        )
+        .route("/admin/credentials/{id}", delete(accounts::remove_credential))
+        .route("/admin/credentials/{id}/suspend", post(accounts::suspend_credential))
+        .route("/admin/credentials/{id}/resume", post(accounts::resume_credential))
+        .route("/admin/policy/explain", post(upkeep::explain))
+        .route("/admin/policy/reload", post(upkeep::reload_policy))
+        .route("/admin/bin-table/reload", post(upkeep::reload_bin_table))
+        .route("/admin/audit/from/{seq}", get(audit::from))
+        .route("/admin/audit/last/{count}", get(audit::last))
+        .fallback(nothing_here)
+        .layer(from_fn_with_state(Arc::clone(services), admins_only))
+        .with_state(Arc::clone(services))
+}
+
+fn health_routes() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .method_not_allowed_fallback(async || {
+            Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "the method is not known here; Allow says which are",
+            )
+        })
+}
+
+async fn admins_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Peer>() {
+        Some(peer) if services.admins.admit(*peer) => next.run(request).await,
+        Some(peer) => {
+            tracing::warn!(uid = peer.uid, gid = peer.gid, "not an admin");
+            Refusal::new(StatusCode::FORBIDDEN, "this socket is for the vault's admins").into_response()
+        }
+        None => Refusal::new(StatusCode::FORBIDDEN, "the caller is not known").into_response(),
+    }
+}
+
+async fn nothing_here(_: Method, _: Uri) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}

@@ -14,6 +14,8 @@ pub mod events;
 mod faults;
 mod format;
 mod idempotency;
+#[cfg(test)]
+pub(crate) mod idle;
 mod inspect;
 mod last_used;
 mod login;

@@ -1,0 +1,138 @@
+//! Answers to operators: JSON, and `{"error": …}` for a refusal.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::vault::accounts::{AccountError, AdminActor};
+use crate::vault::types::{Error, Peer};
+
+/// A body's limit, in bytes.
+const BODY: usize = 64 * 1024;
+
+/// Why it was not done.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    text: String,
+}
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+/// Who asks.
+pub(super) struct Admin(pub(super) AdminActor);
+
+/// The path's parameters, parsed.
+pub(super) struct At<T>(pub(super) T);
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+        }
+    }
+}
+
+/// A JSON answer, not to be kept.
+pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    let text = match serde_json::to_vec(body) {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::error!(%error, "an answer to an operator could not be written");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        if self.status.is_server_error() {
+            tracing::warn!(
+                status = self.status.as_u16(),
+                error = self.text,
+                "an operator was not served"
+            );
+        }
+        answer(self.status, &json!({ "error": self.text }))
+    }
+}
+
+impl From<AccountError> for Refusal {
+    fn from(error: AccountError) -> Self {
+        let status = match &error {
+            AccountError::Exists(_) | AccountError::InUse(_) | AccountError::Limit { .. } => StatusCode::CONFLICT,
+            AccountError::Field { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            AccountError::Unknown(_) => StatusCode::NOT_FOUND,
+            AccountError::Vault(error) => match error {
+                Error::Caller(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                Error::Policy(_) => StatusCode::FORBIDDEN,
+                Error::Dependency(_) => StatusCode::SERVICE_UNAVAILABLE,
+                Error::Integrity(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<crate::store::Error> for Refusal {
+    fn from(error: crate::store::Error) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match parts.extensions.get::<Peer>() {
+            Some(peer) => Ok(Self(AdminActor { peer: *peer })),
+            None => Err(Refusal::new(StatusCode::FORBIDDEN, "the caller is not known")),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(parsed)) => Ok(Self(parsed)),
+            Err(_) => Err(Refusal::new(StatusCode::NOT_FOUND, "there can be nothing of that name")),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let body = match Limited::new(request.into_body(), BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => {
+                return Err(Refusal::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the body cannot be read or is too long",
+                ));
+            }
+        };
+        // Bodies of operators hold no card data and no secret, so the reader's message may repeat them.
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+    }
+}

@@ -1,0 +1,66 @@
+//! The audit trail, a line of JSON each, streamed as the store gives it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::channel::Channel;
+
+use super::Services;
+use super::answer::At;
+use crate::store::{self, Store};
+
+/// Lines read at once.
+const PAGE: u32 = 1000;
+
+/// All lines from a sequence number to the last one at this moment.
+pub(super) async fn from(State(services): State<Arc<Services>>, At(seq): At<u64>) -> Response {
+    stream(Arc::clone(&services.store), seq.max(1))
+}
+
+/// The last lines.
+pub(super) async fn last(State(services): State<Arc<Services>>, At(count): At<u64>) -> Response {
+    let last = services.store.health().audit_seq;
+    let first = last.saturating_sub(count).saturating_add(1);
+    stream(Arc::clone(&services.store), first)
+}
+
+fn stream(store: Arc<dyn Store>, from: u64) -> Response {
+    let to = store.health().audit_seq;
+    let (mut lines, body) = Channel::<Bytes, store::Error>::new(2);
+    tokio::spawn(async move {
+        let mut next = from;
+        while next <= to {
+            match store.audit(next, PAGE).await {
+                Ok(page) => {
+                    let Some(last) = page.last().map(|line| line.seq) else {
+                        return;
+                    };
+                    let mut text = Vec::with_capacity(page.iter().map(|line| line.line.len() + 1).sum());
+                    for line in page.iter().filter(|line| line.seq <= to) {
+                        text.extend_from_slice(&line.line);
+                        text.push(b'\n');
+                    }
+                    // The caller left.
+                    let Ok(()) = lines.send_data(text.into()).await else {
+                        return;
+                    };
+                    next = last.saturating_add(1);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, seq = next, "the audit trail could not be read");
+                    // Ends the answer in the middle, so that it cannot be taken for the whole.
+                    return lines.abort(error);
+                }
+            }
+        }
+    });
+    let mut response = Response::new(Body::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
