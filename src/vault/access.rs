@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::accounts::{AccountStatus, Accounts, Held};
+use super::accounts::{AccountStatus, Accounts, Held, Merchant, Repository, Snapshot};
 use super::caps::{CapTable, Caps, Exceeded, Moment};
 use super::credential::{Comparison, Presented};
 use super::events::{Events, Repeated};
@@ -98,16 +98,19 @@ impl Access {
                 retry_after_s: pause.as_secs() + u64::from(pause.subsec_nanos() > 0),
             }));
         }
-        let accepted = self.accepted(dialect, authorization).and_then(|held| {
-            self.actor(&held, peer, request)
-                .ok_or(Refused::Wrong)
-                .map(|actor| (held, actor))
-        });
-        match accepted {
-            Ok((held, actor)) => {
+        let accounts = self.accounts.current();
+        match self.accepted(&accounts, dialect, authorization) {
+            Ok((held, merchant, repository)) => {
                 self.login.succeeded(peer.uid, dialect);
-                self.accounts.note_use(&held, UnixMillis::now());
-                Ok(actor)
+                self.accounts.note_use(held, UnixMillis::now());
+                Ok(Actor {
+                    peer,
+                    dialect,
+                    merchant: merchant.id.clone(),
+                    repository: merchant.repository,
+                    repository_name: repository.name.clone(),
+                    request,
+                })
             }
             Err(refused) => {
                 self.login.failed(peer.uid, dialect, now);
@@ -213,53 +216,41 @@ impl Access {
         if decision.allowed_by.is_none() {
             return Err(PolicyError::Denied);
         }
+        let Some(cap) = self.cap_table.effective(&decision.caps, op) else {
+            return Ok(());
+        };
         self.caps
-            .take(
-                (&self.cap_table, &decision.caps),
-                (actor.peer.uid, &actor.merchant),
-                op,
-                volume,
-                Moment::now(),
-            )
+            .take(cap, (actor.peer.uid, &actor.merchant), op, volume, Moment::now())
             .map_err(|Exceeded { retry_after_s }| PolicyError::Capped { retry_after_s })
     }
 
-    /// The credential that `authorization` shows. Takes as long whether it exists or not.
-    fn accepted(&self, dialect: Dialect, authorization: &str) -> Result<Held, Refused> {
+    /// The credential that `authorization` shows, its merchant and the merchant's default repository. Takes as long
+    /// whether the credential exists or not.
+    fn accepted<'a>(
+        &self,
+        accounts: &'a Snapshot,
+        dialect: Dialect,
+        authorization: &str,
+    ) -> Result<(&'a Held, &'a Merchant, &'a Repository), Refused> {
         let (scheme, key) = authorization.split_once(' ').ok_or(Refused::Malformed)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Refused::Malformed);
         }
         let shown = Presented::parse(key.trim_matches(' ')).ok_or(Refused::Malformed)?;
-        let accounts = self.accounts.current();
         let held = accounts.credential(&shown.id);
         let same = self.comparison.holds(held.map(|held| &held.row.hash), &shown.hash);
-        let held = held.filter(|_| same).ok_or(Refused::Wrong)?;
-        if held.row.dialect != dialect {
-            return Err(Refused::Wrong);
-        }
+        let held = held
+            .filter(|held| same && held.row.dialect == dialect)
+            .ok_or(Refused::Wrong)?;
         if held.row.status == AccountStatus::Suspended {
             return Err(Refused::Suspended);
         }
         if !held.row.is_live(UnixMillis::now()) {
             return Err(Refused::Expired);
         }
-        Ok(held.clone())
-    }
-
-    /// Who acts with an accepted credential: its merchant, in the merchant's default repository.
-    fn actor(&self, held: &Held, peer: Peer, request: RequestId) -> Option<Actor> {
-        let accounts = self.accounts.current();
-        let merchant = accounts.merchant(&held.row.merchant)?;
-        let repository = accounts.repository(merchant.repository)?;
-        Some(Actor {
-            peer,
-            dialect: held.row.dialect,
-            merchant: merchant.id.clone(),
-            repository: merchant.repository,
-            repository_name: repository.name.clone(),
-            request,
-        })
+        let merchant = accounts.merchant(&held.row.merchant).ok_or(Refused::Wrong)?;
+        let repository = accounts.repository(merchant.repository).ok_or(Refused::Wrong)?;
+        Ok((held, merchant, repository))
     }
 
     fn count_auth_failure(&self, peer: Peer, dialect: Dialect, outcome: &'static str) {

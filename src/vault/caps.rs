@@ -3,57 +3,16 @@
 //! Rates are token buckets on the monotonic clock, in whole billionths of a record, so that no rounding adds up.
 //! Day volumes are counted in memory: a restart begins a new count.
 
+mod table;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+pub use table::{Cap, CapOverrides, CapTable};
 
 use super::types::Operation;
 use crate::id::{MerchantId, UnixMillis};
-
-/// The limits of one operation. 0 is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Cap {
-    /// Records per second, over time.
-    pub per_second: u32,
-    /// Records at once after a pause; 0 is twice `per_second`.
-    pub burst: u32,
-    /// Records per UTC day.
-    pub per_day: u64,
-}
-
-/// The limits of every operation that has any, for each caller (user id and merchant). The default limits nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct CapTable {
-    /// Cards taken out in bulk.
-    pub export: Cap,
-    /// Cards shown.
-    pub reveal: Cap,
-    /// Searches by anything but the card number.
-    pub search: Cap,
-    /// Searches by card number: each one tells whether a card is known.
-    pub search_by_pan: Cap,
-}
-
-/// What a grant says otherwise than the configuration (`[grant.caps]`); 0 lifts the limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "named as operation and limit of `Cap`")]
-pub struct CapOverrides {
-    pub export_per_second: Option<u32>,
-    pub export_burst: Option<u32>,
-    pub export_per_day: Option<u64>,
-    pub reveal_per_second: Option<u32>,
-    pub reveal_burst: Option<u32>,
-    pub reveal_per_day: Option<u64>,
-    pub search_per_second: Option<u32>,
-    pub search_burst: Option<u32>,
-    pub search_per_day: Option<u64>,
-    pub search_by_pan_per_second: Option<u32>,
-    pub search_by_pan_burst: Option<u32>,
-    pub search_by_pan_per_day: Option<u64>,
-}
 
 /// A cap is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,82 +52,6 @@ struct Used {
     cap: Cap,
 }
 
-impl Cap {
-    fn is_off(self) -> bool {
-        self.per_second == 0 && self.per_day == 0
-    }
-
-    /// A full bucket, in billionths of a record.
-    fn full(self) -> i128 {
-        let burst = match self.burst {
-            0 => u64::from(self.per_second) * 2,
-            burst => u64::from(burst),
-        };
-        i128::from(burst) * BILLION
-    }
-}
-
-impl CapTable {
-    /// What production starts from (PCI DSS 3.4.2: no bulk way out).
-    pub fn production() -> Self {
-        let cap = |per_second, burst, per_day| Cap {
-            per_second,
-            burst,
-            per_day,
-        };
-        Self {
-            export: cap(50, 100, 100_000),
-            reveal: cap(50, 100, 100_000),
-            search: cap(50, 100, 1_000_000),
-            search_by_pan: cap(5, 10, 1_000),
-        }
-    }
-
-    /// The cap of `op` under these and a grant's own; `None` where nothing limits it.
-    fn effective(&self, own: &CapOverrides, op: Operation) -> Option<Cap> {
-        let (base, per_second, burst, per_day) = match op {
-            Operation::Export => (self.export, own.export_per_second, own.export_burst, own.export_per_day),
-            Operation::Reveal => (self.reveal, own.reveal_per_second, own.reveal_burst, own.reveal_per_day),
-            Operation::Search => (self.search, own.search_per_second, own.search_burst, own.search_per_day),
-            Operation::SearchByPan => (
-                self.search_by_pan,
-                own.search_by_pan_per_second,
-                own.search_by_pan_burst,
-                own.search_by_pan_per_day,
-            ),
-            Operation::Delete | Operation::Inspect | Operation::Tokenize | Operation::Update => return None,
-        };
-        let cap = Cap {
-            per_second: per_second.unwrap_or(base.per_second),
-            // a rate of its own does not go with the burst of another
-            burst: burst.unwrap_or(if per_second.is_some() { 0 } else { base.burst }),
-            per_day: per_day.unwrap_or(base.per_day),
-        };
-        (!cap.is_off()).then_some(cap)
-    }
-}
-
-impl CapOverrides {
-    /// Lifts every limit.
-    pub fn unlimited() -> Self {
-        let (rate, volume) = (Some(0), Some(0));
-        Self {
-            export_per_second: rate,
-            export_burst: rate,
-            export_per_day: volume,
-            reveal_per_second: rate,
-            reveal_burst: rate,
-            reveal_per_day: volume,
-            search_per_second: rate,
-            search_burst: rate,
-            search_per_day: volume,
-            search_by_pan_per_second: rate,
-            search_by_pan_burst: rate,
-            search_by_pan_per_day: volume,
-        }
-    }
-}
-
 impl Moment {
     pub(super) fn now() -> Self {
         Self {
@@ -193,15 +76,12 @@ impl Caps {
     /// [`Exceeded`]; nothing was taken then.
     pub(super) fn take(
         &self,
-        (table, own): (&CapTable, &CapOverrides),
+        cap: Cap,
         (uid, merchant): (u32, &MerchantId),
         op: Operation,
         volume: u64,
         now: Moment,
     ) -> Result<(), Exceeded> {
-        let Some(cap) = table.effective(own, op) else {
-            return Ok(());
-        };
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(used) = usage
             .by_merchant
@@ -237,7 +117,7 @@ impl Usage {
         for callers in self.by_merchant.values_mut() {
             callers.retain(|_, used| {
                 used.advance(used.cap, now);
-                used.taken > 0 || used.level < used.cap.full()
+                used.taken > 0 || used.level < full(used.cap)
             });
         }
         self.by_merchant.retain(|_, callers| !callers.is_empty());
@@ -248,7 +128,7 @@ impl Usage {
 impl Used {
     fn new(cap: Cap, now: Moment) -> Self {
         Self {
-            level: cap.full(),
+            level: full(cap),
             filled: now.monotonic,
             day: day_of(now.wall),
             taken: 0,
@@ -262,7 +142,7 @@ impl Used {
         let gained = i128::try_from(elapsed)
             .unwrap_or(i128::MAX)
             .saturating_mul(i128::from(cap.per_second));
-        self.level = self.level.saturating_add(gained).min(cap.full());
+        self.level = self.level.saturating_add(gained).min(full(cap));
         self.filled = self.filled.max(now.monotonic);
         self.cap = cap;
         let day = day_of(now.wall);
@@ -284,7 +164,7 @@ impl Used {
         let cost = i128::from(volume) * BILLION;
         if cap.per_second > 0 {
             // a request larger than the burst needs a full bucket and leaves it in debt: the rate over time holds
-            let missing = cost.min(cap.full()) - self.level;
+            let missing = cost.min(full(cap)) - self.level;
             if missing > 0 {
                 let per_second = u128::from(cap.per_second) * BILLION.unsigned_abs();
                 let wait = missing.unsigned_abs().div_ceil(per_second);
@@ -297,6 +177,11 @@ impl Used {
         self.taken = taken;
         Ok(())
     }
+}
+
+/// A full bucket, in billionths of a record.
+fn full(cap: Cap) -> i128 {
+    i128::from(cap.full_burst()) * BILLION
 }
 
 fn day_of(wall: UnixMillis) -> u64 {

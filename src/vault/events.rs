@@ -37,6 +37,8 @@ pub struct Events {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pending {
     count: u64,
+    /// Of several callers: there was no room to count them apart.
+    mixed: bool,
     first: UnixMillis,
     last: UnixMillis,
 }
@@ -55,6 +57,7 @@ impl Events {
         let now = UnixMillis::now();
         let one = Pending {
             count: 1,
+            mixed: false,
             first: now,
             last: now,
         };
@@ -101,7 +104,8 @@ impl Drop for Unwritten<'_> {
 
 impl Pending {
     fn event(self, what: &Repeated) -> Event {
-        let detail = (self.count > 1).then(|| format!("from {} to {}", self.first, self.last));
+        let callers = if self.mixed { ", of several callers" } else { "" };
+        let detail = (self.count > 1).then(|| format!("from {} to {}{callers}", self.first, self.last));
         Event {
             at: self.last,
             peer: what.caller.map(|(uid, gid)| Peer { uid, gid, pid: None }),
@@ -117,22 +121,24 @@ impl Pending {
 
 /// Adds `counted`; when there is no room for another kind, what was done and how it ended are still counted.
 fn add(pending: &mut HashMap<Repeated, Pending>, event: Repeated, counted: Pending) {
-    let crowded = pending.len() >= MAX_KINDS && !pending.contains_key(&event);
-    let event = match crowded {
-        false => event,
-        true => Repeated {
+    let (event, counted) = if pending.len() < MAX_KINDS || pending.contains_key(&event) {
+        (event, counted)
+    } else {
+        let shared = Repeated {
             action: event.action,
             outcome: event.outcome,
             caller: None,
             dialect: None,
             merchant: None,
             repository: None,
-        },
+        };
+        (shared, Pending { mixed: true, ..counted })
     };
     match pending.entry(event) {
         Entry::Occupied(mut there) => {
             let there = there.get_mut();
             there.count = there.count.saturating_add(counted.count);
+            there.mixed |= counted.mixed;
             there.first = there.first.min(counted.first);
             there.last = there.last.max(counted.last);
         }
@@ -200,6 +206,9 @@ mod tests {
         events.flush().await.unwrap();
         let written = written(&store).await;
         assert_eq!(written.iter().filter_map(|event| event.count).sum::<u64>(), 3_000);
+        let mixed: Vec<_> = written.iter().filter(|event| event.peer.is_none()).collect();
+        assert_eq!(mixed.len(), 1);
+        assert!(mixed[0].detail.as_deref().unwrap().ends_with("of several callers"));
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! What the vault does by itself: removes tokens past their time and idempotency keys past theirs, and writes the times
-//! of last use.
+//! of last use and the refusals that were counted.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -42,10 +42,11 @@ impl Vault {
     pub fn start_background(self: &Arc<Self>) -> Background {
         let (stop, stopped) = watch::channel(false);
         let sweeper = tokio::spawn(Arc::clone(self).sweep_until(stopped.clone()));
-        let flusher = tokio::spawn(Arc::clone(self).flush_until(stopped));
+        let flusher = tokio::spawn(Arc::clone(self).flush_until(stopped.clone()));
+        let access = tokio::spawn(Arc::clone(self).run_access_until(stopped));
         Background {
             stop,
-            tasks: vec![sweeper, flusher],
+            tasks: vec![sweeper, flusher, access],
         }
     }
 
@@ -69,6 +70,15 @@ impl Vault {
             }
             self.flush_last_used().await;
         }
+    }
+
+    async fn run_access_until(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        self.access
+            .run(async {
+                // the sender gone is the end too
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            })
+            .await;
     }
 
     /// Removes what is past its time now.

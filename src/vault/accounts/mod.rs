@@ -3,6 +3,7 @@
 //! Each change is one commit with its audit event. Changes happen one after another; requests see the accounts as they
 //! were before or after a change, never between.
 
+mod change;
 mod credentials;
 mod merchants;
 mod repositories;
@@ -14,21 +15,19 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::OwnedMutexGuard;
-
 pub use types::{
     AccountError, AccountStatus, AdminActor, CredentialKind, CredentialView, IssuedCredential, Kind, MerchantView,
     NewCredential, NewMerchant, RepositoryView,
 };
 
-pub(in crate::vault) use row::gate_key;
+pub(in crate::vault) use row::{Merchant, Repository, gate_key};
 pub(in crate::vault) use snapshot::{Held, Snapshot};
 
-use self::row::{Credential, Merchant, Repository, Row, last_use_key};
-use super::types::{DependencyError, Dialect, Error};
-use crate::audit::Event;
-use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
-use crate::store::{Commit, Cond, Key, Outcome, Store, Write};
+use self::change::{Act, Change, to_its_end};
+use self::row::last_use_key;
+use super::types::Error;
+use crate::id::{CredentialId, UnixMillis};
+use crate::store::{Commit, Store, Write};
 
 /// The accounts.
 #[derive(Clone)]
@@ -51,25 +50,6 @@ enum Trust {
     Known,
     /// A commit began and its end was not seen: read all anew before the next change.
     Unknown,
-}
-
-/// A change in the making. Dropped without [`Change::commit`] nothing happens.
-struct Change {
-    inner: Arc<Inner>,
-    trust: OwnedMutexGuard<Trust>,
-    next: Snapshot,
-    conds: Vec<Cond>,
-    writes: Vec<Write>,
-}
-
-/// What is audited of a change.
-struct Act<'a> {
-    admin: AdminActor,
-    action: &'static str,
-    merchant: Option<&'a MerchantId>,
-    repository: Option<&'a RepositoryName>,
-    dialect: Option<Dialect>,
-    detail: Option<String>,
 }
 
 impl Accounts {
@@ -129,21 +109,6 @@ impl Accounts {
         }
         Ok(())
     }
-
-    async fn begin(&self) -> Result<Change, Error> {
-        let mut trust = Arc::clone(&self.inner.changing).lock_owned().await;
-        if *trust == Trust::Unknown {
-            self.inner.reload().await?;
-            *trust = Trust::Known;
-        }
-        Ok(Change {
-            inner: Arc::clone(&self.inner),
-            trust,
-            next: Snapshot::clone(&self.current()),
-            conds: Vec::new(),
-            writes: Vec::new(),
-        })
-    }
 }
 
 impl Inner {
@@ -161,144 +126,6 @@ impl Inner {
         self.replace(Arc::new(snapshot));
         Ok(())
     }
-}
-
-impl Change {
-    fn put_merchant(&mut self, row: Merchant) -> Result<(), Error> {
-        let there = self.next.merchants.contains_key(&row.id);
-        self.put(&row, there)?;
-        self.next.merchants.insert(row.id.clone(), Arc::new(row));
-        Ok(())
-    }
-
-    /// Puts the row and opens or shuts its gate for new tokens.
-    fn put_repository(&mut self, row: Repository) -> Result<(), Error> {
-        let there = self.next.repositories.contains_key(&row.id);
-        self.put(&row, there)?;
-        self.writes.push(match row.status {
-            AccountStatus::Active => Write::Put(gate_key(row.id), Vec::new()),
-            AccountStatus::Suspended => Write::Del(gate_key(row.id)),
-        });
-        self.next.put_repository(row);
-        Ok(())
-    }
-
-    fn put_credential(&mut self, row: Credential) -> Result<(), Error> {
-        let there = self.next.credentials.get(&row.id).cloned();
-        self.put(&row, there.is_some())?;
-        let id = row.id.clone();
-        let held = there.map_or_else(|| Held::new(row.clone(), 0), |held| held.with(row.clone()));
-        self.next.credentials.insert(id, held);
-        Ok(())
-    }
-
-    fn remove_merchant(&mut self, id: &MerchantId) {
-        if let Some(row) = self.next.merchants.remove(id) {
-            self.remove(row.key());
-        }
-    }
-
-    fn remove_repository(&mut self, id: RepositoryId) {
-        if let Some(row) = self.next.repositories.remove(&id) {
-            self.next.numbers.remove(&row.name);
-            self.remove(row.key());
-            self.writes.push(Write::Del(gate_key(id)));
-        }
-    }
-
-    fn remove_credential(&mut self, id: &CredentialId) {
-        if let Some(held) = self.next.credentials.remove(id) {
-            self.remove(held.row.key());
-            self.writes.push(Write::Del(last_use_key(id)));
-        }
-    }
-
-    fn put<R: Row>(&mut self, row: &R, there: bool) -> Result<(), Error> {
-        let key = row.key();
-        self.conds.push(match there {
-            true => Cond::Exists(key.clone()),
-            false => Cond::Absent(key.clone()),
-        });
-        self.writes.push(Write::Put(key, row.encode()?));
-        Ok(())
-    }
-
-    fn remove(&mut self, key: Key) {
-        self.conds.push(Cond::Exists(key.clone()));
-        self.writes.push(Write::Del(key));
-    }
-
-    /// Makes it happen: in the store with its audit event, then in memory. Runs to its end even where the caller does
-    /// not wait for it.
-    async fn commit(self, act: Act<'_>) -> Result<Arc<Snapshot>, Error> {
-        let event = Some(act.event().encode());
-        let Self {
-            inner,
-            mut trust,
-            next,
-            conds,
-            writes,
-        } = self;
-        to_its_end(async move {
-            let commit = Commit {
-                conds,
-                writes,
-                event,
-                ..Commit::default()
-            };
-            *trust = Trust::Unknown;
-            let outcome = inner.store.commit(commit).await;
-            if let Ok(Outcome::Done { .. }) = outcome {
-                let next = Arc::new(next);
-                inner.replace(Arc::clone(&next));
-                *trust = Trust::Known;
-                return Ok(next);
-            }
-            inner.reload().await?;
-            *trust = Trust::Known;
-            match outcome {
-                Err(error) => Err(error.into()),
-                // nobody else writes these tables, so memory was wrong; now it is right
-                Ok(_) => Err(Error::Dependency(DependencyError::StoreUnavailable)),
-            }
-        })
-        .await
-    }
-}
-
-impl<'a> Act<'a> {
-    fn new(admin: AdminActor, action: &'static str) -> Self {
-        Self {
-            admin,
-            action,
-            merchant: None,
-            repository: None,
-            dialect: None,
-            detail: None,
-        }
-    }
-
-    fn event(&self) -> Event {
-        Event {
-            peer: Some(self.admin.peer),
-            dialect: self.dialect.map(|dialect| dialect.as_str().to_owned()),
-            merchant: self.merchant.cloned(),
-            repository: self.repository.cloned(),
-            detail: self.detail.clone(),
-            ..Event::new(self.action, "ok")
-        }
-    }
-}
-
-/// Runs `work` to its end even where the caller stops waiting for it.
-async fn to_its_end<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    tokio::spawn(work)
-        .await
-        .unwrap_or_else(|_| Err(Error::Dependency(DependencyError::StoreUnavailable).into()))
 }
 
 const USES_PER_COMMIT: usize = 500;

@@ -1,5 +1,6 @@
 //! Repositories: add, list, suspend, resume, remove, and which merchants may act in them.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::row::{Repository, counter_key};
@@ -30,7 +31,16 @@ impl Accounts {
     /// All repositories by number.
     pub fn repositories(&self) -> Vec<RepositoryView> {
         let now = self.current();
-        now.repositories.values().map(|row| now.view_repository(row)).collect()
+        let mut merchants: BTreeMap<RepositoryId, Vec<MerchantId>> = BTreeMap::new();
+        for row in now.merchants.values() {
+            for repository in &row.repositories {
+                merchants.entry(*repository).or_default().push(row.id.clone());
+            }
+        }
+        now.repositories
+            .values()
+            .map(|row| row.view(merchants.remove(&row.id).unwrap_or_default()))
+            .collect()
     }
 
     /// Refuses all that is asked for in the repository, until it is resumed. Nothing to do is no error.
@@ -201,6 +211,7 @@ impl Change {
     pub(super) async fn shut_empty(&mut self, ids: &[RepositoryId]) -> Result<(), AccountError> {
         // most refusals end here, with nothing shut
         self.check_empty(ids).await?;
+        // until the removal is committed or all is open again
         *self.trust = Trust::Unknown;
         let gates = ids.iter().map(|id| Write::Del(gate_key(*id))).collect();
         self.write(gates).await?;
@@ -208,8 +219,8 @@ impl Change {
         if empty.is_err() {
             let gates = ids.iter().filter_map(|id| self.open_gate(*id)).collect();
             self.write(gates).await?;
+            *self.trust = Trust::Known;
         }
-        *self.trust = Trust::Known;
         empty
     }
 
@@ -247,6 +258,9 @@ impl Change {
 
     /// Writes that are no change of an account and have no event.
     async fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
+        if writes.is_empty() {
+            return Ok(());
+        }
         let commit = Commit {
             writes,
             ..Commit::default()

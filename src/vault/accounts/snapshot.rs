@@ -162,12 +162,18 @@ impl Snapshot {
     }
 
     pub(super) fn view_repository(&self, row: &Repository) -> RepositoryView {
+        row.view(self.merchants_of(row.id).cloned().collect())
+    }
+}
+
+impl Repository {
+    pub(super) fn view(&self, merchants: Vec<MerchantId>) -> RepositoryView {
         RepositoryView {
-            id: row.id.0,
-            name: row.name.clone(),
-            merchants: self.merchants_of(row.id).cloned().collect(),
-            status: row.status,
-            created_at: row.created_at.to_string(),
+            id: self.id.0,
+            name: self.name.clone(),
+            merchants,
+            status: self.status,
+            created_at: self.created_at.to_string(),
         }
     }
 }

@@ -1,15 +1,18 @@
+mod doubt;
+mod property;
+
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::audit::Peer;
-use crate::id::Token;
+use crate::audit::{Event, Peer};
+use crate::id::{MerchantId, RepositoryId, RepositoryName, Token};
 use crate::store::memory::MemoryStore;
-use crate::store::{self, AuditLine, Depth, Fut, Health, Page, Part, Report, Versioned};
+use crate::store::{Cond, Key, Outcome, Part};
 use crate::vault::tables;
+use crate::vault::types::Dialect;
 
 const ADMIN: AdminActor = AdminActor {
     peer: Peer {
@@ -422,75 +425,4 @@ async fn a_change_that_nobody_waits_for_ends_all_the_same() {
     drop(accounts.begin().await.unwrap());
     assert_eq!(accounts.merchants().unwrap().len(), 1);
     assert_in_step(&store, &accounts).await;
-}
-
-/// Writes, then says that it does not know.
-struct Doubtful {
-    inner: Arc<MemoryStore>,
-    doubt: AtomicBool,
-    deaf: AtomicBool,
-}
-
-impl Store for Doubtful {
-    fn commit(&self, commit: Commit) -> Fut<'_, Outcome> {
-        Box::pin(async move {
-            let outcome = self.inner.commit(commit).await;
-            match self.doubt.load(Ordering::Relaxed) {
-                true => Err(store::Error::OutcomeUnknown),
-                false => outcome,
-            }
-        })
-    }
-
-    fn get(&self, part: Part, key: &Key) -> Fut<'_, Option<Versioned>> {
-        self.inner.get(part, key)
-    }
-
-    fn scan(&self, part: Part, from: Bound<Key>, to: Bound<Key>, limit: u32) -> Fut<'_, Page> {
-        match self.deaf.load(Ordering::Relaxed) {
-            true => Box::pin(async { Err(store::Error::Unavailable("deaf".to_owned())) }),
-            false => self.inner.scan(part, from, to, limit),
-        }
-    }
-
-    fn audit(&self, from: u64, limit: u32) -> Fut<'_, Vec<AuditLine>> {
-        self.inner.audit(from, limit)
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-
-    fn verify(&self, depth: Depth) -> Fut<'_, Report> {
-        self.inner.verify(depth)
-    }
-
-    fn close(&self) -> Fut<'_, ()> {
-        self.inner.close()
-    }
-}
-
-#[tokio::test]
-async fn memory_follows_the_store_where_a_commit_ended_in_doubt() {
-    let inner = Arc::new(MemoryStore::new());
-    let doubtful = Arc::new(Doubtful {
-        inner: Arc::clone(&inner),
-        doubt: AtomicBool::new(false),
-        deaf: AtomicBool::new(false),
-    });
-    let accounts = Accounts::load(doubtful.clone()).await.unwrap();
-    doubtful.doubt.store(true, Ordering::Relaxed);
-    // reading works: memory is right at once
-    assert!(accounts.add_repository(ADMIN, &repository("a")).await.is_err());
-    assert_eq!(accounts.repositories().len(), 1);
-    // reading fails too: no change is made until it works again
-    doubtful.deaf.store(true, Ordering::Relaxed);
-    assert!(accounts.add_repository(ADMIN, &repository("b")).await.is_err());
-    doubtful.doubt.store(false, Ordering::Relaxed);
-    assert!(accounts.add_repository(ADMIN, &repository("c")).await.is_err());
-    doubtful.deaf.store(false, Ordering::Relaxed);
-    accounts.add_repository(ADMIN, &repository("d")).await.unwrap();
-    let names: Vec<_> = accounts.repositories().into_iter().map(|row| row.name).collect();
-    assert_eq!(names, ["a", "b", "d"].map(repository));
-    assert_in_step(&inner, &accounts).await;
 }
