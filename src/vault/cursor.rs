@@ -99,3 +99,109 @@ impl Check {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::{Namespace, UnixMillis};
+
+    fn check(query: &Query) -> Check {
+        Check::of(RepositoryId(7), query, None)
+    }
+
+    fn searches() -> Vec<Query> {
+        let month = |month, year| Some(Expiry::new(month, year).unwrap());
+        vec![
+            Query::default(),
+            Query {
+                namespace: Some(Namespace::parse("4111").unwrap()),
+                ..Query::default()
+            },
+            Query {
+                bin: Some("411111".to_owned()),
+                ..Query::default()
+            },
+            Query {
+                last4: Some("4111".to_owned()),
+                ..Query::default()
+            },
+            Query {
+                expiry_from: month(1, 2030),
+                ..Query::default()
+            },
+            Query {
+                expiry_to: month(1, 2030),
+                ..Query::default()
+            },
+            Query {
+                updated_since: Some(UnixMillis(4111)),
+                ..Query::default()
+            },
+            Query {
+                status: Some(Status::Active),
+                ..Query::default()
+            },
+            Query {
+                status: Some(Status::Spent),
+                ..Query::default()
+            },
+        ]
+    }
+
+    #[test]
+    fn a_cursor_serves_only_its_own_search() {
+        for (at, query) in searches().iter().enumerate() {
+            let cursor = check(query).cursor(b"tok_a");
+            for (other_at, other) in searches().iter().enumerate() {
+                let position = check(other).position(&cursor, false);
+                assert_eq!(position.is_ok(), at == other_at, "{at} {other_at}");
+            }
+            assert!(
+                Check::of(RepositoryId(8), query, None)
+                    .position(&cursor, false)
+                    .is_err()
+            );
+            assert!(
+                Check::of(RepositoryId(7), query, Some(&Fingerprint([1; 32])))
+                    .position(&cursor, false)
+                    .is_err()
+            );
+        }
+        let wider = Query {
+            limit: 1000,
+            cursor: Some("x".to_owned()),
+            ..Query::default()
+        };
+        assert_eq!(check(&wider), check(&Query::default()), "the limit may change");
+    }
+
+    #[test]
+    fn a_cursor_of_a_search_by_pan_holds_neither_pan_nor_fingerprint() {
+        let fingerprint = Fingerprint([0xab; 32]);
+        let text = Check::of(RepositoryId(7), &Query::default(), Some(&fingerprint)).cursor(b"tok_a");
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).unwrap();
+        assert_eq!(bytes.len(), 1 + 8 + 5);
+        assert!(!bytes.windows(4).any(|part| part == [0xab; 4]));
+    }
+
+    proptest! {
+        #[test]
+        fn positions_come_back(token in "[a-z0-9_]{1,128}", time in any::<u64>()) {
+            let check = check(&Query::default());
+            let cursor = check.cursor(token.as_bytes());
+            prop_assert!(cursor.len() <= TEXT_MAX);
+            prop_assert_eq!(check.position(&cursor, false).unwrap(), token.as_bytes());
+            let timed = [&time.to_be_bytes()[..], token.as_bytes()].concat();
+            let cursor = check.cursor(&timed);
+            prop_assert!(cursor.len() <= TEXT_MAX);
+            prop_assert_eq!(check.position(&cursor, true).unwrap(), timed);
+        }
+
+        #[test]
+        fn any_other_text_is_refused(text in "\\PC{0,300}", timed in any::<bool>()) {
+            prop_assert_eq!(check(&Query::default()).position(&text, timed), Err(CallerError::BadCursor));
+        }
+    }
+}

@@ -36,7 +36,7 @@ pub(super) struct Entry {
 }
 
 /// Whose key it is: repository, merchant, user and key, hashed.
-type Scope = [u8; 16];
+pub(super) type Scope = [u8; 16];
 
 /// The keys at work in this process. A second request under a key waits for the first.
 #[derive(Default)]
@@ -150,6 +150,12 @@ impl Entry {
 }
 
 impl InFlight {
+    /// Keys at work.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     async fn enter(&self, scope: Scope) -> Result<Turn, Error> {
         let lock = {
             let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,7 +201,7 @@ fn keys_around(at: UnixMillis, scope: &Scope) -> [Key; 3] {
     [today, today.saturating_sub(1), today.saturating_add(1)].map(|day| tables::idempotency(day, scope))
 }
 
-fn scope(actor: &Actor, key: &IdempotencyKey, item: Option<usize>) -> Scope {
+pub(super) fn scope(actor: &Actor, key: &IdempotencyKey, item: Option<usize>) -> Scope {
     let mut hash = Context::new(&SHA256);
     hash.update(b"panvault idempotency scope v1");
     hash.update(&actor.repository.0.to_be_bytes());

@@ -28,6 +28,8 @@ mod sealer;
 mod search;
 mod sweeper;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod tokenize;
 pub mod types;
 mod update;

@@ -55,3 +55,44 @@ impl Profile {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_absent_takes_no_room() {
+        let empty = Profile::default().encode().unwrap();
+        assert_eq!(empty.expose(), b"{}");
+        assert!(Profile::decode(&empty).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_rest_keeps_its_text() {
+        let extra = r#"{"n": 12345678901234567890123, "a":[ ] }"#;
+        let profile = Profile {
+            holder: None,
+            extra: Some(Zeroizing::new(extra.to_owned())),
+        };
+        let read = Profile::decode(&profile.encode().unwrap()).unwrap();
+        assert_eq!(read.extra.as_deref().map(String::as_str), Some(extra));
+    }
+
+    proptest! {
+        #[test]
+        fn profiles_come_back(holder in proptest::option::of("\\PC{0,40}|[\\x00-\\x1f\"\\\\]{0,40}"), value in "[a-z]{0,9}") {
+            let profile = Profile {
+                holder: holder.clone().map(Zeroizing::new),
+                extra: Some(Zeroizing::new(format!("{{\"a\":\"{value}\"}}"))),
+            };
+            let room = 32 + 6 * holder.as_ref().map_or(0, String::len) + 8 + value.len();
+            let text = profile.encode().unwrap();
+            prop_assert!(text.expose().len() <= room, "it grew, and left a copy behind");
+            let read = Profile::decode(&text).unwrap();
+            prop_assert_eq!(read.holder.as_deref(), holder.as_ref());
+            prop_assert_eq!(read.extra.as_deref(), profile.extra.as_deref());
+        }
+    }
+}

@@ -199,3 +199,6 @@ impl From<&Format> for Strategy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

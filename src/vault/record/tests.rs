@@ -1,0 +1,147 @@
+use proptest::prelude::*;
+
+use super::Strategy;
+use super::*;
+
+fn sample() -> Record {
+    Record {
+        id: RecordId([7; 16]),
+        repository: RepositoryId(3),
+        token: Token::parse("tok_abcdefghijklmnopqrstuvwxyz").unwrap(),
+        merchant: MerchantId::parse("TESTshop").unwrap(),
+        revision: Revision(1),
+        status: Status::Active,
+        uses: Uses::Multi,
+        strategy: Strategy::Opaque,
+        bin: "41111111".to_owned(),
+        last4: "1111".to_owned(),
+        length: 16,
+        brand: Some("visa".to_owned()),
+        funding: None,
+        country: None,
+        expiry: Some(Expiry::new(12, 2030).unwrap()),
+        namespace: None,
+        metadata: None,
+        created_at: UnixMillis(1_800_000_000_000),
+        updated_at: UnixMillis(1_800_000_000_000),
+        expires_at: None,
+        pan: PanIndex([9; 16]),
+        reuse: None,
+        holder: true,
+        // epoch, wrapped DEK, a PAN of 16 digits and a short holder
+        sealed: Some(vec![1; 7 + 41 + 1 + (22 + 16 + 16) + (22 + 16 + 25)]),
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Record, IntegrityError> {
+    Record::decode(bytes, RepositoryId(3), &sample().token)
+}
+
+#[test]
+fn a_record_is_small() {
+    let size = sample().encode().unwrap().len();
+    assert!(size < 350, "{size}");
+}
+
+#[test]
+fn other_bytes_are_classed() {
+    let good = sample().encode().unwrap();
+    assert_eq!(decode(&good), Ok(sample()));
+    let mut newer = good.clone();
+    newer[0] = VERSION + 1;
+    assert_eq!(decode(&newer), Err(IntegrityError::NewerFormat));
+    assert_eq!(decode(&[]), Err(IntegrityError::Damaged));
+    assert_eq!(decode(&good[..good.len() - 1]), Err(IntegrityError::Damaged));
+    assert_eq!(decode(&[good.as_slice(), &[0]].concat()), Err(IntegrityError::Damaged));
+    let mut older = good;
+    older[0] = 0;
+    assert_eq!(decode(&older), Err(IntegrityError::Damaged));
+}
+
+#[test]
+fn a_record_under_another_key_is_an_alarm() {
+    let good = sample().encode().unwrap();
+    let other = Token::parse("tok_b").unwrap();
+    assert_eq!(
+        Record::decode(&good, RepositoryId(3), &other),
+        Err(IntegrityError::Tampered)
+    );
+    assert_eq!(
+        Record::decode(&good, RepositoryId(4), &sample().token),
+        Err(IntegrityError::Tampered)
+    );
+}
+
+#[test]
+fn a_new_token_writes_three_keys_and_only_those_it_needs() {
+    assert_eq!(sample().insertion().unwrap().len(), 3);
+    let full = Record {
+        namespace: Some(Namespace::parse("customer-1").unwrap()),
+        expires_at: Some(UnixMillis(5)),
+        reuse: Some([1; 16]),
+        ..sample()
+    };
+    let written: Vec<Key> = full
+        .insertion()
+        .unwrap()
+        .into_iter()
+        .map(|write| match write {
+            Write::Put(key, _) | Write::Del(key) => key,
+        })
+        .collect();
+    assert_eq!(written.len(), 6);
+    for key in written {
+        assert!(full.removal().contains(&Write::Del(key)), "left behind");
+    }
+}
+
+#[test]
+fn a_replacement_moves_only_the_entries_that_change() {
+    let old = sample();
+    let spent = Record {
+        status: Status::Spent,
+        sealed: None,
+        updated_at: UnixMillis(1_800_000_000_001),
+        ..sample()
+    };
+    let writes = spent.replacement(&old).unwrap();
+    let put = |key: Key| {
+        writes
+            .iter()
+            .any(|write| matches!(write, Write::Put(k, _) if *k == key))
+    };
+    let del = |key: Key| writes.contains(&Write::Del(key));
+    assert_eq!(writes.len(), 4);
+    assert!(put(old.key()));
+    assert!(del(tables::pan(old.repository, old.pan, &old.token)));
+    assert!(del(tables::updated(old.repository, old.updated_at, &old.token)));
+    assert!(put(tables::updated(old.repository, spent.updated_at, &old.token)));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in any::<prop::sample::Index>(), to in any::<u8>()) {
+        let _ = decode(&bytes);
+        let mut changed = sample().encode().unwrap();
+        let at = at.index(changed.len());
+        changed[at] = to;
+        if let Ok(record) = decode(&changed) {
+            prop_assert!(record.encode().is_ok());
+        }
+    }
+
+    #[test]
+    fn records_come_back(
+        metadata in proptest::option::of("\\PC{0,40}"), funding in proptest::option::of("[a-z]{1,8}"),
+        expires in proptest::option::of(any::<u64>()), revision in any::<u64>(), reuse in proptest::option::of(any::<[u8; 16]>()),
+        sealed in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200)),
+    ) {
+        let record = Record {
+            metadata, funding, reuse, sealed,
+            expires_at: expires.map(UnixMillis),
+            revision: Revision(revision),
+            ..sample()
+        };
+        prop_assert_eq!(decode(&record.encode().unwrap()), Ok(record));
+    }
+}
