@@ -6,6 +6,7 @@
 //! head that was noted earlier ([`Verifier::expecting`]) to see that too.
 
 mod fault;
+mod state;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::line::{Envelope, Head, sha256};
 use crate::id::UnixMillis;
 
 pub use fault::{At, Fault, Finding, Report};
+use state::{Gap, Line, Tip};
 
 /// How many lines are known ahead of the one that is judged.
 const AHEAD: usize = 32;
@@ -33,57 +35,6 @@ pub struct Verifier {
     findings: Vec<Finding>,
     gaps: Vec<Gap>,
     strays: Vec<Line>,
-}
-
-/// A line before judgement.
-#[derive(Debug)]
-struct Line {
-    at: At,
-    hash: [u8; 32],
-    says: Result<Envelope, &'static str>,
-}
-
-/// The record that the next one must continue.
-#[derive(Debug, Clone)]
-struct Tip {
-    head: Head,
-    /// Where it stands; `None` before the first line.
-    at: Option<At>,
-    prev: [u8; 32],
-    time: Option<UnixMillis>,
-    /// Already found changed: that the next line does not continue it says nothing new.
-    blamed: bool,
-}
-
-/// Records that are not where they must be. They may turn up elsewhere.
-#[derive(Debug)]
-struct Gap {
-    from: u64,
-    to: u64,
-    /// Where they should stand before.
-    at: At,
-    /// What record `to` must hash to, by the word of the one after it, if that can be believed.
-    hash: Option<[u8; 32]>,
-}
-
-impl Line {
-    fn seq(&self) -> Option<u64> {
-        self.says.as_ref().ok().map(|says| says.seq)
-    }
-
-    fn names(&self, hash: &[u8; 32]) -> bool {
-        self.says.as_ref().is_ok_and(|says| says.prev == *hash)
-    }
-
-    /// It has the number after `seq` and names `hash`.
-    fn continues(&self, seq: u64, hash: &[u8; 32]) -> bool {
-        self.seq() == seq.checked_add(1) && self.names(hash)
-    }
-
-    /// It is the record after `other`, unchanged since `other` was written or both are.
-    fn follows(&self, other: &Self) -> bool {
-        other.seq().is_some_and(|seq| self.continues(seq, &other.hash))
-    }
 }
 
 impl Verifier {

@@ -158,11 +158,30 @@ impl Keyring {
             .verify_in(DOMAIN, body.as_bytes(), &signature)
             .map_err(KeyringFault::Signature)?;
         // members that were passed over, here or further in, would be missing in what this program writes
-        if keyring.body()? != body || format != FORMAT || contents(body, &signature) != bytes {
+        if keyring.body()? != body || file.format != FORMAT || contents(body, &signature) != bytes {
             return Err(KeyringFault::Damaged("it has more in it than a keyring has".to_owned()));
         }
         keyring.check()?;
         Ok(keyring)
+    }
+
+    /// Finds out whether a keyring could be written at `path`, and leaves nothing there.
+    ///
+    /// # Errors
+    /// [`KeyringFault::NotWritten`].
+    pub(super) fn prepare(path: &Path) -> Result<(), KeyringError> {
+        file::prepare(path).map_err(|error| KeyringError {
+            path: path.to_owned(),
+            fault: KeyringFault::NotWritten(error.to_string()),
+        })
+    }
+
+    /// The same vault with more keys.
+    ///
+    /// # Errors
+    /// [`KeyringFault::Senseless`].
+    pub fn with_keyset(&self, keyset: Keyset) -> Result<Self, KeyringFault> {
+        Self::new(self.vault.clone(), self.created, self.active_epoch, keyset)
     }
 
     /// What is to be signed before it can be written.
@@ -268,6 +287,11 @@ impl SignedKeyring {
             path: path.to_owned(),
             fault: KeyringFault::NotWritten(error.to_string()),
         })
+    }
+
+    /// The file's text, for people to save where it could not be written.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Gap, Line};
+use super::state::{Gap, Line};
 use crate::audit::Head;
 use crate::id::UnixMillis;
 

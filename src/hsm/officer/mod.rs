@@ -156,6 +156,15 @@ impl<'a> Officer<'a> {
         Ok(Provisioned { keyset, made, findings })
     }
 
+    /// Proves the keys of `keyset` and checks module and token as a worker's start does; makes nothing that stays.
+    ///
+    /// # Errors
+    /// [`OfficerError::Keys`], [`OfficerError::Policy`] or [`OfficerError::Unavailable`].
+    pub fn verify(&self, keyset: &Keyset) -> Result<Vec<Finding>, OfficerError> {
+        let checked = check(&self.module, &self.session, keyset, self.strict)?;
+        Ok(checked.findings.into_inner())
+    }
+
     /// Signs with the audit key, as [`super::Job::Sign`] does, and checks the signature against the pinned public half.
     ///
     /// # Errors

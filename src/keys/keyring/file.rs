@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::KeyringFault;
 
@@ -35,34 +35,39 @@ pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, KeyringFault> {
     Ok(bytes)
 }
 
+/// Writes nothing, but finds out whether [`replace`] could.
+pub(super) fn prepare(path: &Path) -> io::Result<()> {
+    create_beside(path).and_then(|(new, _)| fs::remove_file(new))
+}
+
 /// Replaces the file durably: after an error or a power cut either the old content is there or the new.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = match path.parent() {
-        Some(dir) if dir != Path::new("") => dir,
-        _ => Path::new("."),
-    };
-    let new = path.with_extension("json.new");
-    // one may be left of a run that was cut off
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => (),
-    }
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(MODE)
-        .open(&new)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            // whatever the umask took away
-            file.set_permissions(Permissions::from_mode(MODE))?;
-            file.sync_all()
-        })
+    let (new, mut file) = create_beside(path)?;
+    let written = file
+        .write_all(bytes)
+        // whatever the umask took away
+        .and_then(|()| file.set_permissions(Permissions::from_mode(MODE)))
+        .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&new, path));
     if let Err(error) = written {
         // the first error is the one to tell; a left-over is removed by the next run
         let _ = fs::remove_file(&new);
         return Err(error);
     }
+    let dir = match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    };
     File::open(dir)?.sync_all()
+}
+
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let new = path.with_extension("json.new");
+    // one may be left of a run that was cut off
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new)?;
+    Ok((new, file))
 }
