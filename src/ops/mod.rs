@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -68,12 +68,12 @@ impl Admins {
 
 /// `/healthz`, `/readyz` and `/metrics`, for anyone who can connect.
 pub fn health_router(services: &Arc<Services>) -> Router {
-    health_routes().fallback(nothing_here).with_state(Arc::clone(services))
+    finished(health_routes()).with_state(Arc::clone(services))
 }
 
 /// Everything operators may do. Requests must carry their caller among their extensions; who is not an admin is refused.
 pub fn admin_router(services: &Arc<Services>) -> Router {
-    health_routes()
+    let routes = health_routes()
         .route("/status", get(health::status))
         .route(
             "/admin/merchants",
@@ -105,8 +105,8 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/policy/reload", post(upkeep::reload_policy))
         .route("/admin/bin-table/reload", post(upkeep::reload_bin_table))
         .route("/admin/audit/from/{seq}", get(audit::from))
-        .route("/admin/audit/last/{count}", get(audit::last))
-        .fallback(nothing_here)
+        .route("/admin/audit/last/{count}", get(audit::last));
+    finished(routes)
         .layer(from_fn_with_state(Arc::clone(services), admins_only))
         .with_state(Arc::clone(services))
 }
@@ -116,6 +116,12 @@ fn health_routes() -> Router<Arc<Services>> {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+}
+
+/// With answers to what is not among the routes.
+fn finished(routes: Router<Arc<Services>>) -> Router<Arc<Services>> {
+    routes
+        .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Refusal::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -135,6 +141,5 @@ async fn admins_only(State(services): State<Arc<Services>>, request: Request, ne
     }
 }
 
-async fn nothing_here(_: Method, _: Uri) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")
-}
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,8 +35,8 @@ pub struct Config {
     pub tcp: Option<Tcp>,
     /// `/metrics`, `/healthz` and `/readyz` over TCP, loopback only.
     pub metrics: Option<SocketAddr>,
-    /// Bounds on connections.
-    pub limits: Limits,
+    /// Where the port of `metrics` is taken, any free one serves.
+    pub metrics_any_port: bool,
 }
 
 /// A loopback TCP listener for applications.
@@ -125,12 +126,35 @@ impl Config {
             },
             metrics: match self.metrics {
                 Some(addr) => Some(Listener::Tcp {
-                    listener: loopback(addr).await?,
+                    listener: self.bind_metrics(addr).await?,
                     peer: None,
                 }),
                 None => None,
             },
         })
+    }
+
+    async fn bind_metrics(&self, addr: SocketAddr) -> Result<TcpListener, Error> {
+        match loopback(addr).await {
+            Err(Error::Io { source, .. }) if self.metrics_any_port && source.kind() == io::ErrorKind::AddrInUse => {
+                loopback(SocketAddr::new(addr.ip(), 0)).await
+            }
+            bound => bound,
+        }
+    }
+}
+
+impl Bound {
+    /// What each serves: `api` (over TCP, too), `admin` and `health`.
+    pub fn serving(self, api: &Router, admin: Router, health: Router) -> Vec<Endpoint> {
+        let endpoint = |name, listener, router| Endpoint { name, listener, router };
+        let mut endpoints = vec![
+            endpoint("api", self.api.into(), api.clone()),
+            endpoint("admin", self.admin.into(), admin),
+        ];
+        endpoints.extend(self.tcp.map(|listener| endpoint("tcp", listener, api.clone())));
+        endpoints.extend(self.metrics.map(|listener| endpoint("metrics", listener, health)));
+        endpoints
     }
 }
 

@@ -195,3 +195,116 @@ async fn only_loopback_is_listened_on() {
     assert!(matches!(refused, Err(Error::NotLoopback(_))));
     assert!(loopback("127.0.0.1:0".parse().unwrap()).await.is_ok());
 }
+
+#[tokio::test]
+async fn all_listeners_serve_what_is_theirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = loopback("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let mut config = Config {
+        api_socket: socket(&dir.path().join("api.sock")),
+        admin_socket: socket(&dir.path().join("admin.sock")),
+        tcp: Some(Tcp {
+            addr: "127.0.0.1:0".parse().unwrap(),
+            peer: Peer {
+                uid: 4711,
+                gid: 1,
+                pid: None,
+            },
+        }),
+        metrics: Some(taken.local_addr().unwrap()),
+        metrics_any_port: false,
+    };
+    assert!(matches!(config.bind().await, Err(Error::Io { .. })));
+    assert!(
+        !config.api_socket.path.exists(),
+        "what was made before the failure stays"
+    );
+
+    config.metrics_any_port = true;
+    let bound = config.bind().await.unwrap();
+    let tcp = bound.tcp.as_ref().and_then(Listener::tcp_addr).unwrap();
+    let metrics_at = bound.metrics.as_ref().and_then(Listener::tcp_addr).unwrap();
+    let named = |name: &'static str| axum::Router::new().route("/", get(move || async move { name }));
+    let api = named("api").merge(router());
+    let endpoints = bound.serving(&api, named("admin"), named("health"));
+    let server = serve(endpoints, limits(), &Metrics::new().unwrap());
+
+    let ask = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    for (path, name) in [(&config.api_socket.path, "api"), (&config.admin_socket.path, "admin")] {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        assert!(exchange(&mut stream, ask).await.ends_with(name));
+    }
+    let over_tcp = async |addr, ask: &str| {
+        let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    assert!(over_tcp(metrics_at, ask).await.ends_with("health"));
+    assert!(over_tcp(tcp, ask).await.ends_with("api"));
+    assert!(over_tcp(tcp, &ask.replace("/ ", "/uid ")).await.ends_with("4711"));
+    assert_eq!(server.shutdown().await, 0);
+}
+
+/// The native API behind a socket, its HSM down.
+async fn start_api(path: &Path) -> (ServerHandle, String) {
+    let idle = crate::vault::idle::Idle::start().await;
+    let services = crate::api::Services {
+        vault: idle.vault,
+        metrics: idle.metrics.clone(),
+    };
+    // Every caller counts as the one with the grants.
+    let router = crate::api::router(services).layer(Extension(idle.peer));
+    let endpoint = Endpoint {
+        name: "api",
+        listener: socket(path).bind().await.unwrap().into(),
+        router,
+    };
+    (serve(vec![endpoint], limits(), &idle.metrics), idle.authorization)
+}
+
+#[tokio::test]
+async fn who_sends_too_much_before_reading_still_gets_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, authorization) = start_api(&path).await;
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let length = 2 * 1024 * 1024;
+    let head = format!(
+        "POST /v1/tokens HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {authorization}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("\"code\":\"body_too_large\""), "{answer}");
+}
+
+#[tokio::test]
+async fn who_asks_first_is_not_told_to_send_too_much() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, authorization) = start_api(&path).await;
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let head = format!(
+        "POST /v1/tokens HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: 2000000\r\n\r\n"
+    );
+    let answer = exchange(&mut stream, &head).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_after_a_refused_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, authorization) = start_api(&path).await;
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let one = format!("GET /v1/tokens/tok_x HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\n\r\n");
+    let last = one.replace("host: x", "host: x\r\nconnection: close");
+    let answer = exchange(&mut stream, &format!("{one}{one}{last}")).await;
+    assert_eq!(answer.matches("HTTP/1.1 404").count(), 3, "{answer}");
+}

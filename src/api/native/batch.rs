@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 
-use super::error::{self, Problem};
+use super::problem::{self, Problem};
 use super::request::{Caller, Payload, Repeatable};
 use super::{BATCH_BODY, json, json_answer, secret_answer, translate, wire};
 use crate::api::{Services, json as parser};
@@ -27,7 +27,7 @@ const ITEM_ROOM: usize = 128;
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat for 24 hours")),
     request_body = wire::CreateBatch,
     responses(
-        (status = 200, description = "How each item ended: 201, 200 or a problem", body = inline(wire::Items<wire::MaskedView<'static>, error::Document<'static>>)),
+        (status = 200, description = "How each item ended: 201, 200 or a problem", body = inline(wire::Items<wire::MaskedView<'static>, problem::Document<'static>>)),
         Problem,
     ),
 )]
@@ -65,7 +65,7 @@ pub(super) async fn create(
     post, path = "/v1/tokens/reveal-batch", tag = "batches", operation_id = "revealTokens",
     request_body = wire::RevealBatch,
     responses(
-        (status = 200, description = "How each item ended: 200 or a problem", body = inline(wire::Items<wire::Revealed<'static>, error::Document<'static>>)),
+        (status = 200, description = "How each item ended: 200 or a problem", body = inline(wire::Items<wire::Revealed<'static>, problem::Document<'static>>)),
         Problem,
     ),
 )]
@@ -142,7 +142,7 @@ fn good<R, P>(status: StatusCode, result: R) -> wire::Item<R, P> {
     }
 }
 
-fn failed<R>(problem: &Problem) -> wire::Item<R, error::Document<'_>> {
+fn failed<R>(problem: &Problem) -> wire::Item<R, problem::Document<'_>> {
     wire::Item {
         status: problem.status().as_u16(),
         result: None,

@@ -1,268 +1,11 @@
-//! Problem documents (RFC 9457) and the one place where the core's errors become them.
+//! The one place where errors of the core, of bodies and of JSON become problems.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
-use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use tracing::{debug, error, warn};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
-
+use super::problem::{Code, Problem};
 use crate::api::body::BodyFault;
 use crate::api::json::Fault;
-use crate::id::RequestId;
 use crate::vault::types::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
-
-/// What went wrong, as the caller is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    code: Code,
-    /// A sentence, or what goes on from the name of the field.
-    text: Cow<'static, str>,
-    field: Option<Cow<'static, str>>,
-    retry_after: Option<u64>,
-    /// For the log only.
-    cause: Option<String>,
-}
-
-/// A stable name for each kind of problem.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Code {
-    BodyIncomplete,
-    BodyTimeout,
-    BodyTooLarge,
-    CapReached,
-    CardExists,
-    Contended,
-    CredentialInvalid,
-    CredentialMissing,
-    Denied,
-    FormatExhausted,
-    HsmBusy,
-    HsmUnavailable,
-    IdempotencyMismatch,
-    Integrity,
-    Internal,
-    InvalidCursor,
-    InvalidField,
-    InvalidHeader,
-    LoginThrottled,
-    MalformedJson,
-    MerchantSuspended,
-    MethodNotAllowed,
-    NotFound,
-    RandomUnavailable,
-    RevisionMismatch,
-    StoreReadOnly,
-    StoreUnavailable,
-    TokenExpired,
-    TokenInactive,
-    TokenSpent,
-    TokenTaken,
-    TokenUnknown,
-    UnsupportedMediaType,
-}
-
-/// A problem document.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(super) struct Document<'a> {
-    /// `urn:panvault:problem:` and the code.
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    /// For people; may change.
-    #[schema(value_type = String)]
-    detail: Cow<'a, str>,
-    /// Stable, for programs.
-    code: &'static str,
-    /// The member or header at fault, where one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    field: Option<&'a str>,
-    /// The request, as in `X-Request-Id`; not in the items of a batch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    request_id: Option<&'a str>,
-    /// Seconds, as in `Retry-After`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    retry_after: Option<u64>,
-}
-
-impl Problem {
-    pub(super) fn new(code: Code, text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            text: text.into(),
-            field: None,
-            retry_after: None,
-            cause: None,
-        }
-    }
-
-    /// A member of the body that cannot be taken; the empty path is the body itself. `reason` goes on from the name.
-    pub(super) fn field(path: impl Into<Cow<'static, str>>, reason: impl fmt::Display) -> Self {
-        Self {
-            field: Some(path.into()),
-            ..Self::new(Code::InvalidField, reason.to_string())
-        }
-    }
-
-    /// A header that cannot be taken.
-    pub(super) fn header(name: &'static str, reason: &'static str) -> Self {
-        Self {
-            field: Some(name.into()),
-            ..Self::new(Code::InvalidHeader, reason)
-        }
-    }
-
-    /// Something that must not happen; `cause` goes to the log.
-    pub(super) fn internal(cause: impl fmt::Display) -> Self {
-        Self::later(Code::Internal, None, cause)
-    }
-
-    /// For requests that have the card's members at the top: names them there.
-    pub(super) fn without_card(mut self) -> Self {
-        if let Some(bare) = self.field.as_deref().and_then(|field| field.strip_prefix("card.")) {
-            self.field = Some(bare.to_owned().into());
-        }
-        self
-    }
-
-    pub(super) fn code(&self) -> Code {
-        self.code
-    }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.code.facts().0
-    }
-
-    pub(super) fn document<'a>(&'a self, request: Option<&'a RequestId>) -> Document<'a> {
-        let (status, code, title) = self.code.facts();
-        let field = self.field.as_deref().filter(|field| !field.is_empty());
-        let detail = match self.code {
-            Code::InvalidField | Code::InvalidHeader => {
-                Cow::Owned(format!("{} {}.", field.unwrap_or("The body"), self.text))
-            }
-            _ => Cow::Borrowed(self.text.as_ref()),
-        };
-        Document {
-            r#type: format!("urn:panvault:problem:{code}"),
-            title,
-            status: status.as_u16(),
-            detail,
-            code,
-            field,
-            request_id: request.map(RequestId::as_str),
-            retry_after: self.retry_after,
-        }
-    }
-
-    /// Writes what is not the caller's doing to the log; called once for each problem.
-    pub(super) fn log(&self, request: &RequestId) {
-        let Some(cause) = self.cause.as_deref() else { return };
-        let code = self.code.facts().1;
-        match self.code {
-            // The load is in the metrics; a line for each refusal would add to it.
-            Code::HsmBusy => debug!(%request, code, cause, "not served"),
-            Code::Integrity | Code::Internal => error!(%request, code, cause, "failed"),
-            _ => warn!(%request, code, cause, "not served"),
-        }
-    }
-
-    /// The answer.
-    pub(super) fn render(&self, request: Option<&RequestId>) -> Response {
-        let body = serde_json::to_vec(&self.document(request)).unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        match self.code {
-            Code::CredentialMissing => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            Code::CredentialInvalid => {
-                let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-                headers.insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            _ => {}
-        }
-        response
-    }
-
-    fn later(code: Code, retry_after: Option<u64>, cause: impl fmt::Display) -> Self {
-        let detail = match retry_after {
-            Some(_) => "This cannot be done now; the same request may work later.",
-            None => "Something is wrong on the vault's side; its log says what.",
-        };
-        Self {
-            retry_after,
-            cause: Some(cause.to_string()),
-            ..Self::new(code, detail)
-        }
-    }
-}
-
-impl Code {
-    /// Status, name and title.
-    fn facts(self) -> (StatusCode, &'static str, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::BodyIncomplete => (S::BAD_REQUEST, "body_incomplete", "Incomplete body"),
-            Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body_timeout", "Body too slow"),
-            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
-            Self::CapReached => (S::TOO_MANY_REQUESTS, "cap_reached", "Cap reached"),
-            Self::CardExists => (S::CONFLICT, "card_exists", "Card is stored already"),
-            Self::Contended => (S::CONFLICT, "contended", "Changed by others at the same time"),
-            Self::CredentialInvalid => (S::UNAUTHORIZED, "credential_invalid", "Credential not accepted"),
-            Self::CredentialMissing => (S::UNAUTHORIZED, "credential_missing", "Credential needed"),
-            Self::Denied => (S::FORBIDDEN, "denied", "Not granted"),
-            Self::FormatExhausted => (S::CONFLICT, "format_exhausted", "No token of this format left"),
-            Self::HsmBusy => (S::SERVICE_UNAVAILABLE, "hsm_busy", "HSM busy"),
-            Self::HsmUnavailable => (S::SERVICE_UNAVAILABLE, "hsm_unavailable", "HSM not available"),
-            Self::IdempotencyMismatch => (
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency_mismatch",
-                "Another request had this idempotency key",
-            ),
-            Self::Integrity => (S::INTERNAL_SERVER_ERROR, "integrity", "Stored data failed its check"),
-            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
-            Self::InvalidCursor => (S::BAD_REQUEST, "invalid_cursor", "Invalid cursor"),
-            Self::InvalidField => (S::UNPROCESSABLE_ENTITY, "invalid_field", "Invalid field"),
-            Self::InvalidHeader => (S::BAD_REQUEST, "invalid_header", "Invalid header"),
-            Self::LoginThrottled => (S::TOO_MANY_REQUESTS, "login_throttled", "Too many failed logins"),
-            Self::MalformedJson => (S::BAD_REQUEST, "malformed_json", "Malformed JSON"),
-            Self::MerchantSuspended => (S::FORBIDDEN, "merchant_suspended", "Merchant suspended"),
-            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
-            Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
-            Self::RandomUnavailable => (S::SERVICE_UNAVAILABLE, "random_unavailable", "No random bytes"),
-            Self::RevisionMismatch => (S::PRECONDITION_FAILED, "revision_mismatch", "Revision mismatch"),
-            Self::StoreReadOnly => (S::SERVICE_UNAVAILABLE, "store_read_only", "Store takes no writes"),
-            Self::StoreUnavailable => (S::SERVICE_UNAVAILABLE, "store_unavailable", "Store not available"),
-            Self::TokenExpired => (S::GONE, "token_expired", "Token expired"),
-            Self::TokenInactive => (S::CONFLICT, "token_inactive", "Token inactive"),
-            Self::TokenSpent => (S::GONE, "token_spent", "Token spent"),
-            Self::TokenTaken => (S::CONFLICT, "token_taken", "Token taken"),
-            Self::TokenUnknown => (S::NOT_FOUND, "token_unknown", "Unknown token"),
-            Self::UnsupportedMediaType => (
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Unsupported media type",
-            ),
-        }
-    }
-}
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -270,21 +13,21 @@ impl From<Error> for Problem {
             Error::Caller(error) => error.into(),
             Error::Policy(error) => error.into(),
             Error::Dependency(error) => {
-                let (code, retry_after) = match error {
+                let (code, seconds) = match error {
                     DependencyError::HsmBusy => (Code::HsmBusy, 1),
                     DependencyError::HsmDown => (Code::HsmUnavailable, 5),
                     DependencyError::NoRandom => (Code::RandomUnavailable, 5),
                     DependencyError::StoreReadOnly => (Code::StoreReadOnly, 30),
                     DependencyError::StoreUnavailable => (Code::StoreUnavailable, 5),
                 };
-                Self::later(code, Some(retry_after), error)
+                Self::not_now(code, error).after(seconds)
             }
             Error::Integrity(error) => {
                 let code = match error {
                     IntegrityError::Damaged | IntegrityError::Tampered => Code::Integrity,
                     IntegrityError::NewerFormat => Code::Internal,
                 };
-                Self::later(code, None, error)
+                Self::broken(code, error)
             }
         }
     }
@@ -292,48 +35,34 @@ impl From<Error> for Problem {
 
 impl From<CallerError> for Problem {
     fn from(error: CallerError) -> Self {
-        let code = match &error {
-            CallerError::Field { field, reason } => return Self::field(*field, reason),
-            CallerError::UnknownToken => Code::TokenUnknown,
-            CallerError::Expired => Code::TokenExpired,
-            CallerError::Inactive => Code::TokenInactive,
-            CallerError::Spent => Code::TokenSpent,
-            CallerError::Revision { .. } => Code::RevisionMismatch,
-            CallerError::TokenTaken => Code::TokenTaken,
-            CallerError::CardExists { .. } => Code::CardExists,
-            CallerError::FormatExhausted => Code::FormatExhausted,
-            CallerError::IdempotencyMismatch => Code::IdempotencyMismatch,
-            CallerError::BadCursor => Code::InvalidCursor,
-            CallerError::Contended => Code::Contended,
-        };
-        let field = match code {
-            Code::TokenTaken => Some("token".into()),
-            Code::InvalidCursor => Some("cursor".into()),
-            Code::IdempotencyMismatch => Some("Idempotency-Key".into()),
-            Code::RevisionMismatch => Some("If-Match".into()),
-            _ => None,
-        };
-        Self {
-            field,
-            retry_after: (code == Code::Contended).then_some(1),
-            ..Self::new(code, sentence(&error))
+        let text = sentence(&error);
+        match error {
+            CallerError::BadCursor => Self::new(Code::InvalidCursor, text).at("cursor"),
+            CallerError::CardExists { .. } => Self::new(Code::CardExists, text),
+            CallerError::Contended => Self::new(Code::Contended, text).after(1),
+            CallerError::Expired => Self::new(Code::TokenExpired, text),
+            CallerError::Field { field, reason } => Self::field(field, reason),
+            CallerError::FormatExhausted => Self::new(Code::FormatExhausted, text),
+            CallerError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text).at("Idempotency-Key"),
+            CallerError::Inactive => Self::new(Code::TokenInactive, text),
+            CallerError::Revision { .. } => Self::new(Code::RevisionMismatch, text).at("If-Match"),
+            CallerError::Spent => Self::new(Code::TokenSpent, text),
+            CallerError::TokenTaken => Self::new(Code::TokenTaken, text).at("token"),
+            CallerError::UnknownToken => Self::new(Code::TokenUnknown, text),
         }
     }
 }
 
 impl From<PolicyError> for Problem {
     fn from(error: PolicyError) -> Self {
-        let (code, retry_after) = match error {
-            PolicyError::NoCredential => (Code::CredentialMissing, None),
-            PolicyError::BadCredential => (Code::CredentialInvalid, None),
-            PolicyError::LoginThrottled { retry_after_s } => (Code::LoginThrottled, Some(retry_after_s)),
-            PolicyError::Denied => (Code::Denied, None),
-            PolicyError::Suspended => (Code::MerchantSuspended, None),
-            PolicyError::Capped { retry_after_s } => (Code::CapReached, Some(retry_after_s)),
-        };
-        Self {
-            retry_after,
-            ..Self::new(code, sentence(&error))
+        let text = sentence(&error);
+        match error {
+            PolicyError::BadCredential => Self::new(Code::CredentialInvalid, text),
+            PolicyError::Capped { retry_after_s } => Self::new(Code::CapReached, text).after(retry_after_s),
+            PolicyError::Denied => Self::new(Code::Denied, text),
+            PolicyError::LoginThrottled { retry_after_s } => Self::new(Code::LoginThrottled, text).after(retry_after_s),
+            PolicyError::NoCredential => Self::new(Code::CredentialMissing, text),
+            PolicyError::Suspended => Self::new(Code::MerchantSuspended, text),
         }
     }
 }
@@ -359,32 +88,6 @@ impl From<Fault> for Problem {
                 format!("The body is not JSON: reading stopped at line {line}, column {column}."),
             ),
         }
-    }
-}
-
-/// Leaves the rendering to the layer around the dialect, which knows the request's name.
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
-
-/// What every operation of the OpenAPI document lists.
-impl IntoResponses for Problem {
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let response = |description| {
-            let content = ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name("Problem")))
-                .build();
-            let response = ResponseBuilder::new().description(description);
-            RefOr::T(response.content("application/problem+json", content).build())
-        };
-        BTreeMap::from([
-            ("4XX".to_owned(), response("The request cannot be done as it stands")),
-            ("5XX".to_owned(), response("The vault cannot do it now")),
-        ])
     }
 }
 

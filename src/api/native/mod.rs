@@ -3,6 +3,7 @@
 mod batch;
 mod error;
 mod openapi;
+mod problem;
 mod request;
 mod translate;
 mod wire;
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use self::error::{Code, Problem};
+use self::problem::{Code, Problem};
 use self::request::{Caller, IfMatch, PathToken, Payload, Repeatable};
 use super::Services;
 use super::edge::Seen;

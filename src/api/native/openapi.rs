@@ -29,7 +29,7 @@ use super::json_answer;
         super::batch::create,
         super::batch::reveal,
     ),
-    components(schemas(super::error::Document<'static>)),
+    components(schemas(super::problem::Document<'static>)),
     modifiers(&ApiKey),
     security(("api_key" = [])),
 )]

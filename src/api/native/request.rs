@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::error::{Code, Problem};
+use super::problem::{Code, Problem};
 use super::translate;
 use crate::api::{Services, body, json};
 use crate::id::{IdempotencyKey, RequestId, Revision, Token};

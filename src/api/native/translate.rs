@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::error::Problem;
+use super::problem::Problem;
 use super::wire;
 use crate::card::{Expiry, Pan};
 use crate::id::{Malformed, Namespace, Revision, Token, UnixMillis};

@@ -1,11 +1,13 @@
 //! The native API's JSON, named as the contract names it.
 
+mod answer;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use crate::id::UnixMillis;
+pub(super) use self::answer::{Found, Item, Items, MaskedView, Revealed, RevealedCard, Stamp};
 
 /// A text that is wiped: a card number, a name.
 pub(super) struct Secret(pub(super) Zeroizing<String>);
@@ -21,9 +23,6 @@ pub(super) enum Member<T> {
     Null,
     Value(T),
 }
-
-/// A time in an answer, RFC 3339.
-pub(super) struct Stamp(pub(super) UnixMillis);
 
 /// A card to be stored.
 #[derive(Deserialize, ToSchema)]
@@ -229,98 +228,6 @@ pub(super) struct RevealItem {
     pub(super) with: Vec<With>,
 }
 
-/// The masked view: never enough to rebuild a card number.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Token)]
-pub(super) struct MaskedView<'a> {
-    pub(super) token: &'a str,
-    /// The first 6 or 8 digits, as the brand allows.
-    pub(super) bin: &'a str,
-    pub(super) last4: &'a str,
-    #[schema(example = "411111******1111")]
-    pub(super) masked: &'a str,
-    /// Lower case; `null` where not known, as are `funding` and `country`.
-    #[schema(required, example = "visa")]
-    pub(super) brand: Option<&'a str>,
-    #[schema(required)]
-    pub(super) funding: Option<&'a str>,
-    /// ISO 3166-1 alpha-2.
-    #[schema(required)]
-    pub(super) country: Option<&'a str>,
-    #[schema(required)]
-    pub(super) expiry: Option<Expiry>,
-    pub(super) status: Status,
-    pub(super) uses: Uses,
-    #[schema(required)]
-    pub(super) namespace: Option<&'a str>,
-    #[schema(required, value_type = Option<Object>)]
-    pub(super) metadata: Option<&'a RawValue>,
-    #[schema(value_type = String, format = DateTime)]
-    pub(super) created_at: Stamp,
-    #[schema(value_type = String, format = DateTime)]
-    pub(super) updated_at: Stamp,
-    /// Last revealed, to the minute.
-    #[schema(required, value_type = Option<String>, format = DateTime)]
-    pub(super) last_used_at: Option<Stamp>,
-    #[schema(required, value_type = Option<String>, format = DateTime)]
-    pub(super) expires_at: Option<Stamp>,
-    /// How often it was changed, from 1; the `ETag` says the same.
-    pub(super) revision: u64,
-}
-
-/// A revealed card.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Revealed)]
-pub(super) struct Revealed<'a> {
-    pub(super) card: RevealedCard<'a>,
-    /// When asked for and there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, nullable = false)]
-    pub(super) profile: Option<&'a RawValue>,
-}
-
-/// The card itself.
-#[derive(Serialize, ToSchema)]
-#[schema(as = RevealedCard)]
-pub(super) struct RevealedCard<'a> {
-    pub(super) number: &'a str,
-    #[schema(required)]
-    pub(super) expiry: Option<Expiry>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) holder: Option<&'a str>,
-}
-
-/// A page of a search.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Found)]
-pub(super) struct Found<'a> {
-    pub(super) tokens: Vec<MaskedView<'a>>,
-    /// Where to go on; absent at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) next: Option<&'a str>,
-}
-
-/// How one item of a batch ended: `result` or `problem`.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Item<R, P> {
-    /// The status that the request alone would have had.
-    pub(super) status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) result: Option<R>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) problem: Option<P>,
-}
-
-/// The items in the order of the request.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Items<R, P> {
-    pub(super) items: Vec<Item<R, P>>,
-}
-
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
@@ -336,11 +243,5 @@ impl<'de> Deserialize<'de> for Raw {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(|value| value.map_or(Self::Null, Self::Value))
-    }
-}
-
-impl Serialize for Stamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
     }
 }

@@ -1,8 +1,11 @@
+use axum::body::Body;
+use axum::http::header;
+use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::*;
-use crate::id::{Revision, Token};
+use crate::id::{RequestId, Revision, Token};
 
 async fn rendered(error: impl Into<Problem>) -> (Response, Value) {
     let request = RequestId::parse("req_1").unwrap();

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::json as parser;
-use crate::api::native::error::Code;
+use crate::api::native::problem::Code;
 
 const PAN: &str = "4111111111111111";
 
