@@ -7,7 +7,6 @@ use super::check::{check, report};
 use super::dek::{Ivs, using};
 use super::job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};
 use super::pkcs11::{Ckr, Handle, RawSession, Signing};
-use super::probe::Findings;
 use super::proof::{Kek, sign};
 use super::token::Shared;
 use super::{StartFault, limits};
@@ -80,6 +79,11 @@ impl Engine {
             // The next job finds out whether the HSM works.
             Err(_) => self.renew().map(|()| false),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn session(&self) -> &RawSession {
+        &self.session
     }
 
     fn attempt(&mut self, job: &Job) -> Result<Reply, Ckr> {
@@ -241,17 +245,19 @@ impl Engine {
     }
 
     fn probe(&mut self) -> Result<Reply, Fault> {
-        let Shared { module, keyset, .. } = &*self.shared;
+        let Shared {
+            module,
+            keyset,
+            before_login,
+            ..
+        } = &*self.shared;
+        let mut findings = before_login.clone();
         // Not strict: a gap that came up since the start is reported, not a reason to stop answering.
-        let findings = match check(module, &self.session, keyset, false) {
-            Ok(checked) => checked.findings,
+        match check(module, &self.session, keyset, false) {
+            Ok(checked) => findings.append(checked.findings),
             Err(StartFault::Unavailable(text)) => return Err(Fault::Token(text)),
-            Err(fault) => {
-                let mut findings = Findings::default();
-                findings.gap("keys", fault.to_string());
-                findings
-            }
-        };
+            Err(fault) => findings.gap("keys", fault.to_string()),
+        }
         let report = report(module, keyset, findings);
         self.renew()?;
         Ok(Reply::Probe(report))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cryptoki::session::UserType;
+use cryptoki::slot::Limit;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,8 @@ pub(super) struct Shared {
     pub(super) keyset: Keyset,
     pub(super) keys: Keys,
     pub(super) templates: DekTemplates,
+    /// What only a start can see.
+    pub(super) before_login: Findings,
     pub(super) cap: Option<Cap>,
     pub(super) pregenerate: usize,
     pub(super) deferred_destroy: bool,
@@ -79,18 +82,21 @@ impl Token {
         let module =
             Module::open(&config.module, &config.environment, &config.token_label, serial).map_err(from_open)?;
         match ready(&module, config, keyset) {
-            Ok((checked, anchor)) => {
+            Ok((before_login, checked, anchor)) => {
                 let Checked {
                     keys,
                     templates,
                     findings,
                 } = checked;
-                let report = report(&module, keyset, findings);
+                let mut all = before_login.clone();
+                all.append(findings);
+                let report = report(&module, keyset, all);
                 let shared = Shared {
                     module,
                     keyset: keyset.clone(),
                     keys,
                     templates,
+                    before_login,
                     cap: Cap::new(config.open_rate, Instant::now()),
                     pregenerate: config.pregenerate,
                     deferred_destroy: config.deferred_destroy,
@@ -125,19 +131,35 @@ impl Token {
     }
 }
 
-fn ready(module: &Module, config: &Config, keyset: &Keyset) -> Result<(Checked, RawSession), StartFault> {
+/// What was seen before login, what was seen after it, and the anchor session.
+type Ready = (Findings, Checked, RawSession);
+
+fn ready(module: &Module, config: &Config, keyset: &Keyset) -> Result<Ready, StartFault> {
     let anchor = module.session().map_err(unavailable)?;
-    let mut findings = Findings::default();
-    hidden_before_login(&anchor, keyset, &mut findings)?;
+    let mut before_login = Findings::default();
+    enough_sessions(module, config.sessions, &mut before_login);
+    hidden_before_login(&anchor, keyset, &mut before_login)?;
     login(module, &anchor, config)?;
-    let mut checked = check(module, &anchor, keyset, config.strict)?;
-    let gaps = findings.gaps();
+    let checked = check(module, &anchor, keyset, config.strict)?;
+    let gaps = before_login.gaps();
     if config.strict && !gaps.is_empty() {
         return Err(StartFault::Policy(gaps.join("; ")));
     }
-    findings.append(checked.findings);
-    checked.findings = findings;
-    Ok((checked, anchor))
+    Ok((before_login, checked, anchor))
+}
+
+/// Only a remark: modules state limits that are not those they keep. The real one shows when a session is refused.
+fn enough_sessions(module: &Module, sessions: usize, findings: &mut Findings) {
+    let wanted = u64::try_from(sessions.saturating_add(1)).unwrap_or(u64::MAX);
+    match module.token().max_rw_session_count() {
+        Limit::Max(most) if most < wanted => {
+            findings.note(
+                "sessions",
+                format!("the token allows {most} sessions, a worker wants {wanted}"),
+            );
+        }
+        Limit::Infinite | Limit::Max(_) | Limit::Unavailable => findings.pass("sessions", "as many as wanted"),
+    }
 }
 
 /// A KEK that shows before login is public: its value may lie on the disk in clear, and anyone may destroy it.
@@ -242,5 +264,24 @@ impl StartLock {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_start_waits_for_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = StartLock::take(directory.path()).unwrap();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| StartLock::take(directory.path()).map(|_| Instant::now()));
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!other.is_finished());
+            let freed = Instant::now();
+            drop(held);
+            assert!(other.join().unwrap().unwrap() >= freed);
+        });
     }
 }

@@ -3,7 +3,11 @@
 //! A process can hold one initialised module, and SoftHSM finds its tokens by an environment variable. So each scenario
 //! is a process of its own: the test starts this program again for just itself, with a token of its own.
 
+mod attacks;
 mod ceremony;
+mod jobs;
+mod start;
+mod swapped;
 
 #[path = "../../../tests/support/softhsm.rs"]
 mod softhsm;

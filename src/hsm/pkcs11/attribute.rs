@@ -61,6 +61,16 @@ impl Template {
         self
     }
 
+    /// The attribute a second time, with another value: some modules look at the first, some at the last.
+    #[cfg(test)]
+    pub(crate) fn again(mut self, kind: CK_ATTRIBUTE_TYPE, value: bool) -> Self {
+        self.0.insert(
+            self.0.len().saturating_sub(1),
+            (kind, Value::Bool(CK_BBOOL::from(value))),
+        );
+        self
+    }
+
     pub(crate) fn attributes(&self) -> &[(CK_ATTRIBUTE_TYPE, Value)] {
         &self.0
     }

@@ -13,7 +13,7 @@ pub(crate) use trusted::{cannot_make_trusted, known_trusted_only};
 use super::{Finding, Verdict};
 
 /// Findings as they come.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {

@@ -50,7 +50,12 @@ fn habits(session: &RawSession, ivs: &mut Ivs, findings: &mut Findings) -> Resul
                     }
                     return Ok(habits);
                 }
+                Err(ckr) if ckr.is_fatal() => return Err(StartFault::Unavailable(ckr.to_string())),
                 Err(ckr) => last = Some(ckr),
+            }
+            if last.is_some_and(|ckr| ckr.function == "C_UnwrapKey") {
+                // Not the IV's fault.
+                break;
             }
         }
     }
