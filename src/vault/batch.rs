@@ -9,7 +9,7 @@ use super::Vault;
 use super::types::{Actor, DependencyError, Error, NewToken, Revealed, Tokenized};
 use crate::id::Token;
 
-/// Items of one batch at work at once.
+/// Items at work at once.
 const AT_ONCE: usize = 32;
 
 impl Vault {
@@ -48,7 +48,7 @@ impl Vault {
 
 /// Runs `work` on every item that is one, at most [`AT_ONCE`] at a time; results in the order of the items. Dropping
 /// this stops what has not begun to commit.
-async fn each<I, T, F>(items: Vec<Result<I, Error>>, work: impl Fn(usize, I) -> F) -> Vec<Result<T, Error>>
+pub(super) async fn each<I, T, F>(items: Vec<Result<I, Error>>, work: impl Fn(usize, I) -> F) -> Vec<Result<T, Error>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -80,7 +80,7 @@ where
                     *place = result;
                 }
             }
-            Some(Err(error)) => tracing::error!(%error, "an item of a batch died"),
+            Some(Err(error)) => tracing::error!(%error, "an item of many died"),
         }
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::batch::each;
 use super::types::{CallerError, Error, IntegrityError};
 use super::{Held, Vault, idempotency, tables};
 use crate::audit::Event;
 use crate::id::UnixMillis;
-use crate::store::{Commit, Cond, Part, Write};
+use crate::store::{Commit, Cond, Key, Part, Versioned, Write};
 
 /// How often expired tokens are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -51,24 +52,28 @@ impl Vault {
     }
 
     async fn sweep_until(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
-        while !*stopped.borrow() {
+        loop {
             if let Err(error) = self.sweep(&stopped).await {
                 tracing::warn!(%error, "expired tokens wait to be removed");
             }
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
-                _ = stopped.changed() => {}
+                // an error: whoever could stop this is gone
+                _ = stopped.wait_for(|stop| *stop) => return,
             }
         }
     }
 
     async fn flush_until(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
-        while !*stopped.borrow() {
-            tokio::select! {
-                () = self.last_used.due() => {}
-                _ = stopped.changed() => {}
-            }
+        loop {
+            let ending = tokio::select! {
+                () = self.last_used.due() => false,
+                _ = stopped.wait_for(|stop| *stop) => true,
+            };
             self.flush_last_used().await;
+            if ending {
+                return;
+            }
         }
     }
 
@@ -81,37 +86,50 @@ impl Vault {
             .await;
     }
 
-    /// Removes what is past its time now.
-    pub(super) async fn sweep(&self, stopped: &watch::Receiver<bool>) -> Result<(), Error> {
+    /// Removes what is past its time now, many at a time: the store makes them durable together.
+    pub(super) async fn sweep(self: &Arc<Self>, stopped: &watch::Receiver<bool>) -> Result<(), Error> {
         self.sweep_idempotency(stopped).await?;
         let (mut from, to) = tables::expired_until(UnixMillis::now());
+        let mut bad = None;
         while !*stopped.borrow() {
             let page = self.store.scan(Part::default(), from, to.clone(), CHUNK).await?;
-            for (key, entry) in page.items {
-                let (at, repository, token) = tables::parse_expiry(&key).ok_or(IntegrityError::Damaged)?;
-                match self.load(repository, &token).await {
-                    Ok(held) if held.record.expires_at == Some(at) => {
-                        self.expire(&held).await?;
-                    }
-                    // the entry of a change that came in between
-                    Ok(_) | Err(Error::Caller(CallerError::UnknownToken)) => {
-                        let commit = Commit {
-                            conds: vec![Cond::Rev(key.clone(), entry.rev)],
-                            writes: vec![Write::Del(key)],
-                            ..Commit::default()
-                        };
-                        self.store.commit(commit).await?;
-                    }
-                    Err(error) => {
-                        // one bad record must not keep the others alive
-                        tracing::error!(%error, repository = repository.0, "an expired token cannot be removed");
-                    }
+            let entries = page.items.into_iter().map(Ok).collect();
+            let removed = each(entries, |_, (key, entry)| {
+                let vault = Arc::clone(self);
+                async move { vault.sweep_entry(key, entry).await }
+            });
+            for error in removed.await.into_iter().filter_map(Result::err) {
+                match error {
+                    // the others would fare no better
+                    Error::Dependency(_) => return Err(error),
+                    // one bad record must not keep the others
+                    Error::Caller(_) | Error::Integrity(_) | Error::Policy(_) => bad = Some(error),
                 }
             }
             match page.next {
                 Some(last) => from = Bound::Excluded(last),
                 None => break,
             }
+        }
+        bad.map_or(Ok(()), Err)
+    }
+
+    async fn sweep_entry(&self, key: Key, entry: Versioned) -> Result<(), Error> {
+        let (at, repository, token) = tables::parse_expiry(&key).ok_or(IntegrityError::Damaged)?;
+        match self.load(repository, &token).await {
+            Ok(held) if held.record.expires_at == Some(at) => {
+                self.expire(&held).await?;
+            }
+            // left behind by a change that came in between
+            Ok(_) | Err(Error::Caller(CallerError::UnknownToken)) => {
+                let commit = Commit {
+                    conds: vec![Cond::Rev(key.clone(), entry.rev)],
+                    writes: vec![Write::Del(key)],
+                    ..Commit::default()
+                };
+                self.store.commit(commit).await?;
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -121,7 +139,8 @@ impl Vault {
         let mut event = Event::new("expire", "ok");
         event.merchant = Some(held.record.merchant.clone());
         event.token = Some(held.record.token.clone());
-        event.detail = Some(format!("repository {}", held.record.repository.0));
+        let accounts = self.access.accounts().current();
+        event.repository = accounts.repository(held.record.repository).map(|row| row.name.clone());
         let removed = self.remove(held, event).await?;
         if removed {
             self.metrics.expired.inc();

@@ -206,7 +206,7 @@ pub struct NewToken {
 pub struct View {
     /// The token.
     pub token: Token,
-    /// The first 6 or 8 digits, as the brand allows.
+    /// The first 6 or 8 digits, as the brand allows; empty for a number of 12 or 13 digits.
     pub bin: String,
     /// The last 4.
     pub last4: String,
@@ -232,7 +232,7 @@ pub struct View {
     pub created_at: UnixMillis,
     /// Changed.
     pub updated_at: UnixMillis,
-    /// Last revealed, to the minute.
+    /// Last revealed; a crash forgets the last minute of it.
     pub last_used_at: Option<UnixMillis>,
     /// Removed after this.
     pub expires_at: Option<UnixMillis>,

@@ -347,3 +347,41 @@ async fn idempotency_keys_are_forgotten_two_days_later() {
     assert!(!keys.contains(&old));
     assert_eq!(keys.len(), 4, "the one of today stays");
 }
+
+#[tokio::test]
+async fn a_bad_record_or_a_full_disk_keeps_no_other_token_for_good() {
+    let rig = Rig::new().await;
+    let soon = UnixMillis::now().plus(60);
+    let mut tokens = Vec::new();
+    for _ in 0..40 {
+        let new = NewToken {
+            expires_at: Some(soon),
+            ..card(VISA)
+        };
+        tokens.push(rig.create(new).await.token);
+    }
+    tokens.sort();
+    let damaged = Write::Put(tables::record(rig.actor.repository, &tokens[0]), vec![1, 2, 3]);
+    let writes = vec![damaged];
+    rig.store
+        .commit(Commit {
+            writes,
+            ..Commit::default()
+        })
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(80)).await;
+
+    let (_stop, running) = tokio::sync::watch::channel(false);
+    rig.store.next_commit(Fault::Refused(store::Error::Full));
+    let full = Error::Dependency(types::DependencyError::StoreReadOnly);
+    assert_eq!(rig.vault.sweep(&running).await, Err(full));
+    let damaged = Err(Error::Integrity(IntegrityError::Damaged));
+    assert_eq!(rig.vault.sweep(&running).await, damaged);
+    assert_eq!(rig.store.health().records, 1, "all but the bad one");
+    assert_eq!(rig.vault.metrics.expired.get(), 39);
+    let lines = rig.store.audit(1, 1000).await.unwrap();
+    let last: serde_json::Value = serde_json::from_slice(&lines.last().unwrap().line).unwrap();
+    assert_eq!(last["event"]["action"], "expire");
+    assert_eq!(last["event"]["repository"], rig.actor.repository_name.as_str());
+}
