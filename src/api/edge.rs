@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
 use tracing::debug;
 
+use crate::card::{BinTable, contains_live_pan};
 use crate::id::{NoRandom, RequestId};
 use crate::telemetry::Metrics;
 use crate::vault::types::Dialect;
@@ -30,9 +31,12 @@ impl Seen {
     pub(crate) fn begin(request: &mut Request) -> Result<Self, NoRandom> {
         let started = Instant::now();
         let named = request.headers().get(REQUEST_ID).and_then(|v| v.to_str().ok());
+        // One that cannot be taken is replaced: it is for finding a request again, and must not stop one. It goes to the
+        // log and the audit trail, so it is no place for a card number.
+        let bins = BinTable::built_in();
+        let named = named.filter(|text| !contains_live_pan(text, &bins));
         let id = match named.map(RequestId::parse) {
             Some(Ok(id)) => id,
-            // One that cannot be taken is replaced: it is for finding a request again, and must not stop one.
             Some(Err(_)) | None => RequestId::random()?,
         };
         request.extensions_mut().insert(id.clone());

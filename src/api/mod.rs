@@ -12,7 +12,6 @@ use axum::extract::Request;
 
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
-use crate::vault::types::Dialect;
 
 /// What dialects work with.
 pub struct Services {
@@ -22,17 +21,11 @@ pub struct Services {
     pub metrics: Metrics,
 }
 
-/// The routes of every dialect; a path that none has is answered in the form of the dialect it belongs to.
+/// The routes of every dialect. A path that none has is answered in the form of the native one, which is the only
+/// dialect so far.
 ///
 /// Requests must carry their caller ([`crate::vault::types::Peer`]) among their extensions.
 pub fn router(services: Services) -> Router {
     let services = Arc::new(services);
-    native::router(&services).fallback(async move |request: Request| match dialect(request.uri().path()) {
-        Dialect::Native => native::not_found(&services, request),
-    })
-}
-
-/// Whose a path is, by its first segments. Paths of no dialect are answered by the native one.
-fn dialect(_path: &str) -> Dialect {
-    Dialect::Native
+    native::router(&services).fallback(async move |request: Request| native::not_found(&services, request))
 }

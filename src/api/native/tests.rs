@@ -169,15 +169,15 @@ async fn a_request_keeps_its_name_or_gets_one() {
         .headers_mut()
         .insert("x-request-id", HeaderValue::from_static("mine-1"));
     assert_eq!(client.send(request).await.headers["x-request-id"], "mine-1");
-    let mut request = client.request("GET", "/v1/tokens/tok_x", "");
-    request
-        .headers_mut()
-        .insert("x-request-id", HeaderValue::from_static("not one"));
-    let made = client.send(request).await.headers["x-request-id"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(made.starts_with("req_") && made.len() > 20, "{made}");
+    for not_taken in ["not one", PAN, "order-4111-1111-1111-1111"] {
+        let mut request = client.request("GET", "/v1/tokens/tok_x", "");
+        request
+            .headers_mut()
+            .insert("x-request-id", HeaderValue::from_static(not_taken));
+        let answer = client.send(request).await;
+        let made = answer.headers["x-request-id"].to_str().unwrap();
+        assert!(made.starts_with("req_") && made.len() > 20, "{made}");
+    }
 }
 
 #[tokio::test]
