@@ -63,6 +63,7 @@ impl Dispatch {
             sent: now,
             expires: now + self.deadline * 2,
             again: false,
+            suspect: false,
         };
         match pool.give(pending) {
             Ok(()) => {
@@ -78,7 +79,9 @@ impl Dispatch {
     pub(super) fn open(&self, id: WorkerId, outgoing: Outgoing) {
         let mut pool = self.lock();
         pool.lanes.push(Lane::new(id, outgoing));
-        for pending in std::mem::take(&mut pool.parked) {
+        let mut parked = std::mem::take(&mut pool.parked);
+        parked.sort_by_key(|pending| pending.suspect);
+        for pending in parked {
             // The lane was just added and accepts.
             if let Err(pending) = pool.give(pending) {
                 pool.parked.push(pending);
@@ -157,10 +160,12 @@ impl Dispatch {
         if !lane.draining {
             pool.reason = why.to_owned();
         }
-        // What it was working on may be what killed it: that goes last, so that the rest is not behind it again.
-        let mut left = lane.pending.into_values();
-        let suspects: Vec<_> = left.by_ref().take(self.sessions).collect();
-        let settled = pool.hand_on(left.chain(suspects), why);
+        let mut left: Vec<_> = lane.pending.into_values().collect();
+        for suspect in left.iter_mut().take(self.sessions) {
+            suspect.suspect = true;
+        }
+        left.sort_by_key(|pending| pending.suspect);
+        let settled = pool.hand_on(left, why);
         self.settle(pool, settled);
     }
 
@@ -198,15 +203,18 @@ impl Dispatch {
                 let _ = answer.send(Err(Error::Deadline));
             }
         }
-        let stuck = pool
-            .lanes
-            .iter()
-            .filter(|lane| match lane.pending.values().next() {
-                Some(oldest) => now.saturating_duration_since(oldest.sent) > self.deadline,
-                None => now.saturating_duration_since(lane.heard) > self.silence,
-            })
-            .map(|lane| lane.id)
-            .collect();
+        let mut stuck = Vec::new();
+        for lane in &mut pool.lanes {
+            let (since, limit) = match lane.pending.values().next() {
+                Some(oldest) => (oldest.sent, self.deadline),
+                None => (lane.heard, self.silence),
+            };
+            if now.saturating_duration_since(since) > limit {
+                // Nothing is handed on to it while the others are closed.
+                lane.accepting = false;
+                stuck.push(lane.id);
+            }
+        }
         self.settle(pool, settled);
         stuck
     }

@@ -51,6 +51,8 @@ pub(super) struct Pending {
     pub(super) expires: Instant,
     /// Its first worker died.
     pub(super) again: bool,
+    /// Its first worker died while at work on it: it goes last, so that others are not behind it again.
+    pub(super) suspect: bool,
 }
 
 impl Lane {

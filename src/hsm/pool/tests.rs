@@ -181,6 +181,27 @@ async fn jobs_behind_a_stuck_one_are_redone_by_its_neighbour() {
 }
 
 #[tokio::test]
+async fn jobs_survive_all_workers_being_stuck_at_once() {
+    let (client, _, metrics) = start(config(2));
+    all_up(&client).await;
+    let call = |message: &'static [u8]| {
+        let client = client.clone();
+        tokio::spawn(async move { client.call(sign(message)).await })
+    };
+    let hang = [call(b"hang"), call(b"hang")];
+    while metrics.hsm_in_flight.get() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let fine: Vec<_> = (0..20).map(|_| call(b"fine")).collect();
+    for job in fine {
+        job.await.unwrap().unwrap();
+    }
+    for job in hang {
+        assert_eq!(job.await.unwrap().unwrap_err(), Error::Deadline);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_token_replaces_the_worker_and_fails_the_job_only_after_a_second_try() {
     let (client, threads, metrics) = start(config(2));
     all_up(&client).await;
