@@ -1,5 +1,7 @@
 //! Worker processes as the kernel sees them, and the pool over real ones on a real SoftHSM token.
 
+#![allow(clippy::unwrap_used, reason = "a test program: what fails to unwrap fails the test")]
+
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::pool::{Dispatch, Event, Launch, Program, Status, Supervisor};
-use super::{Config, Error, Health, Job, Keyset, Reply};
+use super::{Config, Error, Health, Job, Keyset, Reply, StartFault};
 use crate::telemetry::Metrics;
 
 /// A handle on the worker processes; clones share them. When the last one is dropped the workers end, as after
@@ -103,13 +103,18 @@ impl Client {
     pub async fn ready(&self) -> Result<(), Error> {
         let mut status = self.shared.status.clone();
         let settled = status
-            .wait_for(|status| status.health.ready || status.refused || status.ended)
+            .wait_for(|status| status.health.ready || status.refused.is_some() || status.ended)
             .await;
         match settled {
             Ok(status) if status.health.ready => Ok(()),
             Ok(status) => Err(Error::Down(status.health.reason.clone().unwrap_or_default())),
             Err(_) => Err(Error::Down("the workers ended".to_owned())),
         }
+    }
+
+    /// Why no worker is started any more, after a start that was refused for good. Workers that were up before go on.
+    pub fn refusal(&self) -> Option<StartFault> {
+        self.shared.status.borrow().refused.clone()
     }
 
     /// Lets accepted jobs finish, then ends the workers in order (close sessions, C_Finalize). New jobs are refused from

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::hsm::{Health, WorkerState};
+use crate::hsm::{Health, StartFault, WorkerState};
 use crate::telemetry::Metrics;
 
 /// The pool as a whole.
@@ -10,8 +10,8 @@ use crate::telemetry::Metrics;
 pub(in crate::hsm) struct Status {
     /// For everybody.
     pub(in crate::hsm) health: Health,
-    /// A start was refused for good: nothing changes by waiting.
-    pub(in crate::hsm) refused: bool,
+    /// Why no worker is started any more: nothing changes by waiting.
+    pub(in crate::hsm) refused: Option<StartFault>,
     /// Every worker has ended, and none is started any more.
     pub(in crate::hsm) ended: bool,
 }
@@ -32,7 +32,7 @@ impl Board {
                 pids: Vec::new(),
                 reason: None,
             },
-            refused: false,
+            refused: None,
             ended: false,
         };
         Self {

@@ -22,8 +22,8 @@ use crate::hsm::message::{Hello, PROTOCOL};
 use crate::hsm::{Config, Health, Keyset, ProbeReport, StartFault, Verdict, WorkerState};
 use crate::telemetry::Metrics;
 
-/// A worker that is not ready after so long is killed and counts as unavailable.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// A worker that is not ready after so long is killed. Longer than it waits for another process's start.
+const START_LIMIT: Duration = Duration::from_secs(120);
 /// A worker that lived so long before it crashed is replaced after the shortest pause.
 const STEADY: Duration = Duration::from_secs(10);
 /// How often processes that are ending are looked at.
@@ -339,7 +339,7 @@ impl<L: Launch> Supervisor<L> {
                 pids: self.roster.pids().chain(self.endings.pids()).collect(),
                 reason: self.reason.clone(),
             },
-            refused: self.refused.is_some(),
+            refused: self.refused.clone(),
             ended,
         });
     }

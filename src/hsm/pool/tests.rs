@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::fake::{Threads, config, keyset};
-use crate::hsm::{Client, Config, Error, Job, Reply, WorkerState};
+use crate::hsm::{Client, Config, Error, Job, Reply, StartFault, WorkerState};
 use crate::telemetry::Metrics;
 
 fn start(config: Config) -> (Client, Threads, Metrics) {
@@ -255,6 +255,7 @@ async fn a_refused_pin_is_tried_once_whatever_the_number_of_workers() {
     let refused = client.ready().await.unwrap_err();
     assert_eq!(refused, Error::Down("the token refused the PIN: wrong".to_owned()));
     assert_eq!(client.call(sign(b"x")).await.unwrap_err(), refused);
+    assert_eq!(client.refusal(), Some(StartFault::PinRefused("wrong".to_owned())));
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(threads.started.load(Ordering::SeqCst), 1);
     assert_eq!(ends(&metrics, "refused"), 1);
