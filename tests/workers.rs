@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test program: what fails to unwrap fails the test")]
 
+#[path = "workers/pool.rs"]
+mod pool;
+#[path = "support/softhsm.rs"]
+mod softhsm;
+#[path = "workers/token.rs"]
+mod token;
+
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;

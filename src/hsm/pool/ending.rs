@@ -71,7 +71,7 @@ impl<P: Process> Endings<P> {
             let (worker, pid) = (ending.worker.id.0, ending.worker.process.id());
             let waited = ending.since.elapsed();
             if let Some(exit) = ending.worker.process.ended() {
-                let reason = reason(ending.reason, &exit);
+                let reason = reason(ending.reason, ending.killed, &exit);
                 tracing::info!(worker, pid, reason, ?exit, "an HSM worker ended");
                 metrics.hsm_worker_ends.with_label_values(&[reason]).inc();
                 return false;
@@ -89,13 +89,16 @@ impl<P: Process> Endings<P> {
     }
 }
 
-fn reason(reason: Reason, exit: &Exit) -> &'static str {
+fn reason(reason: Reason, killed: bool, exit: &Exit) -> &'static str {
     match (reason, exit) {
+        _ if killed => "stuck",
         (Reason::Itself, Exit::TokenLost) => "token",
         (Reason::Itself, Exit::Orderly | Exit::Other(_)) => "crashed",
-        (Reason::Recycled, _) => "recycled",
+        (Reason::Recycled, Exit::Orderly) => "recycled",
+        (Reason::Stopped, Exit::Orderly) => "stopped",
+        // Closing sessions and C_Finalize did not go well.
+        (Reason::Recycled | Reason::Stopped, Exit::TokenLost | Exit::Other(_)) => "crashed",
         (Reason::Refused, _) => "refused",
-        (Reason::Stopped, _) => "stopped",
         (Reason::Stuck, _) => "stuck",
         (Reason::Unavailable, _) => "unavailable",
     }
