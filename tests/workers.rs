@@ -1,6 +1,12 @@
 //! Worker processes as the kernel sees them, and the pool over real ones on a real SoftHSM token.
 
-#![allow(clippy::unwrap_used, reason = "a test program: what fails to unwrap fails the test")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test program: a panic fails the test"
+)]
 
 #[path = "workers/pool.rs"]
 mod pool;

@@ -16,7 +16,12 @@ use crate::hsm::{Config, Fault, Job, KekMode, Keyset, PinSource, ProbeReport, Pu
 pub(in crate::hsm) struct Rules;
 
 /// Answers [`Job::Random`] with its length and [`Job::Sign`] with its message; some messages are orders.
-pub(in crate::hsm) struct RulesSession;
+#[derive(Default)]
+pub(in crate::hsm) struct RulesSession {
+    /// Work that no caller waits for, and whether it fails.
+    idle: u8,
+    rotten: bool,
+}
 
 impl Module for Rules {
     type Session = RulesSession;
@@ -40,7 +45,7 @@ impl Module for Rules {
     }
 
     fn session(&self) -> Result<RulesSession, StartFault> {
-        Ok(RulesSession)
+        Ok(RulesSession::default())
     }
 
     fn finish(self) {}
@@ -59,12 +64,30 @@ impl Session for RulesSession {
                     std::thread::sleep(Duration::from_millis(50));
                     Ok(Reply::Sign(message))
                 }
+                b"leave work" => {
+                    self.idle = 3;
+                    Ok(Reply::Sign(message))
+                }
+                b"leave rot" => {
+                    self.rotten = true;
+                    Ok(Reply::Sign(message))
+                }
+                b"work left?" => Ok(Reply::Sign(vec![self.idle])),
                 b"tampered" => Err(Fault::Tampered),
                 b"lost" => Err(Fault::Token("lost".to_owned())),
                 _ => Ok(Reply::Sign(message)),
             },
             other => Err(Fault::Malformed(other.name().to_owned())),
         }
+    }
+
+    fn idle(&mut self) -> Result<bool, Fault> {
+        if self.rotten {
+            return Err(Fault::Token("rotten".to_owned()));
+        }
+        let some = self.idle > 0;
+        self.idle = self.idle.saturating_sub(1);
+        Ok(some)
     }
 }
 

@@ -8,6 +8,8 @@ mod serve;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use serve::{Read, Wait};
+
 use super::frame::{FrameError, Inbox, Outbox};
 use super::message::{Hello, PROTOCOL, ToServer, ToWorker};
 use super::token::{Engine, Token};
@@ -66,6 +68,9 @@ pub(super) trait Module: Sized {
 pub(super) trait Session: Send {
     /// As [`Engine::execute`].
     fn execute(&mut self, job: Job) -> Result<Reply, Fault>;
+
+    /// As [`Engine::idle`].
+    fn idle(&mut self) -> Result<bool, Fault>;
 }
 
 /// Why a worker ends.
@@ -117,17 +122,16 @@ pub(super) fn run<M: Module>(stream: UnixStream) -> Result<Ending, Broken> {
 }
 
 /// Waits for the server's first message; `None` when there will be none.
-fn greeting(mut stream: &UnixStream, inbox: &mut Inbox) -> Result<Option<Hello>, Broken> {
+fn greeting(stream: &UnixStream, inbox: &mut Inbox) -> Result<Option<Hello>, Broken> {
     loop {
         match inbox.next::<ToWorker<Job>>()? {
             Some(ToWorker::Hello(hello)) => return Ok(Some(*hello)),
             Some(ToWorker::Jobs(_)) => return Err(Broken::Order),
             None => {}
         }
-        match serve::read(&mut stream, inbox)? {
-            serve::Read::Bytes => {}
-            serve::Read::Nothing => {}
-            serve::Read::End => return Ok(None),
+        match serve::read(stream, inbox, Wait::Heartbeat)? {
+            Read::Bytes | Read::Nothing => {}
+            Read::End => return Ok(None),
         }
     }
 }
@@ -172,6 +176,10 @@ impl Module for Token {
 impl Session for Engine {
     fn execute(&mut self, job: Job) -> Result<Reply, Fault> {
         self.execute(job)
+    }
+
+    fn idle(&mut self) -> Result<bool, Fault> {
+        self.idle()
     }
 }
 

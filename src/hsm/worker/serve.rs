@@ -1,11 +1,15 @@
 //! A worker's loop: read all frames that wait, do the jobs, answer each.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::{Broken, Ending, Session};
 use crate::hsm::frame::{Inbox, Outbox};
@@ -16,6 +20,7 @@ use crate::hsm::{Fault, Job};
 pub(in crate::hsm) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
     /// At least one byte.
     Bytes,
@@ -23,6 +28,15 @@ pub(super) enum Read {
     End,
     /// Nothing in the time allowed.
     Nothing,
+}
+
+/// How long a read waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Until the next heartbeat is due.
+    Heartbeat,
+    /// Not at all.
+    No,
 }
 
 /// Works until the server closes the stream or the token is lost. All sessions are closed on return.
@@ -38,18 +52,20 @@ pub(super) fn serve<S: Session>(stream: &UnixStream, inbox: Inbox, mut sessions:
 }
 
 /// Reads once.
-pub(super) fn read(stream: &mut &UnixStream, inbox: &mut Inbox) -> io::Result<Read> {
-    match stream.read(inbox.room()) {
+pub(super) fn read(stream: &UnixStream, inbox: &mut Inbox, wait: Wait) -> io::Result<Read> {
+    let flags = match wait {
+        Wait::Heartbeat => MsgFlags::empty(),
+        Wait::No => MsgFlags::MSG_DONTWAIT,
+    };
+    match recv(stream.as_raw_fd(), inbox.room(), flags) {
         Ok(0) if inbox.partial() => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(0) => Ok(Read::End),
         Ok(n) => {
             inbox.filled(n);
             Ok(Read::Bytes)
         }
-        Err(error) => match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => Ok(Read::Nothing),
-            _ => Err(error),
-        },
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(Read::Nothing),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -62,7 +78,7 @@ pub(super) fn send(mut stream: &UnixStream, outbox: &mut Outbox, message: &ToSer
 }
 
 /// One session: one thread does everything, which is what a token that serialises inside a process likes best.
-fn serve_alone<S: Session>(mut stream: &UnixStream, mut inbox: Inbox, mut session: S) -> Result<Ending, Broken> {
+fn serve_alone<S: Session>(stream: &UnixStream, mut inbox: Inbox, mut session: S) -> Result<Ending, Broken> {
     let mut outbox = Outbox::new();
     loop {
         while let Some(jobs) = jobs(&mut inbox)? {
@@ -76,7 +92,18 @@ fn serve_alone<S: Session>(mut stream: &UnixStream, mut inbox: Inbox, mut sessio
                 }
             }
         }
-        match read(&mut stream, &mut inbox)? {
+        let mut got = read(stream, &mut inbox, Wait::No)?;
+        while got == Read::Nothing {
+            match session.idle() {
+                Ok(true) => got = read(stream, &mut inbox, Wait::No)?,
+                Ok(false) => break,
+                Err(fault) => return Ok(idle_fault(&fault)),
+            }
+        }
+        if got == Read::Nothing {
+            got = read(stream, &mut inbox, Wait::Heartbeat)?;
+        }
+        match got {
             Read::Bytes => {}
             Read::Nothing => send(stream, &mut outbox, &ToServer::Heartbeat)?,
             Read::End => return Ok(Ending::Orderly),
@@ -85,7 +112,7 @@ fn serve_alone<S: Session>(mut stream: &UnixStream, mut inbox: Inbox, mut sessio
 }
 
 /// Several sessions: a thread for each behind this one, which reads. For a network HSM, where a call is a round trip.
-fn serve_many<S: Session>(mut stream: &UnixStream, mut inbox: Inbox, sessions: Vec<S>) -> Result<Ending, Broken> {
+fn serve_many<S: Session>(stream: &UnixStream, mut inbox: Inbox, sessions: Vec<S>) -> Result<Ending, Broken> {
     let (queue, waiting) = sync_channel(sessions.len() * 2);
     // Only the session threads own it: when all have ended, handing out fails instead of waiting for ever.
     let waiting = Arc::new(Mutex::new(waiting));
@@ -99,7 +126,7 @@ fn serve_many<S: Session>(mut stream: &UnixStream, mut inbox: Inbox, sessions: V
             })
             .collect();
         drop(waiting);
-        let read = read_for_many(&mut stream, &mut inbox, &queue, &outbox);
+        let read = read_for_many(stream, &mut inbox, &queue, &outbox);
         drop(queue);
         // Joins all, and only then looks: a thread that was lost must not leave others behind.
         let ends: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
@@ -111,7 +138,7 @@ fn serve_many<S: Session>(mut stream: &UnixStream, mut inbox: Inbox, sessions: V
 }
 
 fn read_for_many(
-    stream: &mut &UnixStream,
+    stream: &UnixStream,
     inbox: &mut Inbox,
     queue: &SyncSender<(JobId, Job)>,
     outbox: &Mutex<Outbox>,
@@ -124,7 +151,7 @@ fn read_for_many(
                 }
             }
         }
-        match read(stream, inbox)? {
+        match read(stream, inbox, Wait::Heartbeat)? {
             Read::Bytes => {}
             Read::Nothing => send(stream, &mut lock(outbox), &ToServer::Heartbeat)?,
             Read::End => return Ok(()),
@@ -140,9 +167,10 @@ fn work<S: Session>(
     mut session: S,
 ) -> Ending {
     let ending = loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((id, job)) = next else {
-            return Ending::Orderly;
+        let (id, job) = match next_job(waiting, &mut session) {
+            Ok(Some(job)) => job,
+            Ok(None) => return Ending::Orderly,
+            Err(fault) => break idle_fault(&fault),
         };
         let answer = session.execute(job);
         let lost = matches!(answer, Err(Fault::Token(_)));
@@ -160,6 +188,31 @@ fn work<S: Session>(
         tracing::warn!(%error, "the socket could not be shut");
     }
     ending
+}
+
+/// Waits for a job; the time until it comes goes to work that no caller waits for. `None`: no more will come.
+fn next_job<S: Session>(
+    waiting: &Mutex<Receiver<(JobId, Job)>>,
+    session: &mut S,
+) -> Result<Option<(JobId, Job)>, Fault> {
+    loop {
+        // Where another thread has the lock, it waits for a job: there is none.
+        if let Ok(queue) = waiting.try_lock() {
+            match queue.try_recv() {
+                Ok(job) => return Ok(Some(job)),
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+        if !session.idle()? {
+            return Ok(waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok());
+        }
+    }
+}
+
+fn idle_fault(fault: &Fault) -> Ending {
+    tracing::error!(%fault, "the HSM failed while no job was at work");
+    Ending::TokenLost
 }
 
 fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {

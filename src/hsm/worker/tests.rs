@@ -41,10 +41,7 @@ impl Server {
             if let Some(message) = self.inbox.next().unwrap() {
                 return Some(message);
             }
-            if matches!(
-                serve::read(&mut &self.stream, &mut self.inbox).unwrap(),
-                serve::Read::End
-            ) {
+            if serve::read(&self.stream, &mut self.inbox, Wait::Heartbeat).unwrap() == Read::End {
                 return None;
             }
         }
@@ -113,6 +110,38 @@ fn an_idle_worker_says_that_it_lives() {
         assert!(matches!(server.receive(), Some(ToServer::Ready(_))));
         assert!(matches!(server.receive(), Some(ToServer::Heartbeat)));
         assert_eq!(server.end().unwrap(), Ending::Orderly);
+    }
+}
+
+#[test]
+fn work_that_nobody_waits_for_is_done_between_jobs() {
+    let mut server = Server::new();
+    server.hello(PROTOCOL, 1);
+    assert!(matches!(server.receive(), Some(ToServer::Ready(_))));
+    server.send(&ToWorker::Jobs(vec![sign(1, b"leave work")]));
+    assert!(matches!(server.receive(), Some(ToServer::Replies(_))));
+    // A heartbeat later there was time.
+    assert!(matches!(server.receive(), Some(ToServer::Heartbeat)));
+    server.send(&ToWorker::Jobs(vec![sign(2, b"work left?")]));
+    let Some(ToServer::Replies(replies)) = server.receive() else {
+        panic!("no answer")
+    };
+    assert!(
+        matches!(&replies[0].1, Ok(Reply::Sign(left)) if *left == [0]),
+        "{replies:?}"
+    );
+    assert_eq!(server.end().unwrap(), Ending::Orderly);
+}
+
+#[test]
+fn a_token_that_fails_between_jobs_ends_the_worker() {
+    for sessions in [1, 2] {
+        let mut server = Server::new();
+        server.hello(PROTOCOL, sessions);
+        assert!(matches!(server.receive(), Some(ToServer::Ready(_))));
+        server.send(&ToWorker::Jobs(vec![sign(1, b"leave rot")]));
+        assert!(matches!(server.receive(), Some(ToServer::Replies(_))));
+        assert_eq!(server.worker.join().unwrap().unwrap(), Ending::TokenLost);
     }
 }
 
