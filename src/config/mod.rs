@@ -1,1 +1,325 @@
-//! config
+//! The configuration: one file, read into the settings that each floor declares for itself.
+
+mod spec;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::hsm::{self, PinSource};
+use crate::server::{self, Limits, Socket};
+use crate::store;
+use crate::telemetry::logs::Filter;
+use crate::vault::RECORD_TABLE;
+use crate::vault::caps::{Cap, CapTable};
+use spec::{CapsSpec, HsmSpec, ListenSpec, Spec};
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Everything the daemon is told.
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// SHA-256 of the file, hex.
+    pub digest: String,
+    /// Everything that must last.
+    pub state_dir: PathBuf,
+    /// Who may do what.
+    pub policy: PathBuf,
+    /// Card ranges that replace or extend the built-in table.
+    pub bin_table: Option<PathBuf>,
+    /// The HSM.
+    pub hsm: hsm::Config,
+    /// The store.
+    pub store: store::Config,
+    /// Where it listens.
+    pub server: server::Config,
+    /// Bounds on connections.
+    pub limits: Limits,
+    /// Users that may use admin.sock, beside root and the daemon's own.
+    pub admin_users: Vec<u32>,
+    /// Caps per caller and merchant, where a grant has none of its own.
+    pub caps: CapTable,
+    /// The log.
+    pub log_filter: String,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not TOML of the right shape; the text shows line and key.
+    #[error("{}: {text}", path.display())]
+    Shape {
+        /// Which file.
+        path: PathBuf,
+        /// The parser's words.
+        text: String,
+    },
+    /// A value that cannot be.
+    #[error("{}: {key}: {reason}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads a file. Relative paths in it are relative to it.
+    ///
+    /// # Errors
+    /// [`Error`], naming file and key.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let unreadable = |source| Error::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let length = fs::metadata(path).map_err(unreadable)?.len();
+        if length > MAX_FILE {
+            return Err(unreadable(std::io::Error::other(
+                "larger than a configuration may be (1 MiB)",
+            )));
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let spec: Spec = toml::from_str(&text).map_err(|error| Error::Shape {
+            path: path.to_owned(),
+            text: error.to_string(),
+        })?;
+        let path = &std::path::absolute(path).map_err(unreadable)?;
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        Reader { path }.config(spec, data_encoding::HEXLOWER.encode(digest.as_ref()))
+    }
+
+    /// The keyring file.
+    pub fn keyring_path(&self) -> PathBuf {
+        self.state_dir.join("keyring.json")
+    }
+}
+
+/// Turns the file's text into settings, naming the file in errors.
+struct Reader<'a> {
+    path: &'a Path,
+}
+
+impl Reader<'_> {
+    fn config(&self, spec: Spec, digest: String) -> Result<Config, Error> {
+        if spec.version != 1 {
+            return Err(self.value(
+                "version",
+                format!("{} is not a version that this program reads (1)", spec.version),
+            ));
+        }
+        Filter::parse(&spec.log.filter).map_err(|error| self.value("log.filter", error.to_string()))?;
+        let state_dir = self.absolute(&spec.state_dir);
+        let mut store = store::Config::new(state_dir.join("store"));
+        store.cache_bytes = self.mib("store.cache_mib", spec.store.cache_mib)?;
+        store.min_free_bytes = self.mib("store.min_free_mib", spec.store.min_free_mib)?;
+        store.audit_window = spec.store.audit_window;
+        store.record_table = Some(RECORD_TABLE);
+        store.audit_dir = Some(state_dir.join("audit"));
+        Ok(Config {
+            file: self.path.to_owned(),
+            digest,
+            policy: self.absolute(&spec.policy),
+            bin_table: spec.bin_table.as_deref().map(|path| self.absolute(path)),
+            hsm: self.hsm(spec.hsm, &state_dir)?,
+            store,
+            admin_users: self.users(&spec.listen.admin_users)?,
+            limits: Limits {
+                max_connections: spec.listen.max_connections.max(1),
+                drain: Duration::from_secs(spec.listen.drain_s),
+                ..Limits::default()
+            },
+            server: self.server(spec.listen)?,
+            caps: caps(&spec.caps),
+            log_filter: spec.log.filter,
+            state_dir,
+        })
+    }
+
+    fn hsm(&self, spec: HsmSpec, state_dir: &Path) -> Result<hsm::Config, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = spec.workers.unwrap_or(cores);
+        for (key, value, most) in [
+            ("hsm.workers", workers, 256),
+            ("hsm.sessions", spec.sessions, 1024),
+            ("hsm.queue", spec.queue, 1 << 20),
+        ] {
+            if value == 0 || value > most {
+                return Err(self.value(key, format!("must be 1 to {most}")));
+            }
+        }
+        Ok(hsm::Config {
+            module: self.absolute(&spec.module),
+            environment: spec.environment,
+            token_label: spec.token,
+            token_serial: spec.serial,
+            pin: match spec.pin_file {
+                Some(file) => PinSource::File(self.absolute(&file)),
+                None => PinSource::Credential("hsm-pin".to_owned()),
+            },
+            workers,
+            sessions: spec.sessions,
+            queue: spec.queue,
+            deadline: Duration::from_millis(self.at_least_one("hsm.deadline_ms", spec.deadline_ms)?),
+            recycle_after: spec.recycle_after,
+            strict: spec.strict,
+            pregenerate: spec.pregenerate,
+            deferred_destroy: spec.deferred_destroy,
+            open_rate: spec.open_rate,
+            state_dir: state_dir.to_owned(),
+            program: std::env::current_exe().map_err(|source| Error::Read {
+                path: PathBuf::from("/proc/self/exe"),
+                source,
+            })?,
+        })
+    }
+
+    fn server(&self, spec: ListenSpec) -> Result<server::Config, Error> {
+        if let Some(address) = spec.metrics
+            && !address.ip().is_loopback()
+        {
+            return Err(self.value("listen.metrics", "must be a loopback address".to_owned()));
+        }
+        Ok(server::Config {
+            api_socket: Socket {
+                path: self.absolute(&spec.api),
+                mode: self.mode("listen.api_mode", &spec.api_mode)?,
+                group: spec.api_group,
+            },
+            admin_socket: Socket {
+                path: self.absolute(&spec.admin),
+                mode: self.mode("listen.admin_mode", &spec.admin_mode)?,
+                group: spec.admin_group,
+            },
+            tcp: None,
+            metrics: spec.metrics,
+            metrics_any_port: false,
+        })
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("/")).join(path)
+    }
+
+    fn mib(&self, key: &'static str, mib: u64) -> Result<u64, Error> {
+        match mib.checked_mul(1 << 20) {
+            Some(bytes) if mib > 0 => Ok(bytes),
+            _ => Err(self.value(key, "must be at least 1 and a size that exists".to_owned())),
+        }
+    }
+
+    fn at_least_one(&self, key: &'static str, value: u64) -> Result<u64, Error> {
+        if value == 0 {
+            return Err(self.value(key, "must be at least 1".to_owned()));
+        }
+        Ok(value)
+    }
+
+    fn mode(&self, key: &'static str, text: &str) -> Result<u32, Error> {
+        u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o777)
+            .ok_or_else(|| self.value(key, "must be octal access bits such as \"0660\"".to_owned()))
+    }
+
+    fn users(&self, names: &[String]) -> Result<Vec<u32>, Error> {
+        let mut users = Vec::with_capacity(names.len());
+        for name in names {
+            let user = nix::unistd::User::from_name(name)
+                .ok()
+                .flatten()
+                .ok_or_else(|| self.value("listen.admin_users", format!("there is no user {name}")))?;
+            users.push(user.uid.as_raw());
+        }
+        Ok(users)
+    }
+
+    fn value(&self, key: &'static str, reason: String) -> Error {
+        Error::Value {
+            path: self.path.to_owned(),
+            key,
+            reason,
+        }
+    }
+}
+
+fn caps(spec: &CapsSpec) -> CapTable {
+    CapTable {
+        export: Cap {
+            per_second: spec.export_per_second,
+            burst: 0,
+            per_day: spec.export_per_day,
+        },
+        reveal: Cap {
+            per_second: spec.reveal_per_second,
+            burst: spec.reveal_burst,
+            per_day: spec.reveal_per_day,
+        },
+        search: Cap {
+            per_second: spec.search_per_second,
+            burst: spec.search_burst,
+            per_day: spec.search_per_day,
+        },
+        search_by_pan: Cap {
+            per_second: spec.search_by_pan_per_second,
+            burst: spec.search_by_pan_burst,
+            per_day: spec.search_by_pan_per_day,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str =
+        "version = 1\nstate_dir = \"state\"\npolicy = \"policy.toml\"\n[hsm]\nmodule = \"/m.so\"\ntoken = \"t\"\n";
+
+    fn load(text: &str) -> Result<Config, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("panvault.toml");
+        fs::write(&path, text).unwrap();
+        Config::load(&path)
+    }
+
+    #[test]
+    fn a_minimal_file_is_enough() {
+        let config = load(MINIMAL).unwrap();
+        assert!(config.state_dir.is_absolute());
+        assert!(config.hsm.workers >= 1 && config.hsm.strict);
+        assert_eq!(config.hsm.pin, PinSource::Credential("hsm-pin".to_owned()));
+        assert_eq!(config.server.api_socket.mode, 0o660);
+        assert_eq!(config.caps.reveal.per_second, 50);
+    }
+
+    #[test]
+    fn errors_name_line_and_key() {
+        let text = |addition: &str| match load(&format!("{MINIMAL}{addition}")) {
+            Ok(_) => panic!("{addition} was taken"),
+            Err(error) => error.to_string(),
+        };
+        let unknown = text("colour = 1\n");
+        assert!(unknown.contains("line 7") && unknown.contains("colour"), "{unknown}");
+        assert!(text("workers = \"two\"\n").contains("line 7"));
+        assert!(text("workers = 0\n").contains("hsm.workers"));
+        assert!(text("deadline_ms = 0\n").contains("hsm.deadline_ms"));
+        assert!(text("[listen]\nmetrics = \"0.0.0.0:9420\"\n").contains("listen.metrics"));
+        assert!(text("[listen]\napi_mode = \"rw\"\n").contains("listen.api_mode"));
+        assert!(text("[log]\nfilter = \"loud\"\n").contains("log.filter"));
+        assert!(text("[store]\ncache_mib = 99999999999999999\n").contains("store.cache_mib"));
+        assert!(load(&MINIMAL.replace("version = 1", "version = 2")).is_err());
+    }
+}

@@ -18,11 +18,13 @@ mod probe;
 mod proof;
 mod public_key;
 mod rate;
+pub mod raw_rate;
 mod signature;
 mod token;
 pub mod worker;
 
 pub use client::Client;
+pub use raw_rate::probe;
 pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};
 pub use token::StartFault;
 

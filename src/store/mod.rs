@@ -202,7 +202,7 @@ pub enum Depth {
 }
 
 /// What [`Store::verify`] found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     /// Entries read.
     pub entries: u64,

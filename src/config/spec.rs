@@ -1,0 +1,183 @@
+//! The configuration file as people write it: TOML, every key checked, unknown keys refused.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Spec {
+    /// Format of the file: 1.
+    pub(super) version: u32,
+    /// Everything that must last: store, audit segments, keyring.
+    pub(super) state_dir: PathBuf,
+    /// Who may do what; relative to the file.
+    pub(super) policy: PathBuf,
+    /// Card ranges that replace or extend the built-in table; relative to the file.
+    pub(super) bin_table: Option<PathBuf>,
+    pub(super) hsm: HsmSpec,
+    #[serde(default)]
+    pub(super) store: StoreSpec,
+    #[serde(default)]
+    pub(super) listen: ListenSpec,
+    #[serde(default)]
+    pub(super) caps: CapsSpec,
+    #[serde(default)]
+    pub(super) log: LogSpec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HsmSpec {
+    pub(super) module: PathBuf,
+    /// The token's label.
+    pub(super) token: String,
+    pub(super) serial: Option<String>,
+    /// Without it the PIN is the systemd credential `hsm-pin`.
+    pub(super) pin_file: Option<PathBuf>,
+    /// Without it one per core.
+    pub(super) workers: Option<usize>,
+    #[serde(default = "one")]
+    pub(super) sessions: usize,
+    #[serde(default = "queue")]
+    pub(super) queue: usize,
+    #[serde(default = "deadline_ms")]
+    pub(super) deadline_ms: u64,
+    #[serde(default = "recycle_after")]
+    pub(super) recycle_after: u64,
+    #[serde(default = "yes")]
+    pub(super) strict: bool,
+    #[serde(default)]
+    pub(super) pregenerate: usize,
+    #[serde(default)]
+    pub(super) deferred_destroy: bool,
+    /// Opens per second and worker; 0 is no cap.
+    #[serde(default)]
+    pub(super) open_rate: u32,
+    #[serde(default)]
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StoreSpec {
+    pub(super) cache_mib: u64,
+    pub(super) min_free_mib: u64,
+    /// Audit records kept in the store before they move to segment files.
+    pub(super) audit_window: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenSpec {
+    pub(super) api: PathBuf,
+    pub(super) admin: PathBuf,
+    /// Access bits of api.sock, octal text.
+    pub(super) api_mode: String,
+    /// Group of api.sock.
+    pub(super) api_group: Option<String>,
+    pub(super) admin_mode: String,
+    pub(super) admin_group: Option<String>,
+    /// Users that may use admin.sock, beside root and the daemon's own.
+    pub(super) admin_users: Vec<String>,
+    /// Loopback TCP for Prometheus; absent: only on admin.sock.
+    pub(super) metrics: Option<SocketAddr>,
+    pub(super) max_connections: usize,
+    pub(super) drain_s: u64,
+}
+
+/// Caps per caller and merchant: 0 is no cap, except that a burst of 0 is twice the rate.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CapsSpec {
+    pub(super) export_per_second: u32,
+    pub(super) export_per_day: u64,
+    pub(super) reveal_per_second: u32,
+    pub(super) reveal_burst: u32,
+    pub(super) reveal_per_day: u64,
+    pub(super) search_per_second: u32,
+    pub(super) search_burst: u32,
+    pub(super) search_per_day: u64,
+    pub(super) search_by_pan_per_second: u32,
+    pub(super) search_by_pan_burst: u32,
+    pub(super) search_by_pan_per_day: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LogSpec {
+    /// `info`, or `target=level` pairs, comma-separated.
+    pub(super) filter: String,
+}
+
+fn one() -> usize {
+    1
+}
+fn queue() -> usize {
+    4096
+}
+fn deadline_ms() -> u64 {
+    5_000
+}
+fn recycle_after() -> u64 {
+    250_000
+}
+fn yes() -> bool {
+    true
+}
+
+impl Default for StoreSpec {
+    fn default() -> Self {
+        Self {
+            cache_mib: 512,
+            min_free_mib: 256,
+            audit_window: 100_000,
+        }
+    }
+}
+
+impl Default for ListenSpec {
+    fn default() -> Self {
+        Self {
+            api: PathBuf::from("/run/panvault/api.sock"),
+            admin: PathBuf::from("/run/panvault/admin.sock"),
+            api_mode: "0660".to_owned(),
+            api_group: None,
+            admin_mode: "0660".to_owned(),
+            admin_group: None,
+            admin_users: Vec::new(),
+            metrics: None,
+            max_connections: 1024,
+            drain_s: 30,
+        }
+    }
+}
+
+impl Default for CapsSpec {
+    fn default() -> Self {
+        Self {
+            export_per_second: 1,
+            export_per_day: 1_000,
+            reveal_per_second: 50,
+            reveal_burst: 0,
+            reveal_per_day: 100_000,
+            search_per_second: 20,
+            search_burst: 0,
+            search_per_day: 0,
+            search_by_pan_per_second: 5,
+            search_by_pan_burst: 0,
+            search_by_pan_per_day: 1_000,
+        }
+    }
+}
+
+impl Default for LogSpec {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+        }
+    }
+}
