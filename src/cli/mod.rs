@@ -1,12 +1,160 @@
-//! The command line.
+//! The command line: one file per command, and the exit codes.
+
+mod admin;
+mod audit;
+mod bench;
+mod check;
+mod client;
+mod dev;
+mod exit;
+mod init;
+mod instance;
+mod manual;
+mod offline;
+mod pin;
+mod receipt;
+mod serve;
+mod terminal;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use exit::Exit;
+pub(crate) use pin::Pin;
+
+/// Card vault daemon: a data key per token, used only inside a PKCS#11 HSM.
+#[derive(Debug, Parser)]
+#[command(name = "panvault", version, after_help = exit::HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which instance a command is about.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/panvault/panvault.toml")]
+    config: PathBuf,
+    /// Directory of a dev instance, instead of --config
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve
+    Serve {
+        #[command(flatten)]
+        which: Which,
+        /// Serve although started as root
+        #[arg(long)]
+        allow_root: bool,
+    },
+    /// Make a private SoftHSM token, keys and test merchants under DIR, and serve them
+    Dev(dev::DevArgs),
+    /// Make the keys that are missing in the HSM (re-runnable)
+    Init(init::InitArgs),
+    /// Check a part of the installation and say what is wrong
+    #[command(subcommand)]
+    Check(check::Check),
+    /// Show how the running daemon is
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Merchants: accounts that act
+    #[command(subcommand)]
+    Merchant(admin::MerchantCommand),
+    /// Repositories: they own tokens
+    #[command(subcommand)]
+    Repository(admin::RepositoryCommand),
+    /// Credentials of merchants
+    #[command(subcommand)]
+    Credential(admin::CredentialCommand),
+    /// The policy of the running daemon
+    #[command(subcommand)]
+    Policy(admin::PolicyCommand),
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Deletion receipts
+    #[command(subcommand)]
+    Receipt(receipt::ReceiptCommand),
+    /// Measure the HSM or the API
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    /// Print the manual page (roff)
+    Man,
+    /// Print a completion script
+    Complete {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Worker process of the daemon (internal)
+    #[command(hide = true)]
+    HsmWorker,
+    /// Worker process of `bench hsm` (internal)
+    #[command(hide = true)]
+    BenchWorker(bench::BenchWorkerArgs),
+    /// Look at the token for `check hsm` (internal)
+    #[command(hide = true)]
+    ProbeWorker {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Token set-up of `dev` (internal)
+    #[command(hide = true)]
+    DevToken {
+        /// The dev instance's directory
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
 
 /// Runs the command that the arguments name.
-pub fn main() -> std::process::ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|command| command == "hsm-worker")
-    {
-        return crate::hsm::worker::main();
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve { which, allow_root } => serve::run(&which, allow_root),
+        Command::Dev(args) => dev::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Check(what) => check::run(&what),
+        Command::Status { which, json } => admin::status(&which, json),
+        Command::Merchant(command) => admin::merchant(&command),
+        Command::Repository(command) => admin::repository(&command),
+        Command::Credential(command) => admin::credential(&command),
+        Command::Policy(command) => admin::policy(&command),
+        Command::Audit(command) => audit::run(&command),
+        Command::Receipt(command) => receipt::run(&command),
+        Command::Bench(command) => bench::run(&command),
+        Command::Man => manual::man(),
+        Command::Complete { shell } => manual::complete(shell),
+        Command::HsmWorker => return crate::hsm::worker::main(),
+        Command::BenchWorker(args) => bench::worker(&args),
+        Command::ProbeWorker { which } => check::probe_worker(&which),
+        Command::DevToken { dir } => dev::make_token(&dir),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            terminal::complain(&error);
+            Exit::of(&error).into()
+        }
     }
-    std::process::ExitCode::SUCCESS
+}
+
+/// Where `dev` may listen for the API on TCP, beside the socket.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "not an ADDRESS:PORT".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err("only a loopback address: the API over TCP belongs behind a TLS front".to_owned());
+    }
+    Ok(address)
 }

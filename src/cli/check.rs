@@ -1,0 +1,151 @@
+//! `check`: each part of an installation by itself, with what is wrong and what to do.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+use clap::Subcommand;
+
+use super::client::Client;
+use super::instance::Instance;
+use super::offline::Offline;
+use super::{Exit, Which, audit, terminal};
+use crate::card::BinTable;
+use crate::hsm::{ProbeReport, StartFault, Verdict};
+use crate::keys::Keyring;
+use crate::store::{Depth, Report};
+use crate::vault::policy::Policy;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Check {
+    /// The configuration and the files it names
+    Config(CheckArgs),
+    /// The token: keys, and what it enforces and what not
+    Hsm(CheckArgs),
+    /// The store: structure, counts, audit chain
+    Store(CheckArgs),
+    /// The audit trail's chain
+    Audit(CheckArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub(super) fn run(check: &Check) -> anyhow::Result<Exit> {
+    match check {
+        Check::Config(args) => config(args),
+        Check::Hsm(args) => hsm(args),
+        Check::Store(args) => store(args),
+        Check::Audit(args) => audit::tell(&audit::verify(&Instance::find(&args.which)?)?, args.json),
+    }
+}
+
+fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
+    let config = Instance::find(&args.which)?.config;
+    Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
+    if let Some(path) = &config.bin_table {
+        BinTable::read(path).map_err(|error| Exit::Config.because(format!("{}: {error}", path.display())))?;
+    }
+    if !config.hsm.module.exists() {
+        let module = config.hsm.module.display();
+        return Err(Exit::Config.because(format!("hsm.module: there is no file {module}")));
+    }
+    if args.json {
+        terminal::json(&serde_json::json!({"ok": true, "file": config.file, "digest": config.digest}))?;
+    } else {
+        terminal::say(format!("{}: good; SHA-256 {}", config.file.display(), config.digest));
+    }
+    Ok(Exit::Ok)
+}
+
+fn hsm(args: &CheckArgs) -> anyhow::Result<Exit> {
+    let instance = Instance::find(&args.which)?;
+    // In a process of its own, as in service: this one never loads the module.
+    let output = Command::new(std::env::current_exe()?)
+        .arg("probe-worker")
+        .args(&instance.arguments)
+        .envs(&instance.config.hsm.environment)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .output()
+        .context("starting the process that looks at the token")?;
+    let probed: Result<ProbeReport, StartFault> = serde_json::from_slice(&output.stdout)
+        .context("the process that looks at the token said nothing; see above")?;
+    let report = match probed {
+        Ok(report) => report,
+        Err(fault) => {
+            let exit = match fault {
+                StartFault::Keys(_) | StartFault::NotInitialised(_) | StartFault::Policy(_) => Exit::Refused,
+                StartFault::PinRefused(_) | StartFault::Unavailable(_) => Exit::Unavailable,
+            };
+            return Err(exit.because(fault.to_string()));
+        }
+    };
+    let gap = report.findings.iter().any(|finding| finding.verdict == Verdict::Gap);
+    if args.json {
+        terminal::json(&report)?;
+    } else {
+        terminal::say(format!("module  {}", report.module));
+        terminal::say(format!("token   {}", report.token));
+        let mode = serde_json::to_value(report.mode)?;
+        terminal::say(format!("mode    {}", mode.as_str().unwrap_or_default()));
+        for finding in &report.findings {
+            let mark = match finding.verdict {
+                Verdict::Gap => "GAP ",
+                Verdict::Note => "note",
+                Verdict::Pass => "ok  ",
+            };
+            terminal::say(format!("{mark}  {:<28} {}", finding.check, finding.text));
+        }
+        if gap {
+            terminal::say("`serve` refuses this token unless hsm.strict = false");
+        }
+    }
+    Ok(if gap { Exit::Refused } else { Exit::Ok })
+}
+
+/// The internal command behind `check hsm`: prints what the start-up check finds.
+pub(super) fn probe_worker(which: &Which) -> anyhow::Result<Exit> {
+    let instance = Instance::find(which)?;
+    let keyring =
+        Keyring::load(&instance.config.keyring_path()).map_err(|error| StartFault::NotInitialised(error.to_string()));
+    let mut config = instance.config.hsm;
+    config.strict = false;
+    let probed = keyring.and_then(|keyring| crate::hsm::probe(&config, keyring.keyset()));
+    terminal::say(serde_json::to_string(&probed)?);
+    Ok(Exit::Ok)
+}
+
+fn store(args: &CheckArgs) -> anyhow::Result<Exit> {
+    let instance = Instance::find(&args.which)?;
+    let client = Client::new(instance.admin_socket())?;
+    let report: Report = if client.reachable() {
+        serde_json::from_value(client.call(hyper::Method::POST, "/store/verify", None)?)?
+    } else {
+        Offline::open(&instance)?.verify(Depth::Full)?
+    };
+    if args.json {
+        terminal::json(&report)?;
+    } else {
+        for fault in &report.faults {
+            terminal::say(fault);
+        }
+        terminal::say(format!(
+            "{} entries and {} audit records read, {} faults",
+            report.entries,
+            report.audit_lines,
+            report.faults.len()
+        ));
+    }
+    Ok(if report.faults.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Fault
+    })
+}

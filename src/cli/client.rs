@@ -1,0 +1,111 @@
+//! Speaks to a running daemon over its operators' socket.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use super::Exit;
+
+/// Answers of the admin routes that are read whole are lists at most.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// A running daemon.
+pub(super) struct Client {
+    socket: PathBuf,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Client {
+    /// For the daemon at this socket.
+    pub(super) fn new(socket: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            socket: socket.to_owned(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+
+    /// Whether anyone listens there.
+    pub(super) fn reachable(&self) -> bool {
+        std::os::unix::net::UnixStream::connect(&self.socket).is_ok()
+    }
+
+    /// Sends a request and gives the JSON answer; a refusal is an error in the daemon's own words.
+    pub(super) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let (status, bytes) = self.runtime.block_on(async {
+            let answer = self.send(method, path, body).await?;
+            let status = answer.status();
+            let bytes = Limited::new(answer.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| anyhow::anyhow!("reading the answer: {error}"))?
+                .to_bytes();
+            anyhow::Ok((status, bytes))
+        })?;
+        if status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE && path.ends_with("readyz") {
+            if bytes.is_empty() {
+                return Ok(Value::Null);
+            }
+            return serde_json::from_slice(&bytes).context("the daemon's answer is not JSON");
+        }
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let words = ["detail", "title", "error"]
+            .iter()
+            .find_map(|name| problem.get(name)?.as_str());
+        anyhow::bail!("{}", words.map_or_else(|| status.to_string(), str::to_owned))
+    }
+
+    /// Copies the answer's lines, as they come, to `line`, until it ends or `line` says enough.
+    pub(super) fn lines(&self, path: &str, mut line: impl FnMut(&[u8]) -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        self.runtime.block_on(async {
+            let answer = self.send(Method::GET, path, None).await?;
+            if !answer.status().is_success() {
+                anyhow::bail!("the daemon answered {}", answer.status());
+            }
+            let mut body = answer.into_body();
+            let mut rest = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let Ok(data) = frame.context("the answer broke off")?.into_data() else {
+                    continue;
+                };
+                rest.extend_from_slice(&data);
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let whole: Vec<u8> = rest.drain(..=end).collect();
+                    if !line(whole.strip_suffix(b"\n").unwrap_or(&whole))? {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
+            Exit::Unavailable.because(format!("no daemon answers at {}: {error}", self.socket.display()))
+        })?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let bytes = match body {
+            Some(value) => Bytes::from(serde_json::to_vec(value)?),
+            None => Bytes::new(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Host", "panvault")
+            .header("Content-Type", "application/json")
+            .body(Full::new(bytes))?;
+        Ok(sender.send_request(request).await?)
+    }
+}

@@ -1,0 +1,234 @@
+//! `dev`: a vault of one's own under a directory, on a private SoftHSM token, for trying and for tests.
+//!
+//! The token, its PINs, the keys and the merchants are made once; a second start goes on with them.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use secrecy::SecretString;
+
+use super::instance::{DevFile, DevNative, Instance};
+use super::serve::{Daemon, Extra};
+use super::{Exit, loopback, terminal};
+use crate::config::Config;
+use crate::hsm::officer;
+use crate::id::{MerchantId, fill_random};
+
+/// Where distributions put SoftHSM's module.
+const SOFTHSM: &[&str] = &[
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/lib/pkcs11/libsofthsm2.so",
+];
+const TOKEN: &str = "panvault-dev";
+const MERCHANT: &str = "TEST_native";
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where everything is kept; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Serve the API on loopback TCP too
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = loopback)]
+    tcp: Option<SocketAddr>,
+    /// PKCS#11 module, if not SoftHSM's in its usual place
+    #[arg(long, value_name = "FILE")]
+    module: Option<PathBuf>,
+}
+
+/// Sets up what is missing and serves until interrupted.
+pub(super) fn run(args: &DevArgs) -> anyhow::Result<Exit> {
+    let dir = directory(&args.dir)?;
+    let config = configure(&dir, args.module.as_deref())?;
+    if !config.keyring_path().exists() {
+        set_up(&dir, &config)?;
+    }
+    let extra = Extra {
+        tcp: args.tcp,
+        metrics: true,
+    };
+    // The file says that the sockets serve: an old one must not say so meanwhile.
+    let previous = previous(&dir);
+    super::serve::process(config, extra, |daemon| {
+        Box::pin(announce(dir.clone(), previous, daemon))
+    })
+}
+
+/// The internal command that loads the module to make token and keys, and ends.
+pub(super) fn make_token(dir: &Path) -> anyhow::Result<Exit> {
+    let instance = Instance::unannounced(dir)?;
+    let so = SecretString::from(fs::read_to_string(dir.join("so-pin"))?.trim());
+    let user = SecretString::from(fs::read_to_string(dir.join("user-pin"))?.trim());
+    // A set-up that was cut short made the token already: what is missing is made now.
+    if !dir.join("token-made").exists() {
+        officer::create_token(&instance.config.hsm, &so, &user)?;
+        private(&dir.join("token-made"), "")?;
+    }
+    super::init::quietly(&instance, &so, &user)?;
+    Ok(Exit::Ok)
+}
+
+fn directory(dir: &Path) -> anyhow::Result<PathBuf> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make {}", dir.display()))?;
+    let dir = dir.canonicalize()?;
+    // sun_path holds 108 bytes with the closing zero.
+    let longest = dir.join("admin.sock").as_os_str().len();
+    if longest > 107 {
+        bail!(
+            "{} is too long: a Unix socket's path may have 107 bytes, this would need {longest}",
+            dir.display()
+        );
+    }
+    Ok(dir)
+}
+
+/// Writes the files that are missing and reads the configuration as `serve` would.
+fn configure(dir: &Path, module: Option<&Path>) -> anyhow::Result<Config> {
+    for sub in ["tokens", "state"] {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir.join(sub))?;
+    }
+    for pin in ["so-pin", "user-pin"] {
+        if !dir.join(pin).exists() {
+            private(&dir.join(pin), &random_pin()?)?;
+        }
+    }
+    // Both name this directory and this user, so they follow when it is moved or handed over.
+    let tokens = dir.join("tokens");
+    private(
+        &dir.join("softhsm2.conf"),
+        &format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+            tokens.display()
+        ),
+    )?;
+    private(&dir.join("policy.toml"), &policy(nix::unistd::getuid().as_raw()))?;
+    let file = dir.join("panvault.toml");
+    if !file.exists() {
+        let module = match module {
+            Some(module) => module.to_owned(),
+            None => SOFTHSM.iter().map(PathBuf::from).find(|path| path.exists()).context(
+                "SoftHSM's module is not in its usual places: install libsofthsm2, or name it with --module",
+            )?,
+        };
+        private(&file, &configuration(&module))?;
+    }
+    Ok(Instance::unannounced(dir)?.config)
+}
+
+fn set_up(dir: &Path, config: &Config) -> anyhow::Result<()> {
+    let status = Command::new(std::env::current_exe()?)
+        .arg("dev-token")
+        .arg("--dir")
+        .arg(dir)
+        .envs(&config.hsm.environment)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .context("starting the token's set-up")?;
+    if !status.success() {
+        bail!("the token could not be set up; the reason is above");
+    }
+    Ok(())
+}
+
+fn previous(dir: &Path) -> Option<DevFile> {
+    let text = fs::read_to_string(dir.join("dev.json")).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Makes the merchant and its credential if they are not there, and writes `dev.json`.
+async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> anyhow::Result<()> {
+    let native = match previous.filter(|file| daemon.accepts(&file.native.api_key)) {
+        Some(file) => file.native,
+        None => {
+            let merchant = MerchantId::parse(MERCHANT)?;
+            DevNative {
+                merchant: MERCHANT.to_owned(),
+                api_key: daemon.test_merchant(&merchant).await?,
+            }
+        }
+    };
+    let file = DevFile {
+        socket: PathBuf::from("api.sock"),
+        admin_socket: PathBuf::from("admin.sock"),
+        tcp: daemon.tcp.map(|address| address.to_string()),
+        metrics: daemon.metrics.map(|address| address.to_string()),
+        native,
+    };
+    let path = dir.join("dev.json");
+    let fresh = dir.join("dev.json.new");
+    private(&fresh, &serde_json::to_string_pretty(&file)?)?;
+    fs::rename(&fresh, &path)?;
+    terminal::remark(format!("panvault dev serves; credentials are in {}", path.display()));
+    Ok(())
+}
+
+fn private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(())
+}
+
+fn random_pin() -> anyhow::Result<String> {
+    let mut raw = [0u8; 12];
+    fill_random(&mut raw)?;
+    Ok(data_encoding::HEXLOWER.encode(&raw))
+}
+
+fn policy(uid: u32) -> String {
+    format!(
+        "# dev: everything for the user that started it\nversion = 1\n\n[[grant]]\nname = \"dev\"\nuid = {uid}\n\
+         dialects = [\"*\"]\nrepositories = [\"*\"]\noperations = [\"*\"]\n"
+    )
+}
+
+fn configuration(module: &Path) -> String {
+    format!(
+        r#"# made by `panvault dev`; yours to change
+version = 1
+state_dir = "state"
+policy = "policy.toml"
+
+[hsm]
+module = {module:?}
+token = "{TOKEN}"
+pin_file = "user-pin"
+
+[listen]
+api = "api.sock"
+admin = "admin.sock"
+
+# no caps in dev
+[caps]
+export_per_second = 0
+export_per_day = 0
+reveal_per_second = 0
+reveal_per_day = 0
+search_per_second = 0
+search_per_day = 0
+search_by_pan_per_second = 0
+search_by_pan_per_day = 0
+"#
+    )
+}

@@ -1,0 +1,110 @@
+//! Which instance a command is about: a configuration file, or a dev directory with its `dev.json`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::{Exit, Which};
+use crate::config::Config;
+
+/// The file that a serving dev instance leaves for its users; paths are relative to its directory.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DevFile {
+    pub(super) socket: PathBuf,
+    pub(super) admin_socket: PathBuf,
+    pub(super) tcp: Option<String>,
+    pub(super) metrics: Option<String>,
+    pub(super) native: DevNative,
+}
+
+/// The native dialect's test merchant.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DevNative {
+    pub(super) merchant: String,
+    pub(super) api_key: String,
+}
+
+/// An instance, by its configuration.
+pub(super) struct Instance {
+    pub(super) config: Config,
+    dev: Option<DevFile>,
+    /// `--config FILE` or `--dir DIR`, as given: for programs started for the same instance.
+    pub(super) arguments: [PathBuf; 2],
+}
+
+impl Instance {
+    /// Reads the configuration that the arguments name.
+    pub(super) fn find(which: &Which) -> anyhow::Result<Self> {
+        let Some(dir) = &which.dir else {
+            return Ok(Self {
+                config: load(&which.config)?,
+                dev: None,
+                arguments: [PathBuf::from("--config"), which.config.clone()],
+            });
+        };
+        let path = dir.join("dev.json");
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!(
+                "{} is not a dev directory: cannot read {}",
+                dir.display(),
+                path.display()
+            )
+        })?;
+        let mut dev: DevFile =
+            serde_json::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))?;
+        dev.socket = dir.join(&dev.socket);
+        dev.admin_socket = dir.join(&dev.admin_socket);
+        Ok(Self {
+            dev: Some(dev),
+            ..Self::unannounced(dir)?
+        })
+    }
+
+    /// A dev instance that may not have served yet.
+    pub(super) fn unannounced(dir: &Path) -> anyhow::Result<Self> {
+        let mut config = load(&dir.join("panvault.toml"))?;
+        // SoftHSM's settings belong to the directory, wherever that is now.
+        let softhsm = std::path::absolute(dir.join("softhsm2.conf"))?;
+        config
+            .hsm
+            .environment
+            .insert("SOFTHSM2_CONF".to_owned(), softhsm.to_string_lossy().into_owned());
+        Ok(Self {
+            config,
+            dev: None,
+            arguments: [PathBuf::from("--dir"), dir.to_owned()],
+        })
+    }
+
+    /// The API's socket.
+    pub(super) fn api_socket(&self) -> &Path {
+        self.dev
+            .as_ref()
+            .map_or(&self.config.server.api_socket.path, |dev| &dev.socket)
+    }
+
+    /// The operators' socket.
+    pub(super) fn admin_socket(&self) -> &Path {
+        self.dev
+            .as_ref()
+            .map_or(&self.config.server.admin_socket.path, |dev| &dev.admin_socket)
+    }
+
+    /// An API key of the native dialect: from a file, else the dev instance's own.
+    pub(super) fn api_key(&self, file: Option<&Path>) -> anyhow::Result<String> {
+        if let Some(file) = file {
+            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            return Ok(text.trim().to_owned());
+        }
+        self.dev
+            .as_ref()
+            .map(|dev| dev.native.api_key.clone())
+            .context("an API key is needed: --api-key-file FILE, or --dir of a dev instance")
+    }
+}
+
+fn load(path: &Path) -> anyhow::Result<Config> {
+    Config::load(path).map_err(|error| Exit::Config.because(error.to_string()))
+}

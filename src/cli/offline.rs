@@ -1,0 +1,87 @@
+//! The store of an instance that is not being served, opened by a command.
+
+use anyhow::Context;
+
+use super::Exit;
+use super::instance::Instance;
+use crate::store::sled::SledStore;
+use crate::store::{Config, Depth, Error, Report, Store};
+use crate::telemetry::Metrics;
+
+/// Audit lines read at once.
+const CHUNK: u32 = 1000;
+
+/// An opened store; closed in order when dropped.
+pub(super) struct Offline {
+    store: SledStore,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Offline {
+    /// Opens it; refused while a daemon serves it.
+    pub(super) fn open(instance: &Instance) -> anyhow::Result<Self> {
+        Self::with(instance.config.store.clone())
+    }
+
+    /// Makes the store of a new vault.
+    pub(super) fn create(instance: &Instance) -> anyhow::Result<Self> {
+        Self::with(Config {
+            create: true,
+            ..instance.config.store.clone()
+        })
+    }
+
+    fn with(config: Config) -> anyhow::Result<Self> {
+        let store = SledStore::open(config, Metrics::new()?).map_err(coded)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { store, runtime })
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> &SledStore {
+        &self.store
+    }
+
+    /// Hands every audit line from sequence number `from` on to `take`, in order.
+    pub(super) fn each_audit_line(
+        &self,
+        from: u64,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut next = from;
+        loop {
+            let lines = self.runtime.block_on(self.store.audit(next, CHUNK)).map_err(coded)?;
+            let Some(last) = lines.last() else {
+                return Ok(());
+            };
+            next = last.seq + 1;
+            for line in &lines {
+                take(&line.line)?;
+            }
+        }
+    }
+
+    /// Reads its structure, counts and chain.
+    pub(super) fn verify(&self, depth: Depth) -> anyhow::Result<Report> {
+        self.runtime
+            .block_on(self.store.verify(depth))
+            .context("verifying the store")
+    }
+}
+
+impl Drop for Offline {
+    fn drop(&mut self) {
+        if let Err(error) = self.runtime.block_on(self.store.close()) {
+            super::terminal::remark(format!("panvault: closing the store: {error}"));
+        }
+    }
+}
+
+fn coded(error: Error) -> anyhow::Error {
+    let exit = match error {
+        Error::Corrupt(_) => Exit::Fault,
+        Error::Unavailable(_) => Exit::Unavailable,
+        Error::Full | Error::Invalid(_) | Error::OutcomeUnknown | Error::ReadOnly(_) | Error::TooLarge => Exit::Failure,
+    };
+    exit.because(error.to_string())
+}

@@ -1,0 +1,335 @@
+//! `serve`: the parts put together, from the store to the sockets, and taken apart again in order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use secrecy::ExposeSecret;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::instance::Instance;
+use super::{Exit, Which};
+use crate::api;
+use crate::card::BinTable;
+use crate::config::Config;
+use crate::hsm::{self, StartFault};
+use crate::id::MerchantId;
+use crate::keys::{Keyring, Keys};
+use crate::ops::{self, Admins};
+use crate::server::{self, Endpoint, Listener, Tcp};
+use crate::store::Store;
+use crate::store::sled::SledStore;
+use crate::telemetry::Metrics;
+use crate::telemetry::logs::{Filter, Logs, Sink};
+use crate::vault::accounts::{Accounts, AdminActor, CredentialKind, NewCredential, NewMerchant};
+use crate::vault::events::Events;
+use crate::vault::policy::Policy;
+use crate::vault::types::{Dialect, Peer};
+use crate::vault::{Access, AccessConfig, SharedBins, Vault};
+
+/// What `dev` asks for beside the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// The API on loopback TCP.
+    pub(super) tcp: Option<SocketAddr>,
+    /// Figures on loopback TCP at port 9420, or a free one where that is taken.
+    pub(super) metrics: bool,
+}
+
+/// A serving daemon, for who started it.
+pub(super) struct Daemon {
+    vault: Arc<Vault>,
+    pub(super) tcp: Option<SocketAddr>,
+    pub(super) metrics: Option<SocketAddr>,
+}
+
+/// What is done once the sockets serve.
+pub(super) type Serving = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+
+/// The command.
+pub(super) fn run(which: &Which, allow_root: bool) -> anyhow::Result<Exit> {
+    if nix::unistd::geteuid().is_root() && !allow_root {
+        return Err(
+            Exit::Config.because("serve does not run as root: start it as the service's own user, or say --allow-root")
+        );
+    }
+    let instance = Instance::find(which)?;
+    process(instance.config, Extra::default(), |_| Box::pin(async { Ok(()) }))
+}
+
+/// Makes this process the daemon; `serving` runs once the sockets serve. Returns when it has stopped.
+pub(super) fn process(config: Config, extra: Extra, serving: impl FnOnce(Daemon) -> Serving) -> anyhow::Result<Exit> {
+    keep_memory_private();
+    let filter = Filter::parse(&config.log_filter)?;
+    let logs = Logs::start(filter, Sink::detect())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config, extra, logs, serving))
+}
+
+/// No core dumps, no tracing by others, no files for others.
+fn keep_memory_private() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        super::terminal::remark(format!("panvault: cannot forbid core dumps: {error}"));
+    }
+    // Refused under a system call filter, where the unit has set the limit.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    umask(Mode::from_bits_truncate(0o077));
+}
+
+async fn serve(
+    config: Config,
+    extra: Extra,
+    logs: Logs,
+    serving: impl FnOnce(Daemon) -> Serving,
+) -> anyhow::Result<Exit> {
+    let mut signals = Signals::new()?;
+    let keyring = Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+    let policy = Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
+    let bins = bins(config.bin_table.as_deref())?;
+    let metrics = Metrics::new()?;
+    let store: Arc<dyn Store> = {
+        let (settings, metrics) = (config.store.clone(), metrics.clone());
+        Arc::new(tokio::task::spawn_blocking(move || SledStore::open(settings, metrics)).await??)
+    };
+    // From here on a panic is a defect that ends the process: what it left half done must not go on.
+    end_on_panic();
+    let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
+    let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
+    let events = Arc::new(Events::new(store.clone()));
+    let accounts = Accounts::load(store.clone()).await?;
+    let settings = AccessConfig {
+        caps: config.caps,
+        ..AccessConfig::default()
+    };
+    let access = Access::new(accounts, policy, settings, events, metrics.clone())?;
+    let vault = Vault::open(
+        keyring.vault().clone(),
+        store.clone(),
+        keys,
+        access,
+        bins.clone(),
+        metrics.clone(),
+    );
+    let services = Arc::new(ops::Services {
+        vault: vault.clone(),
+        hsm: client.clone(),
+        store: store.clone(),
+        metrics: metrics.clone(),
+        bins: bins.clone(),
+        bin_table: config.bin_table.clone(),
+        policy: Some(config.policy.clone()),
+        admins: Admins {
+            uids: config.admin_users.clone(),
+            gids: Vec::new(),
+        },
+        config_digest: config.digest.clone(),
+        started: Instant::now(),
+    });
+
+    let mut listen = config.server.clone();
+    if extra.metrics {
+        listen.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 9420)));
+        listen.metrics_any_port = true;
+    }
+    listen.tcp = extra.tcp.map(|addr| Tcp { addr, peer: own_peer() });
+    let bound = listen.bind().await?;
+    let daemon = Daemon {
+        vault: vault.clone(),
+        tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
+        metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
+    };
+    let api = api::router(api::Services {
+        vault: vault.clone(),
+        metrics: metrics.clone(),
+    });
+    let mut endpoints = vec![
+        Endpoint {
+            name: "api",
+            listener: bound.api.into(),
+            router: api.clone(),
+        },
+        Endpoint {
+            name: "admin",
+            listener: bound.admin.into(),
+            router: ops::admin_router(&services),
+        },
+    ];
+    endpoints.extend(bound.tcp.map(|listener| Endpoint {
+        name: "tcp",
+        listener,
+        router: api,
+    }));
+    endpoints.extend(bound.metrics.map(|listener| Endpoint {
+        name: "metrics",
+        listener,
+        router: ops::health_router(&services),
+    }));
+
+    let background = vault.start_background();
+    let server = server::serve(endpoints, config.limits, &metrics);
+    serving(daemon).await?;
+
+    let exit = signals.wait(&config, &logs, &vault, &bins, &client).await;
+    let cut = server.shutdown().await;
+    if cut > 0 {
+        tracing::warn!(connections = cut, "requests that did not finish in time were cut");
+    }
+    background.shutdown().await;
+    client.shutdown().await;
+    store.close().await?;
+    tracing::info!("stopped");
+    Ok(exit)
+}
+
+impl Daemon {
+    /// Whether this API key is good here, for a process of this user.
+    pub(super) fn accepts(&self, api_key: &str) -> bool {
+        let Ok(request) = crate::id::RequestId::random() else {
+            return false;
+        };
+        let header = format!("Bearer {api_key}");
+        let access = self.vault.access();
+        access
+            .authenticate_bearer(own_peer(), Dialect::Native, request, Some(&header))
+            .is_ok()
+    }
+
+    /// An API key for the native test merchant, which is made if it is not there.
+    pub(super) async fn test_merchant(&self, id: &MerchantId) -> anyhow::Result<String> {
+        let accounts = self.vault.access().accounts();
+        let admin = AdminActor { peer: own_peer() };
+        if !accounts.merchants()?.iter().any(|merchant| merchant.id == *id) {
+            let new = NewMerchant {
+                id: id.clone(),
+                name: "test merchant".to_owned(),
+                dialects: [Dialect::Native].into(),
+                repository: None,
+                test: true,
+            };
+            accounts.add_merchant(admin, new).await?;
+        }
+        // Keys of which nobody has the secret any more make room for the new one.
+        for old in accounts.credentials(Some(id)) {
+            accounts.remove_credential(admin, &old.id).await?;
+        }
+        let new = NewCredential {
+            merchant: id.clone(),
+            dialect: Dialect::Native,
+            kind: CredentialKind::ApiKey,
+            expires_at: None,
+        };
+        let issued = accounts.add_credential(admin, new).await?;
+        Ok(issued.secret.expose_secret().to_owned())
+    }
+}
+
+/// What ends the daemon or changes it while it runs.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Serves until told to stop, or until the HSM is refused for a reason that only people can mend.
+    async fn wait(
+        &mut self,
+        config: &Config,
+        logs: &Logs,
+        vault: &Vault,
+        bins: &SharedBins,
+        client: &hsm::Client,
+    ) -> Exit {
+        let refused = refusal(client);
+        tokio::pin!(refused);
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Exit::Ok,
+                _ = self.interrupt.recv() => return Exit::Ok,
+                _ = self.hangup.recv() => reload(config, logs, vault, bins),
+                fault = &mut refused => {
+                    tracing::error!(%fault, "the HSM is not used");
+                    return Exit::Refused;
+                }
+            }
+        }
+    }
+}
+
+/// Ends when the workers' start was refused for a policy gap or for keys that are missing, weak or swapped. A PIN that
+/// was refused, or a token without any vault key, is waited out: `/readyz` tells.
+async fn refusal(client: &hsm::Client) -> StartFault {
+    if client.ready().await.is_err() {
+        match client.refusal() {
+            Some(fault @ (StartFault::Keys(_) | StartFault::Policy(_))) => return fault,
+            Some(fault) => tracing::error!(%fault, "the HSM is not used"),
+            None => {}
+        }
+    }
+    std::future::pending().await
+}
+
+/// Reads policy, BIN table and log filter again; each that has a fault stays as it was.
+fn reload(config: &Config, logs: &Logs, vault: &Vault, shared: &SharedBins) {
+    match vault.access().reload_policy(&config.policy, None) {
+        Ok(()) => tracing::info!("policy read again"),
+        Err(error) => tracing::error!(%error, "the policy stays as it was"),
+    }
+    match bins(config.bin_table.as_deref()) {
+        Ok(fresh) => {
+            let fresh = fresh.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            *shared.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
+        }
+        Err(error) => tracing::error!(%error, "the BIN table stays as it was"),
+    }
+    let filter = Config::load(&config.file)
+        .map_err(anyhow::Error::from)
+        .and_then(|fresh| {
+            logs.set_filter(Filter::parse(&fresh.log_filter)?)?;
+            Ok(())
+        });
+    if let Err(error) = filter {
+        tracing::error!(%error, "the log filter stays as it was");
+    }
+}
+
+fn bins(file: Option<&Path>) -> anyhow::Result<SharedBins> {
+    let table = match file {
+        Some(file) => {
+            BinTable::read(file).map_err(|error| Exit::Config.because(format!("{}: {error}", file.display())))?
+        }
+        None => BinTable::built_in(),
+    };
+    Ok(Arc::new(RwLock::new(Arc::new(table))))
+}
+
+fn own_peer() -> Peer {
+    Peer {
+        uid: nix::unistd::getuid().as_raw(),
+        gid: nix::unistd::getgid().as_raw(),
+        pid: Some(nix::unistd::getpid().as_raw()),
+    }
+}
+
+/// Says where, not what: a panic's text may hold data.
+fn end_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current().name().unwrap_or("?").to_owned();
+        tracing::error!(place, thread, "a defect: the process ends");
+        super::terminal::remark(format!("panvault: defect at {place}: the process ends"));
+        std::process::abort();
+    }));
+}
