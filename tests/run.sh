@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs all of them.
+#   tests/run.sh          the short form
+#   tests/run.sh --long   adds the soak, the million-token store and 50 rounds of kill -9
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+long=no
+case "${1:-}" in
+  "") ;;
+  --long) long=yes ;;
+  *) echo "usage: tests/run.sh [--long]" >&2; exit 2 ;;
+esac
+
+softhsm/install.sh libsofthsm2 build-essential curl openssl python3
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "format"
+cargo fmt --check
+step "clippy"
+cargo clippy --locked --all-targets -- -D warnings
+step "tests"
+cargo test --locked
+if [ "$long" = yes ]; then
+  step "long tests"
+  PANVAULT_LONG=1 cargo test --locked --release -- --nocapture --test-threads=1
+  step "speed and soak"
+  tests/speed.sh --soak
+fi

@@ -1,0 +1,169 @@
+"""Drives `panvault bench` and holds its figures against the aims; called by tests/speed.sh."""
+
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+PANVAULT = sys.argv[1]
+SOAK = "--soak" in sys.argv
+SECONDS = os.environ.get("PANVAULT_SPEED_SECONDS", "10")
+CACHE_MIB = 1024
+rows = []
+misses = []
+
+
+class Daemon:
+    def __init__(self, dir, settings=""):
+        self.dir = dir
+        self.settings = settings
+
+    def start(self):
+        began = time.time()
+        dev = f"{self.dir}/dev.json"
+        if self.settings and os.path.exists(f"{self.dir}/panvault.toml"):
+            text = open(f"{self.dir}/panvault.toml").read()
+            if self.settings not in text:
+                open(f"{self.dir}/panvault.toml", "a").write(self.settings)
+        old = os.stat(dev).st_mtime_ns if os.path.exists(dev) else None
+        log = open(f"{self.dir}/log", "a")
+        self.process = subprocess.Popen([PANVAULT, "dev", "--dir", self.dir], stderr=log)
+        while not os.path.exists(dev) or os.stat(dev).st_mtime_ns == old:
+            if self.process.poll() is not None:
+                sys.exit(open(f"{self.dir}/log").read())
+            time.sleep(0.02)
+        return time.time() - began
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        if self.process.wait() != 0:
+            sys.exit("the daemon did not stop cleanly: " + open(f"{self.dir}/log").read())
+
+    def bench(self, *arguments):
+        done = subprocess.run([PANVAULT, "bench", *arguments, "--dir", self.dir, "--json"], stdout=subprocess.PIPE)
+        if not done.stdout:
+            sys.exit("the benchmark failed")
+        return json.loads(done.stdout)
+
+    def rss(self):
+        return memory(self.process.pid, "VmRSS")
+
+    def metrics(self):
+        address = json.load(open(f"{self.dir}/dev.json"))["metrics"]
+        return urllib.request.urlopen(f"http://{address}/metrics").read().decode()
+
+
+def memory(pid, field):
+    text = open(f"/proc/{pid}/status").read()
+    return int(re.search(rf"{field}:\s+(\d+) kB", text).group(1)) * 1024
+
+
+def row(what, figure, aim="", good=True):
+    rows.append((what, figure, aim, "" if not aim else "yes" if good else "**no**"))
+    print(f"  {what}: {figure}" + (f" (aim {aim}{'' if good else ', MISSED'})" if aim else ""), flush=True)
+    if aim and not good:
+        misses.append(what)
+
+
+def api(daemon, op, connections, **more):
+    options = [f"--{name}={value}" for name, value in more.items()]
+    got = daemon.bench("api", "--op", op, "--connections", str(connections), *(options or ["--seconds", SECONDS]))
+    if got["errors"]:
+        misses.append(f"{op}: {got['errors']} errors")
+    return got
+
+
+def quick(daemon):
+    hsm = daemon.bench("hsm")
+    row("token alone, 1 process: create", f"{hsm['create_per_s']:.0f}/s")
+    row("token alone, 1 process: open", f"{hsm['open_per_s']:.0f}/s")
+    row("fdatasync p50", f"{hsm['fdatasync_p50_us']} µs")
+    for op, raw, allowed in (("create", hsm["create_per_s"], 800), ("reveal", hsm["open_per_s"], 600)):
+        many = api(daemon, op, 64)
+        share = many["per_s"] / raw
+        row(f"{op}, 64 connections", f"{many['per_s']:.0f}/s")
+        row(f"{op}, share of the token's own rate", f"{share:.2f}", "≥ 0.45", share >= 0.45)
+        row(f"{op}, 64 connections: p50 / p99 / p99.9",
+            f"{many['p50_us'] / 1000:.1f} / {many['p99_us'] / 1000:.1f} / {many['p999_us'] / 1000:.1f} ms",
+            "p99 ≤ 20 ms", many["p99_us"] <= 20_000)
+        if many.get("cpu_us_per_request"):
+            row(f"{op}, processor time, all processes", f"{many['cpu_us_per_request']:.0f} µs")
+        one = api(daemon, op, 1)
+        limit = hsm["fdatasync_p50_us"] + allowed
+        row(f"{op}, 1 connection: p50", f"{one['p50_us']} µs", f"≤ fdatasync + {allowed} µs = {limit} µs",
+            one["p50_us"] <= limit)
+    inspect = api(daemon, "inspect", 64)
+    row("inspect, 64 connections", f"{inspect['per_s']:.0f}/s")
+    return many
+
+
+def soak(dir):
+    fresh = tempfile.mkdtemp(prefix="pv", dir="/tmp")
+    # Sixteen recycles and more in a million pairs of two jobs each.
+    daemon = Daemon(fresh, "\n[store]\n" + f"cache_mib = {CACHE_MIB}\n")
+    daemon.start()
+    daemon.stop()
+    text = open(f"{fresh}/panvault.toml").read().replace("[hsm]\n", "[hsm]\nrecycle_after = 100000\n")
+    open(f"{fresh}/panvault.toml", "w").write(text)
+    daemon.start()
+    empty = {op: api(daemon, op, 64)["per_s"] for op in ("create", "reveal")}
+    total = int(os.environ.get("PANVAULT_SOAK_PAIRS", "1000000"))
+    pairs = api(daemon, "pair", 64, requests=total, seconds=7200)
+    row("soak: create+reveal pairs", f"{pairs['requests']}, {pairs['errors']} failed", "0 failed", pairs["errors"] == 0)
+    row("soak: pairs", f"{pairs['per_s']:.0f}/s, p99 {pairs['p99_us'] / 1000:.1f} ms")
+    peaks = [int(peak) for peak in re.findall(r"peak_bytes=(\d+)", open(f"{fresh}/log").read())]
+    if len(peaks) < 4:
+        misses.append("soak: too few recycles were seen")
+    else:
+        middle = sorted(peaks)[len(peaks) // 2]
+        spread = max(abs(peak - middle) for peak in peaks) / middle
+        row("soak: workers' peak memory at recycles",
+            f"{len(peaks)} recycles, {middle / 2**20:.0f} MiB ± {spread * 100:.1f} %", "± 10 %", spread <= 0.10)
+    stored = int(float(re.search(r"^panvault_tokens (\S+)", daemon.metrics(), re.M).group(1)))
+    allowed = 2 * CACHE_MIB * 2**20 + 200 * stored
+    row(f"server's memory with {stored} tokens", f"{daemon.rss() / 2**20:.0f} MiB",
+        f"≤ 2 × cache + 200 B a record = {allowed / 2**20:.0f} MiB", daemon.rss() <= allowed)
+    for op in ("create", "reveal"):
+        full = api(daemon, op, 64)["per_s"]
+        row(f"{op} with {stored} tokens stored", f"{full:.0f}/s, {full / empty[op]:.2f} of the empty store's",
+            "≥ 0.80", full / empty[op] >= 0.8)
+    daemon.stop()
+    took = daemon.start()
+    row(f"start after a clean stop, {stored} tokens", f"{took:.1f} s", "< 10 s", took < 10)
+    row("memory after that start", f"{daemon.rss() / 2**20:.0f} MiB")
+    check = subprocess.run([PANVAULT, "audit", "verify", "--dir", fresh], stdout=subprocess.PIPE, text=True)
+    row("audit verify", check.stdout.strip().splitlines()[-1] if check.stdout else "failed", "passes",
+        check.returncode == 0)
+    daemon.stop()
+    shutil.rmtree(fresh)
+
+
+def main():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    dir = tempfile.mkdtemp(prefix="pv", dir="/tmp")
+    daemon = Daemon(dir)
+    daemon.start()
+    try:
+        quick(daemon)
+    finally:
+        daemon.stop()
+    if SOAK:
+        soak(dir)
+    shutil.rmtree(dir)
+    print(f"\n{os.cpu_count()} × {model}, Linux {platform.release()}, SoftHSM2, {time.strftime('%Y-%m-%d')}\n")
+    print("| what | figure | aim | met |\n|---|---|---|---|")
+    for line in rows:
+        print("| " + " | ".join(line) + " |")
+    if misses:
+        sys.exit("missed: " + "; ".join(misses))
+
+
+main()

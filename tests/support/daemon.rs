@@ -1,0 +1,286 @@
+//! The real daemon on a private SoftHSM token in a temporary directory.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::http::{self, Answer};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_panvault");
+
+/// Published test numbers.
+pub const VISA: &str = "4111111111111111";
+pub const MASTERCARD: &str = "5555555555554444";
+pub const AMEX: &str = "378282246310005";
+
+/// A `panvault dev` of its own; killed with its directory when dropped.
+pub struct Daemon {
+    dir: Option<TempDir>,
+    child: Option<Child>,
+    pub key: String,
+}
+
+impl Daemon {
+    /// Starts one with everything at its default.
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts one whose `panvault.toml` is what `dev` makes, with the given text appended or, line by line as
+    /// `section.key = value`, put into its sections.
+    pub fn start_with(settings: &str) -> Self {
+        let mut daemon = Self {
+            dir: Some(tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap()),
+            child: None,
+            key: String::new(),
+        };
+        if settings.is_empty() {
+            daemon.up();
+            return daemon;
+        }
+        daemon.up();
+        daemon.stop();
+        daemon.configure(settings);
+        daemon.up();
+        daemon
+    }
+
+    /// Changes settings of a stopped daemon: lines of `section.key = value`.
+    pub fn configure(&self, settings: &str) {
+        let path = self.dir().join("panvault.toml");
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        for line in settings.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once('=').unwrap();
+            let (section, key) = name.trim().split_once('.').unwrap();
+            let header = format!("[{section}]");
+            if !text.contains(&header) {
+                text.push_str(&format!("\n{header}\n"));
+            }
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let at = lines.iter().position(|line| line.trim() == header).unwrap();
+            let end = lines[at + 1..]
+                .iter()
+                .position(|line| line.trim_start().starts_with('['))
+                .map_or(lines.len(), |offset| at + 1 + offset);
+            let setting = format!("{key} = {}", value.trim());
+            let old = (at + 1..end).find(|&i| lines[i].split('=').next().is_some_and(|found| found.trim() == key));
+            match old {
+                Some(i) => lines[i] = setting,
+                None => lines.insert(at + 1, setting),
+            }
+            text = lines.join("\n") + "\n";
+        }
+        std::fs::write(&path, text).unwrap();
+    }
+
+    /// Starts the stopped daemon again on its directory.
+    pub fn up(&mut self) {
+        let _ = std::fs::remove_file(self.dir().join("dev.json.seen"));
+        let before = std::fs::metadata(self.dir().join("dev.json"))
+            .and_then(|meta| meta.modified())
+            .ok();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir().join("log"))
+            .unwrap();
+        let child = Command::new(PROGRAM)
+            .arg("dev")
+            .arg("--dir")
+            .arg(self.dir())
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let now = std::fs::metadata(self.dir().join("dev.json"))
+                .and_then(|meta| meta.modified())
+                .ok();
+            if now.is_some() && now != before {
+                break;
+            }
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                panic!("the daemon ended with {status}:\n{}", self.log());
+            }
+            assert!(Instant::now() < until, "the daemon did not come up:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.key = self.dev_json()["native"]["api_key"].as_str().unwrap().to_owned();
+        self.wait_ready();
+    }
+
+    /// Waits until `/readyz` says so.
+    pub fn wait_ready(&self) {
+        self.wait(Duration::from_secs(60), "readiness", || self.ready());
+    }
+
+    pub fn ready(&self) -> bool {
+        http::request(&self.admin(), "GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Waits for a condition.
+    pub fn wait(&self, limit: Duration, what: &str, condition: impl Fn() -> bool) {
+        let until = Instant::now() + limit;
+        while !condition() {
+            assert!(Instant::now() < until, "waited in vain for {what}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it as an operator would and checks that it ended well.
+    pub fn stop(&mut self) {
+        let child = self.child.as_mut().unwrap();
+        signal(child.id(), "TERM");
+        let status = child.wait().unwrap();
+        assert!(status.success(), "the daemon ended with {status}:\n{}", self.log());
+        self.child = None;
+    }
+
+    /// Ends it as a power cut would, workers included.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.as_ref().unwrap().path()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    pub fn api(&self) -> PathBuf {
+        self.dir().join("api.sock")
+    }
+
+    pub fn admin(&self) -> PathBuf {
+        self.dir().join("admin.sock")
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir().join("log")).unwrap_or_default()
+    }
+
+    pub fn dev_json(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.dir().join("dev.json")).unwrap()).unwrap()
+    }
+
+    /// A command of the program on this directory: its standard output; it must end with `code`.
+    pub fn run(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.try_run(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "panvault {arguments:?}: {text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    }
+
+    /// A command of the program on this directory, however it ends.
+    pub fn try_run(&self, arguments: &[&str]) -> std::process::Output {
+        Command::new(PROGRAM)
+            .args(arguments)
+            .arg("--dir")
+            .arg(self.dir())
+            .output()
+            .unwrap()
+    }
+
+    /// A request with the test merchant's key.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.try_call(method, path, body).unwrap()
+    }
+
+    /// The same, where the daemon may be gone.
+    pub fn try_call(&self, method: &str, path: &str, body: &Value) -> std::io::Result<Answer> {
+        let text = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
+        self.raw(method, path, &[], &text)
+    }
+
+    /// A request with the test merchant's key, more headers, and a body as it is.
+    pub fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Answer> {
+        let bearer = format!("Bearer {}", self.key);
+        let mut all = vec![("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        all.retain(|(name, _)| !headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+        all.extend_from_slice(headers);
+        http::request(&self.api(), method, path, &all, body)
+    }
+
+    /// Tokenizes a card and gives the masked view.
+    pub fn tokenize(&self, number: &str) -> Value {
+        let answer = self.call("POST", "/v1/tokens", &json!({"card": card(number)}));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()
+    }
+
+    /// The number behind a token.
+    pub fn reveal(&self, token: &str) -> Answer {
+        self.call("POST", &format!("/v1/tokens/{token}/reveal"), &json!({}))
+    }
+
+    /// The value of a metric's sample, by its whole name with labels.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let answer = http::request(&self.admin(), "GET", "/metrics", &[], b"").unwrap();
+        answer
+            .text()
+            .lines()
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// Process ids of the workers.
+    pub fn workers(&self) -> Vec<u32> {
+        let list = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        list.flatten()
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+            .flat_map(|ids| {
+                ids.split_whitespace()
+                    .map(|id| id.parse().unwrap())
+                    .collect::<Vec<u32>>()
+            })
+            .collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking()
+            && let Some(dir) = &self.dir
+        {
+            let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+            eprintln!("the daemon's log:\n{log}");
+        }
+    }
+}
+
+/// A card as the native API takes it.
+pub fn card(number: &str) -> Value {
+    json!({"number": number, "expiry": {"month": 12, "year": 2030}, "holder": "JANE DOE"})
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,5 @@
+//! Shared by the integration tests; each test binary uses a part of it.
+#![allow(dead_code)]
+
+pub mod daemon;
+pub mod http;
