@@ -60,10 +60,6 @@ impl Session for RulesSession {
                     std::thread::sleep(Duration::from_secs(2));
                     Ok(Reply::Sign(message))
                 }
-                b"slow" => {
-                    std::thread::sleep(Duration::from_millis(50));
-                    Ok(Reply::Sign(message))
-                }
                 b"leave work" => {
                     self.idle = 3;
                     Ok(Reply::Sign(message))
@@ -161,7 +157,7 @@ pub(in crate::hsm) fn config(workers: usize) -> Config {
         workers,
         sessions: 1,
         queue: 256,
-        deadline: Duration::from_millis(300),
+        deadline: Duration::from_secs(10),
         recycle_after: 0,
         strict: true,
         pregenerate: 0,
