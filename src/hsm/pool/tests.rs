@@ -217,7 +217,8 @@ async fn a_lost_token_replaces_the_worker_and_fails_the_job_only_after_a_second_
     let lost = client.call(sign(b"lost")).await.unwrap_err();
     assert!(matches!(lost, Error::Down(_)), "{lost}");
     until(&client, |health| {
-        health.workers == [WorkerState::Up; 2] && health.pids.len() == 2
+        let started = threads.started.load(Ordering::SeqCst);
+        started == 4 && health.workers == [WorkerState::Up; 2] && health.pids.len() == 2
     })
     .await;
     client.call(sign(b"fine")).await.unwrap();
@@ -293,6 +294,20 @@ async fn an_absent_token_is_waited_for() {
     all_up(&client).await;
     assert_eq!(client.health().reason, None);
     assert!(ends(&metrics, "unavailable") >= 1);
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_a_reason() {
+    let client = Client::start(config(1), keyset(), Metrics::new().unwrap()).unwrap();
+    until(&client, |health| {
+        health
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.starts_with("a worker could not be started"))
+    })
+    .await;
+    assert!(matches!(client.call(sign(b"x")).await, Err(Error::Down(_))));
+    client.shutdown().await;
 }
 
 #[tokio::test]

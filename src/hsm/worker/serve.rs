@@ -17,7 +17,7 @@ use crate::hsm::message::{JobId, ToServer, ToWorker};
 use crate::hsm::{Fault, Job};
 
 /// How often an idle worker says that it lives.
-pub(in crate::hsm) const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
