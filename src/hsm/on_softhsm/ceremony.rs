@@ -4,11 +4,11 @@ use cryptoki::session::UserType;
 use cryptoki_sys as sys;
 
 use super::{Place, SoftHsm, gaps, has, scenarios};
-use crate::hsm::officer::{Officer, OfficerError, Plan};
-use crate::hsm::pkcs11::template::{DekRules, Name, kek_copy};
-use crate::hsm::pkcs11::{RawSession, Search};
+use crate::hsm::officer::{Officer, OfficerError, Plan, create_token};
+use crate::hsm::pkcs11::template::{DekRules, Name, audit_p256, kek_copy};
+use crate::hsm::pkcs11::{RawSession, Search, Signing};
 use crate::hsm::proof::labelled;
-use crate::hsm::{KekMode, Keyset, PublicKey, Verdict};
+use crate::hsm::{Config, Job, KekMode, Keyset, PublicKey, Reply, Verdict};
 use secrecy::SecretString;
 
 fn plan(mode: KekMode, keks: u32, existing: Option<&Keyset>) -> Plan {
@@ -154,6 +154,36 @@ scenarios! {
         let made = place.provision(&plan(KekMode::OfficerSets, 1, None), None).unwrap();
         assert_eq!(made.made, ["panvault-fingerprint", "panvault-audit", "panvault-transport"]);
         assert_eq!(gaps(&place.try_start(&made.keyset).unwrap()), [""; 0]);
+    }
+
+    fn a_new_token_takes_the_next_free_slot(place) {
+        let config = Config { token_label: "second".to_owned(), ..place.config() };
+        let (so_pin, user_pin) = (SecretString::from("so-of-second"), SecretString::from("user-of-second"));
+        create_token(&config, &so_pin, &user_pin).unwrap();
+        let taken = create_token(&config, &so_pin, &user_pin).unwrap_err();
+        assert!(taken.to_string().contains("already"), "{taken}");
+        let mut officer = Officer::open(&config, Some(&so_pin), &user_pin).unwrap();
+        let keyset = officer.provision(&plan(KekMode::SessionSource, 1, None)).unwrap().keyset;
+        officer.close();
+        assert_eq!(keyset.token_label, "second");
+        // The first token is as it was.
+        assert_eq!(ours(place), 0);
+    }
+
+    fn an_audit_key_on_p256_serves_as_well(place) {
+        let mut keyset = place.keyset(KekMode::NoTrusted);
+        place.intrude(UserType::User, |_, session| {
+            let (mechanism, public, private) = audit_p256(&Name { id: b"p256", label: "panvault-audit" });
+            let (public, _) = session.generate_pair(mechanism, &public, &private).unwrap();
+            keyset.audit_id = data_encoding::HEXLOWER.encode(b"p256");
+            keyset.audit_public = PublicKey::read_signing(session, public, Signing::Ecdsa).unwrap();
+        });
+        place.with_engine(&place.config(), &keyset, |engine| {
+            let reply = engine.execute(Job::Sign { message: b"head".to_vec() }).unwrap();
+            let Reply::Sign(signature) = reply else { panic!("{reply:?}") };
+            keyset.audit_public.verify(b"head", &signature).unwrap();
+            keyset.audit_public.verify(b"tail", &signature).unwrap_err();
+        });
     }
 
     fn the_officer_signs_with_the_audit_key(place) {
