@@ -217,13 +217,13 @@ pub trait Store: Send + Sync {
     /// Commits; `Ok(Done)` means durable.
     fn commit(&self, commit: Commit) -> Fut<'_, Outcome>;
 
-    /// The value under `key`, linearizable with acknowledged commits.
+    /// The value under `key`, linearizable with acknowledged commits; never one that is not yet durable.
     fn get(&self, part: Part, key: &Key) -> Fut<'_, Option<Versioned>>;
 
     /// Entries between the bounds in key order, at most `limit` (1 to 10,000).
     fn scan(&self, part: Part, from: Bound<Key>, to: Bound<Key>, limit: u32) -> Fut<'_, Page>;
 
-    /// Audit lines from sequence number `from` on, at most `limit`, whether still in the store or already in segments.
+    /// Audit lines from sequence number `from` on, at most `limit` (and at most 10,000), whether still in the store or already in segments.
     fn audit(&self, from: u64, limit: u32) -> Fut<'_, Vec<AuditLine>>;
 
     /// What it says of itself; cheap.

@@ -215,15 +215,16 @@ impl<'a> Committer<'a> {
         let db = &self.db;
         let applied = contain(|| db.apply_batch(batch)).and_then(|done| done.map_err(engine_error));
         let timer = self.shared.metrics.store_sync.start_timer();
-        let synced = applied.and_then(|()| {
-            contain(|| db.flush())?.map_err(engine_error)?;
-            (self.sync)().map_err(|e| Error::ReadOnly(e.to_string()))
-        });
-        timer.observe_duration();
-        if let Err(error) = synced {
-            self.shared.poison(&error.to_string());
+        let flushed = applied.and_then(|()| contain(|| db.flush())?.map_err(engine_error));
+        if let Err(error) = flushed {
+            self.shared.abandon(&error.to_string());
             return Err(Error::OutcomeUnknown);
         }
+        if let Err(error) = (self.sync)() {
+            self.shared.poison(&format!("fdatasync: {error}"));
+            return Err(Error::OutcomeUnknown);
+        }
+        timer.observe_duration();
         self.shared
             .metrics
             .audit_records

@@ -3,7 +3,8 @@
 //! ```text
 //! LOCK              held by the one process that uses the store
 //! VAULT-STORE       the marker: which store this is and its format
-//! CLEAN             only while closed in order: the engine's files and their sizes
+//! CLEAN             only while closed in order: the engine's files, their sizes, and the last revision
+//! LAST-CLEAN        the same of the last orderly stop, while the store is in use
 //! sled/             the engine's files
 //! sled.new/         a store whose creation did not end; nothing was ever acknowledged from it
 //! before-recovery/  the engine's files as an unclean stop left them, before the engine touched them
@@ -21,6 +22,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{FORMAT, StoreId};
+use super::files::{RESTORE, failed, list, sync_dir};
 use crate::store::Error;
 
 /// A store's directory.
@@ -41,6 +43,15 @@ pub(super) struct Lock {
 struct Marker {
     format: u16,
     store: String,
+}
+
+/// What an orderly stop leaves.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stop {
+    /// The last revision: no later opening may find less.
+    rev: u64,
+    files: Listing,
 }
 
 /// Names and sizes of the engine's files.
@@ -90,6 +101,10 @@ impl Dir {
 
     fn clean(&self) -> PathBuf {
         self.root.join("CLEAN")
+    }
+
+    fn last_clean(&self) -> PathBuf {
+        self.root.join("LAST-CLEAN")
     }
 
     fn marker(&self) -> PathBuf {
@@ -170,36 +185,43 @@ impl Dir {
             }
         }
         let path = self.clean();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Left::Unclean),
-            Err(e) => return Err(failed("cannot read", &path, &e)),
-        };
-        match serde_json::from_slice::<Listing>(&text) {
-            Ok(then) if then == now => Ok(Left::Clean),
-            Ok(_) => Err(Error::Corrupt(format!(
+        match self.stop(&path)? {
+            None => Ok(Left::Unclean),
+            Some(then) if then.files == now => Ok(Left::Clean),
+            Some(_) => Err(Error::Corrupt(format!(
                 "the files in {} are not the ones that were there when the store was closed; nothing was changed; \
                  {RESTORE}, or, if the change was meant, remove {}",
                 self.sled().display(),
                 path.display()
             ))),
-            Err(_) => Ok(Left::Unclean),
         }
     }
 
-    /// Says that the store was closed in order. All its files must be durable.
-    pub(super) fn mark_clean(&self) -> Result<(), Error> {
-        let listing = self.listing()?;
-        self.write(&self.clean(), &listing)
+    /// Says that the store was closed in order after revision `rev`. All its files must be durable.
+    pub(super) fn mark_clean(&self, rev: u64) -> Result<(), Error> {
+        let files = self.listing()?;
+        self.write(&self.clean(), &Stop { rev, files })
     }
 
-    /// Takes [`Self::mark_clean`] back, durably, before the engine touches its files.
-    pub(super) fn mark_in_use(&self) -> Result<(), Error> {
-        let path = self.clean();
-        match fs::remove_file(&path) {
-            Ok(()) => sync_dir(&self.root).map_err(|e| failed("cannot sync", &self.root, &e)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(failed("cannot remove", &path, &e)),
+    /// Takes [`Self::mark_clean`] back, durably, before the engine touches its files. Gives the least revision that the
+    /// engine must know.
+    pub(super) fn mark_in_use(&self) -> Result<u64, Error> {
+        let (clean, last) = (self.clean(), self.last_clean());
+        match fs::rename(&clean, &last) {
+            Ok(()) => sync_dir(&self.root).map_err(|e| failed("cannot sync", &self.root, &e))?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed("cannot rename", &clean, &e)),
+        }
+        Ok(self.stop(&last)?.map_or(0, |stop| stop.rev))
+    }
+
+    fn stop(&self, path: &Path) -> Result<Option<Stop>, Error> {
+        match fs::read(path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|_| Error::Corrupt(format!("{} says nothing readable; {RESTORE}", path.display()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("cannot read", path, &e)),
         }
     }
 
@@ -225,53 +247,6 @@ impl Dir {
             .and_then(|()| sync_dir(&self.root));
         written.map_err(|e| failed("cannot write", path, &e))
     }
-}
-
-/// What to do about a store that is damaged.
-pub(super) const RESTORE: &str = "restore the store from a backup";
-
-/// An error of the file system on the store's own files.
-pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
-    Error::Unavailable(format!("{what} {}: {error}", path.display()))
-}
-
-/// Makes a directory's entries durable.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Makes all files and directories under `path` durable, `path` included.
-pub(super) fn sync_tree(path: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_tree(&entry.path())?;
-        } else {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    sync_dir(path)
-}
-
-fn list(path: &Path, prefix: &str, found: &mut BTreeMap<String, u64>) -> io::Result<()> {
-    let entries = match fs::read_dir(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        match entry.metadata() {
-            Ok(data) if data.is_dir() => list(&entry.path(), &format!("{name}/"), found)?,
-            Ok(data) => {
-                found.insert(name, data.len());
-            }
-            // sled renames and removes files of its own while it runs
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -312,11 +287,12 @@ mod tests {
     fn a_change_behind_a_clean_stop_is_seen() {
         let (_temp, dir) = dir();
         assert_eq!(dir.left(), Ok(Left::Unclean));
-        dir.mark_clean().unwrap();
+        dir.mark_clean(3).unwrap();
         assert_eq!(dir.left(), Ok(Left::Clean));
         fs::write(dir.sled().join("db"), [1; 19]).unwrap();
         assert!(matches!(dir.left(), Err(Error::Corrupt(_))));
-        dir.mark_in_use().unwrap();
+        assert_eq!(dir.mark_in_use(), Ok(3));
+        assert_eq!(dir.mark_in_use(), Ok(3), "remembered while in use");
         assert_eq!(dir.left(), Ok(Left::Unclean));
         fs::write(dir.sled().join("conf"), []).unwrap();
         assert!(matches!(dir.left(), Err(Error::Corrupt(text)) if text.contains("conf is missing or empty")));

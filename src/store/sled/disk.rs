@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::committer::Sync;
-use super::dir::sync_dir;
+use super::files::sync_dir;
 
 /// The sync of the engine's files in `sled`, to be called after each `flush`.
 ///

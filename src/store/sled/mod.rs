@@ -15,11 +15,13 @@ mod contain;
 mod dir;
 mod disk;
 mod entry;
+mod files;
 mod open;
 mod segments;
 mod shared;
 mod space;
 mod store;
+mod trail;
 mod verify;
 mod window;
 

@@ -11,9 +11,10 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::contain::contain_opening;
-use super::dir::{Dir, Left, Lock, RESTORE, failed, sync_dir, sync_tree};
+use super::dir::{Dir, Left, Lock};
 use super::engine_error;
 use super::entry::{HEADER_KEY, Header, StoreId, frame};
+use super::files::{RESTORE, failed, sync_dir, sync_tree};
 use super::segments::Segments;
 use super::window::{blocks_from, line};
 use crate::id::fill_random;
@@ -55,7 +56,7 @@ pub(super) fn open(config: &Config) -> Result<Opened, Error> {
     if dir.left()? == Left::Unclean {
         copy_aside(config, &dir)?;
     }
-    dir.mark_in_use()?;
+    let least = dir.mark_in_use()?;
     let db = start(config, &dir.sled())?;
     if !db.was_recovered() {
         return Err(Error::Corrupt(format!(
@@ -71,6 +72,13 @@ pub(super) fn open(config: &Config) -> Result<Opened, Error> {
         return Err(Error::Corrupt(format!(
             "{} holds another store than VAULT-STORE names: put back the files that belong together",
             dir.sled().display()
+        )));
+    }
+    if header.rev < least {
+        return Err(Error::Corrupt(format!(
+            "the engine found revision {}, it had {least} when it was last closed; {}",
+            header.rev,
+            advice(&dir)
         )));
     }
     let (segments, archived) = Segments::recover(&audit, config.audit_segment_bytes, &header, |seq| line(&db, seq))?;
@@ -132,7 +140,7 @@ fn create(config: &Config, dir: &Dir, audit: &Path) -> Result<StoreId, Error> {
         .and_then(|()| sync_dir(dir.root()))
         .and_then(|()| dir.root().parent().filter(|p| p.is_dir()).map_or(Ok(()), sync_dir));
     placed.map_err(|e| failed("cannot make", &dir.sled(), &e))?;
-    dir.mark_clean()?;
+    dir.mark_clean(0)?;
     dir.mark(id)?;
     tracing::info!(dir = %dir.root().display(), "made a new store");
     Ok(id)

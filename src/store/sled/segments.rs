@@ -4,8 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::dir::{RESTORE, failed, sync_dir};
 use super::entry::Header;
+use super::files::{RESTORE, failed, sync_dir};
 use crate::store::chain::{Head, seq_of};
 use crate::store::{AuditLine, Error};
 

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// The engine; taken out when the store closes.
     pub(super) db: RwLock<Option<Db>>,
+    /// The engine failed and stays open until the process ends.
+    pub(super) abandoned: AtomicBool,
     /// No more is taken.
     pub(super) closing: AtomicBool,
     /// The last revision handed to sled.
@@ -67,6 +69,7 @@ impl Shared {
             audit_dir,
             metrics,
             db: RwLock::new(Some(db)),
+            abandoned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             applied: AtomicU64::new(header.rev),
             // a delete that the last process did not acknowledge is durable by now, like everything that was found
@@ -146,6 +149,17 @@ impl Shared {
     /// The last revision that deleted something.
     pub(super) fn last_delete(&self) -> u64 {
         self.deleted.load(Ordering::Acquire)
+    }
+
+    /// Ends writing for good because the engine failed. It is left alone then: after a write of its own that failed, sled
+    /// can wait for ever in its last drop.
+    pub(super) fn abandon(&self, reason: &str) {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(db) = db.as_ref().filter(|_| !self.abandoned.swap(true, Ordering::AcqRel)) {
+            std::mem::forget(db.clone());
+        }
+        drop(db);
+        self.poison(reason);
     }
 
     /// Ends writing for good.

@@ -10,14 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::archiver::Archiver;
 use super::committer::{Committer, Request, Sync};
-use super::dir::{failed, sync_tree};
 use super::disk::sync_of;
 use super::entry::versioned;
+use super::files::{failed, sync_tree};
 use super::open::{Opened, drop_copy, open, release};
-use super::segments;
 use super::shared::{Shared, closed};
+use super::trail;
 use super::verify::verify;
-use super::window::{block_of, blocks_from, lines_from};
 use crate::store::limits::{SCAN_MAX, scan_range};
 use crate::store::{
     AuditLine, Commit, Config, Depth, Error, FIRST_TABLE, Fut, Health, Key, Outcome, Page, Part, Report, Store,
@@ -187,7 +186,17 @@ impl Store for SledStore {
 
     fn audit(&self, from: u64, limit: u32) -> Fut<'_, Vec<AuditLine>> {
         let wanted = usize::try_from(limit.min(SCAN_MAX)).unwrap_or(usize::MAX);
-        self.aside("store-audit", move |shared, db| audit(shared, db, from.max(1), wanted))
+        self.aside("store-audit", move |shared, db| {
+            let last = shared.audit_seq.load(Ordering::Acquire);
+            let mut lines = Vec::new();
+            if wanted > 0 {
+                trail::read(shared, db, from.max(1), last, |line| {
+                    lines.push(line);
+                    lines.len() < wanted
+                })?;
+            }
+            Ok(lines)
+        })
     }
 
     fn health(&self) -> Health {
@@ -239,42 +248,6 @@ impl Drop for End<'_> {
     }
 }
 
-/// Lines from both places. The archiver may move a block while this reads; then it is found in the segments.
-fn audit(shared: &Shared, db: &Db, from: u64, wanted: usize) -> Result<Vec<AuditLine>, Error> {
-    let last = shared.audit_seq.load(Ordering::Acquire);
-    let mut lines = Vec::new();
-    let mut next = from;
-    while next <= last && lines.len() < wanted {
-        let archived = shared.archived.load(Ordering::Acquire);
-        let before = lines.len();
-        if next <= archived {
-            segments::read(&shared.audit_dir, next, archived.min(last), |line| {
-                lines.push(line);
-                lines.len() < wanted
-            })?;
-        } else {
-            let start = block_of(db, next)?.map_or(next, |block| block.first);
-            for block in blocks_from(db, start) {
-                let block = block?;
-                let room = wanted.saturating_sub(lines.len());
-                lines.extend(
-                    lines_from(block.first, &block.lines, next)
-                        .take_while(|line| line.seq <= last)
-                        .take(room),
-                );
-                if lines.len() >= wanted {
-                    break;
-                }
-            }
-        }
-        next = lines.last().map_or(next, |line| line.seq + 1);
-        if lines.len() == before && shared.archived.load(Ordering::Acquire) == archived {
-            return Err(Error::Corrupt(format!("audit record {next} is missing")));
-        }
-    }
-    Ok(lines)
-}
-
 /// Ends both threads, closes sled, and lets go of the directory. Again: nothing.
 fn close(shared: &Shared, queue: &mpsc::Sender<Request>, threads: &Mutex<Option<Threads>>) -> Result<(), Error> {
     let mut threads = threads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -286,6 +259,9 @@ fn close(shared: &Shared, queue: &mpsc::Sender<Request>, threads: &Mutex<Option<
     let _ = queue.blocking_send(Request::Close);
     let committed = running.committer.join();
     shared.metrics.store_writable.set(0);
+    if shared.abandoned.load(Ordering::Acquire) {
+        return shared.poisoned();
+    }
     if let Some(db) = shared.db.write().unwrap_or_else(PoisonError::into_inner).take() {
         release(db, &shared.dir.sled())?;
     }
@@ -303,7 +279,7 @@ fn leave(shared: &Shared) -> Result<(), Error> {
     shared.poisoned()?;
     let sled = shared.dir.sled();
     sync_tree(&sled).map_err(|e| failed("cannot sync", &sled, &e))?;
-    shared.dir.mark_clean()?;
+    shared.dir.mark_clean(shared.applied.load(Ordering::Acquire))?;
     drop_copy(&shared.dir).map_err(|e| failed("cannot remove the copy in", shared.dir.root(), &e))
 }
 

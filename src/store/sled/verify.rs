@@ -10,10 +10,10 @@ use ::sled::{Db, IVec};
 
 use super::contain::contain;
 use super::entry::{HEADER_KEY, Header, unframe};
-use super::window::{blocks_from, lines_from};
-use super::{Shared, engine_error, segments};
+use super::shared::closed;
+use super::{Shared, engine_error, trail};
 use crate::store::chain::Head;
-use crate::store::{AuditLine, Depth, Error, FIRST_TABLE, Report};
+use crate::store::{Depth, Error, FIRST_TABLE, Report};
 
 /// How many entries of each end of each table a sample takes.
 const SAMPLE: usize = 200;
@@ -34,6 +34,10 @@ pub(super) fn verify(shared: &Shared, db: &Db, depth: Depth) -> Result<Report, E
         Depth::Full => {
             for entry in Entries(db.range([FIRST_TABLE].as_slice()..)) {
                 let (key, value) = entry?;
+                // a close waits for the reader
+                if shared.closing.load(Ordering::Acquire) {
+                    return Err(closed());
+                }
                 check_entry(shared, &mut report, &key, &value);
                 records += u64::from(key.first().copied() == shared.config.record_table);
             }
@@ -56,6 +60,9 @@ pub(super) fn verify(shared: &Shared, db: &Db, depth: Depth) -> Result<Report, E
     }
     if let Some(text) = chain_fault(shared, db, depth, &mut report.audit_lines)? {
         fault(&mut report, text);
+    }
+    if shared.closing.load(Ordering::Acquire) {
+        return Err(closed());
     }
     let quiet = header(db)? == before;
     let counted = depth == Depth::Full && shared.config.record_table.is_some();
@@ -110,37 +117,22 @@ fn chain_fault(shared: &Shared, db: &Db, depth: Depth, lines: &mut u64) -> Resul
         Depth::Sampled if last <= SAMPLE_LINES => Some(Head::START),
         Depth::Sampled => None,
     };
-    let mut next = head.map_or(last.saturating_sub(SAMPLE_LINES).max(1), |_| 1);
+    let from = head.map_or(last.saturating_sub(SAMPLE_LINES).max(1), |_| 1);
     let mut broken = None;
-    while next <= last && broken.is_none() {
-        let archived = shared.archived.load(Ordering::Acquire);
-        let from = next;
-        let mut follow = |line: &AuditLine| {
-            let followed = match head.as_mut() {
-                Some(head) => head.follow(&line.line),
-                None => {
-                    head = Some(Head::after(line));
-                    Ok(())
-                }
-            };
-            *lines += 1;
-            broken = followed.err();
-            next += 1;
-            broken.is_none()
+    let read = trail::read(shared, db, from, last, |line| {
+        broken = match head.as_mut() {
+            Some(head) => head.follow(&line.line).err(),
+            None => {
+                head = Some(Head::after(&line));
+                None
+            }
         };
-        let read = if from <= archived {
-            segments::read(&shared.audit_dir, from, archived.min(last), |line| follow(&line))
-        } else {
-            follow_window(db, from, last, follow)
-        };
-        let moved_on = next > from || shared.archived.load(Ordering::Acquire) > archived;
-        match read {
-            Err(Error::Corrupt(text)) => return Ok(Some(text)),
-            read => read?,
-        }
-        if !moved_on {
-            return Ok(Some(format!("audit record {next} is missing")));
-        }
+        *lines += 1;
+        broken.is_none() && !shared.closing.load(Ordering::Acquire)
+    });
+    match read {
+        Err(Error::Corrupt(text)) => return Ok(Some(text)),
+        read => read?,
     }
     if let Some(broken) = broken {
         return Ok(Some(format!("the audit chain is broken: {broken}")));
@@ -148,19 +140,6 @@ fn chain_fault(shared: &Shared, db: &Db, depth: Depth, lines: &mut u64) -> Resul
     let end = header(db)?.head;
     let other = end.seq == last && head.is_some_and(|head| head != end);
     Ok(other.then(|| "the audit chain does not end as the header says".to_owned()))
-}
-
-fn follow_window(db: &Db, from: u64, last: u64, mut follow: impl FnMut(&AuditLine) -> bool) -> Result<(), Error> {
-    let start = super::window::block_of(db, from)?.map_or(from, |block| block.first);
-    for block in blocks_from(db, start) {
-        let block = block?;
-        for line in lines_from(block.first, &block.lines, from) {
-            if line.seq > last || !follow(&line) {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
 }
 
 fn fault(report: &mut Report, text: String) {

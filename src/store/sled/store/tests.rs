@@ -205,12 +205,7 @@ async fn a_failed_sync_ends_writing_for_good() {
     assert_eq!(store.commit(record(4)).await, Err(Error::OutcomeUnknown));
     failing.store(false, Ordering::SeqCst);
     let after = store.commit(record(5)).await;
-    assert_eq!(
-        after,
-        Err(Error::ReadOnly(
-            "the store is read-only after a failed write: lost pages".to_owned()
-        ))
-    );
+    assert_eq!(after, Err(Error::ReadOnly("fdatasync: lost pages".to_owned())));
     assert!(!store.health().writable);
     assert!(store.health().reason.unwrap().contains("lost pages"));
     assert_eq!(store.shared.metrics.store_writable.get(), 0);
