@@ -1,5 +1,13 @@
 //! What happens when something breaks: processes killed, the HSM gone, ciphertexts moved, two daemons on one directory.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test program: a panic fails the test"
+)]
+
 mod support;
 
 use std::collections::HashMap;
@@ -11,7 +19,7 @@ use serde_json::{Value, json};
 use support::daemon::{AMEX, Daemon, MASTERCARD, PROGRAM, VISA, card, signal};
 use support::http;
 
-fn rounds(short: usize) -> usize {
+fn rounds(short: u64) -> u64 {
     if std::env::var_os("PANVAULT_LONG").is_some() {
         50
     } else {
@@ -55,7 +63,7 @@ fn no_acknowledged_token_is_lost_when_the_server_is_killed() {
                     }
                 });
             }
-            std::thread::sleep(Duration::from_millis(150 + 97 * (round as u64 % 9)));
+            std::thread::sleep(Duration::from_millis(150 + 97 * (round % 9)));
             signal(daemon.pid(), "KILL");
             stop.store(true, Ordering::Relaxed);
         });
@@ -70,7 +78,7 @@ fn no_acknowledged_token_is_lost_when_the_server_is_killed() {
         let answer = daemon.reveal(token);
         assert_eq!(answer.json()["card"]["number"], *number, "{token}: {}", answer.text());
     }
-    for (token, _) in &acknowledged {
+    for token in acknowledged.keys() {
         assert_eq!(
             daemon.call("GET", &format!("/v1/tokens/{token}"), &Value::Null).status,
             200,
@@ -121,7 +129,7 @@ fn workers_die_and_no_request_fails() {
             });
             // The next one dies only when its successor works: with no worker at all a request may fail.
             daemon.wait(Duration::from_secs(20), "all workers up", || {
-                daemon.metric("panvault_hsm_workers{state=\"up\"}") >= workers.len() as f64
+                daemon.metric("panvault_hsm_workers{state=\"up\"}") >= f64::from(u32::try_from(workers.len()).unwrap())
             });
         }
         stop.store(true, Ordering::Relaxed);

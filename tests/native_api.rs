@@ -1,5 +1,13 @@
 //! Every call of the native API on the running daemon, good input and bad.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test program: a panic fails the test"
+)]
+
 mod support;
 
 use serde_json::{Value, json};
@@ -100,7 +108,7 @@ fn formats_look_as_they_should() {
                 if d > 9 { d - 9 } else { d }
             })
             .sum();
-        sum % 10 == 0
+        sum.is_multiple_of(10)
     };
     let make = |format: &str| {
         let answer = daemon.call(

@@ -9,29 +9,29 @@ use tempfile::TempDir;
 
 use super::http::{self, Answer};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_panvault");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_panvault");
 
 /// Published test numbers.
-pub const VISA: &str = "4111111111111111";
-pub const MASTERCARD: &str = "5555555555554444";
-pub const AMEX: &str = "378282246310005";
+pub(crate) const VISA: &str = "4111111111111111";
+pub(crate) const MASTERCARD: &str = "5555555555554444";
+pub(crate) const AMEX: &str = "378282246310005";
 
 /// A `panvault dev` of its own; killed with its directory when dropped.
-pub struct Daemon {
+pub(crate) struct Daemon {
     dir: Option<TempDir>,
     child: Option<Child>,
-    pub key: String,
+    pub(crate) key: String,
 }
 
 impl Daemon {
     /// Starts one with everything at its default.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with("")
     }
 
     /// Starts one whose `panvault.toml` is what `dev` makes, with the given text appended or, line by line as
     /// `section.key = value`, put into its sections.
-    pub fn start_with(settings: &str) -> Self {
+    pub(crate) fn start_with(settings: &str) -> Self {
         let mut daemon = Self {
             dir: Some(tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap()),
             child: None,
@@ -49,7 +49,7 @@ impl Daemon {
     }
 
     /// Changes settings of a stopped daemon: lines of `section.key = value`.
-    pub fn configure(&self, settings: &str) {
+    pub(crate) fn configure(&self, settings: &str) {
         let path = self.dir().join("panvault.toml");
         let mut text = std::fs::read_to_string(&path).unwrap();
         for line in settings.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -77,7 +77,7 @@ impl Daemon {
     }
 
     /// Starts the stopped daemon again on its directory.
-    pub fn up(&mut self) {
+    pub(crate) fn up(&mut self) {
         let _ = std::fs::remove_file(self.dir().join("dev.json.seen"));
         let before = std::fs::metadata(self.dir().join("dev.json"))
             .and_then(|meta| meta.modified())
@@ -115,16 +115,16 @@ impl Daemon {
     }
 
     /// Waits until `/readyz` says so.
-    pub fn wait_ready(&self) {
+    pub(crate) fn wait_ready(&self) {
         self.wait(Duration::from_secs(60), "readiness", || self.ready());
     }
 
-    pub fn ready(&self) -> bool {
+    pub(crate) fn ready(&self) -> bool {
         http::request(&self.admin(), "GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200)
     }
 
     /// Waits for a condition.
-    pub fn wait(&self, limit: Duration, what: &str, condition: impl Fn() -> bool) {
+    pub(crate) fn wait(&self, limit: Duration, what: &str, condition: impl Fn() -> bool) {
         let until = Instant::now() + limit;
         while !condition() {
             assert!(Instant::now() < until, "waited in vain for {what}:\n{}", self.log());
@@ -133,7 +133,7 @@ impl Daemon {
     }
 
     /// Ends it as an operator would and checks that it ended well.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let child = self.child.as_mut().unwrap();
         signal(child.id(), "TERM");
         let status = child.wait().unwrap();
@@ -142,38 +142,38 @@ impl Daemon {
     }
 
     /// Ends it as a power cut would, workers included.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.as_ref().unwrap().path()
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
 
-    pub fn api(&self) -> PathBuf {
+    pub(crate) fn api(&self) -> PathBuf {
         self.dir().join("api.sock")
     }
 
-    pub fn admin(&self) -> PathBuf {
+    pub(crate) fn admin(&self) -> PathBuf {
         self.dir().join("admin.sock")
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir().join("log")).unwrap_or_default()
     }
 
-    pub fn dev_json(&self) -> Value {
+    pub(crate) fn dev_json(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.dir().join("dev.json")).unwrap()).unwrap()
     }
 
     /// A command of the program on this directory: its standard output; it must end with `code`.
-    pub fn run(&self, arguments: &[&str], code: i32) -> String {
+    pub(crate) fn run(&self, arguments: &[&str], code: i32) -> String {
         let output = self.try_run(arguments);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(
@@ -186,7 +186,7 @@ impl Daemon {
     }
 
     /// A command of the program on this directory, however it ends.
-    pub fn try_run(&self, arguments: &[&str]) -> std::process::Output {
+    pub(crate) fn try_run(&self, arguments: &[&str]) -> std::process::Output {
         Command::new(PROGRAM)
             .args(arguments)
             .arg("--dir")
@@ -196,12 +196,12 @@ impl Daemon {
     }
 
     /// A request with the test merchant's key.
-    pub fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.try_call(method, path, body).unwrap()
     }
 
     /// The same, where the daemon may be gone.
-    pub fn try_call(&self, method: &str, path: &str, body: &Value) -> std::io::Result<Answer> {
+    pub(crate) fn try_call(&self, method: &str, path: &str, body: &Value) -> std::io::Result<Answer> {
         let text = if body.is_null() {
             Vec::new()
         } else {
@@ -211,7 +211,13 @@ impl Daemon {
     }
 
     /// A request with the test merchant's key, more headers, and a body as it is.
-    pub fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Answer> {
+    pub(crate) fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
         let bearer = format!("Bearer {}", self.key);
         let mut all = vec![("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
         all.retain(|(name, _)| !headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
@@ -220,19 +226,19 @@ impl Daemon {
     }
 
     /// Tokenizes a card and gives the masked view.
-    pub fn tokenize(&self, number: &str) -> Value {
+    pub(crate) fn tokenize(&self, number: &str) -> Value {
         let answer = self.call("POST", "/v1/tokens", &json!({"card": card(number)}));
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json()
     }
 
     /// The number behind a token.
-    pub fn reveal(&self, token: &str) -> Answer {
+    pub(crate) fn reveal(&self, token: &str) -> Answer {
         self.call("POST", &format!("/v1/tokens/{token}/reveal"), &json!({}))
     }
 
     /// The value of a metric's sample, by its whole name with labels.
-    pub fn metric(&self, sample: &str) -> f64 {
+    pub(crate) fn metric(&self, sample: &str) -> f64 {
         let answer = http::request(&self.admin(), "GET", "/metrics", &[], b"").unwrap();
         answer
             .text()
@@ -242,7 +248,7 @@ impl Daemon {
     }
 
     /// Process ids of the workers.
-    pub fn workers(&self) -> Vec<u32> {
+    pub(crate) fn workers(&self) -> Vec<u32> {
         let list = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         list.flatten()
             .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
@@ -271,12 +277,12 @@ impl Drop for Daemon {
 }
 
 /// A card as the native API takes it.
-pub fn card(number: &str) -> Value {
+pub(crate) fn card(number: &str) -> Value {
     json!({"number": number, "expiry": {"month": 12, "year": 2030}, "holder": "JANE DOE"})
 }
 
 /// Sends a signal by name.
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill")
         .arg(format!("-{name}"))
         .arg(pid.to_string())

@@ -1,5 +1,13 @@
-//! Shared by the integration tests; each test binary uses a part of it.
-#![allow(dead_code)]
+//! Shared by the integration tests.
 
-pub mod daemon;
-pub mod http;
+#![allow(dead_code, reason = "each test program uses its part of this")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic fails the test"
+)]
+
+pub(crate) mod daemon;
+pub(crate) mod http;

@@ -1,6 +1,6 @@
 //! `bench hsm`: the raw rates of the token, each worker process and session driven without a server in between.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -187,7 +187,7 @@ pub(crate) fn worker(args: &BenchWorkerArgs) -> anyhow::Result<Exit> {
 }
 
 /// Median of 200 appends of 4 KiB with fdatasync in the store's directory.
-fn fdatasync_p50(dir: &PathBuf) -> anyhow::Result<u32> {
+fn fdatasync_p50(dir: &Path) -> anyhow::Result<u32> {
     use std::io::Write;
     let path = dir.join(format!(".fdatasync-{}", std::process::id()));
     let mut file = std::fs::File::create(&path).with_context(|| format!("cannot write in {}", dir.display()))?;
