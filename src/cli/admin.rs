@@ -1,144 +1,31 @@
 //! Accounts, policy and status of a running daemon.
 
-use anyhow::Context;
-use clap::{Args, Subcommand};
+mod args;
+mod request;
+
 use hyper::Method;
 use serde_json::{Value, json};
 
+pub(crate) use self::args::{CredentialCommand, MerchantCommand, PolicyCommand, RepositoryCommand};
+use self::request::{cell, segment};
 use super::client::Client;
 use super::instance::Instance;
 use super::{Exit, Which, terminal};
 use crate::vault::types::{Dialect, Operation};
 
-/// Instance and output form, the same for all these commands.
-#[derive(Debug, Args)]
-pub(crate) struct Common {
-    #[command(flatten)]
-    which: Which,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum MerchantCommand {
-    /// Add a merchant, with a repository of its own unless one is named
-    Add {
-        id: String,
-        /// For people
-        #[arg(long)]
-        name: Option<String>,
-        /// What it speaks; may be given several times
-        #[arg(long, required = true)]
-        dialect: Vec<String>,
-        /// An existing repository to act in
-        #[arg(long)]
-        repository: Option<String>,
-        /// Never does business: simulators serve it
-        #[arg(long)]
-        test: bool,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// List merchants
-    List(Common),
-    /// Refuse its requests until it is resumed
-    Suspend(Named),
-    /// Serve it again
-    Resume(Named),
-    /// Remove it; refused while its repository holds tokens
-    Remove(Named),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RepositoryCommand {
-    /// Add a repository
-    Add(Named),
-    /// List repositories
-    List(Common),
-    /// Refuse all requests on it until it is resumed
-    Suspend(Named),
-    /// Serve it again
-    Resume(Named),
-    /// Remove it; refused while it holds tokens
-    Remove(Named),
-    /// Let a merchant act in it
-    Grant {
-        name: String,
-        #[arg(long)]
-        merchant: String,
-        /// It acts there when a request names no repository
-        #[arg(long)]
-        default: bool,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Take that back
-    Revoke {
-        name: String,
-        #[arg(long)]
-        merchant: String,
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CredentialCommand {
-    /// Make a credential; its secret is shown once
-    Add {
-        #[arg(long)]
-        merchant: String,
-        #[arg(long)]
-        dialect: String,
-        /// Good until then, RFC 3339
-        #[arg(long)]
-        expires_at: Option<jiff::Timestamp>,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// List credentials, without their secrets
-    List {
-        #[arg(long)]
-        merchant: Option<String>,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Refuse it until it is resumed
-    Suspend(Named),
-    /// Take it again
-    Resume(Named),
-    /// Remove it
-    Remove(Named),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Which grants allow an operation to a user, and why the others do not
-    Explain {
-        /// User id of the calling process
-        #[arg(long)]
-        uid: u32,
-        /// Its primary group id
-        #[arg(long)]
-        gid: Option<u32>,
-        /// tokenize, inspect, reveal, update, delete, search, search-by-pan, …
-        #[arg(long)]
-        op: String,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Read the policy file again; one with a fault changes nothing
-    Reload(Common),
-}
-
-/// One thing by name.
-#[derive(Debug, Args)]
-pub(crate) struct Named {
-    name: String,
-    #[command(flatten)]
-    common: Common,
-}
+const MERCHANTS: &[&str] = &["id", "status", "dialects", "repository", "test", "created_at", "name"];
+const REPOSITORIES: &[&str] = &["name", "status", "merchants", "created_at"];
+const CREDENTIALS: &[&str] = &[
+    "id",
+    "merchant",
+    "dialect",
+    "kind",
+    "status",
+    "expired",
+    "created_at",
+    "expires_at",
+    "last_used_at",
+];
 
 /// `merchant …`
 pub(super) fn merchant(command: &MerchantCommand) -> anyhow::Result<Exit> {
@@ -293,97 +180,6 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
     Ok(if ready { Exit::Ok } else { Exit::Unavailable })
 }
 
-const MERCHANTS: &[&str] = &["id", "status", "dialects", "repository", "test", "created_at", "name"];
-const REPOSITORIES: &[&str] = &["name", "status", "merchants", "created_at"];
-const CREDENTIALS: &[&str] = &[
-    "id",
-    "merchant",
-    "dialect",
-    "kind",
-    "status",
-    "expired",
-    "created_at",
-    "expires_at",
-    "last_used_at",
-];
-
-impl Common {
-    fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let instance = Instance::find(&self.which)?;
-        Client::new(instance.admin_socket())?.call(method, path, body)
-    }
-
-    /// Sends and prints the answer.
-    fn show(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Exit> {
-        let answer = self.call(method, path, body)?;
-        if self.json {
-            terminal::json(&answer)?;
-            return Ok(Exit::Ok);
-        }
-        for (name, value) in answer.as_object().into_iter().flatten() {
-            terminal::say(format!("{name:<14} {}", cell(Some(value))));
-        }
-        Ok(Exit::Ok)
-    }
-
-    /// Prints a list as a table.
-    fn table(&self, path: &str, list: &str, columns: &[&str]) -> anyhow::Result<Exit> {
-        let answer = self.call(Method::GET, path, None)?;
-        if self.json {
-            terminal::json(&answer)?;
-            return Ok(Exit::Ok);
-        }
-        let rows = answer
-            .get(list)
-            .and_then(Value::as_array)
-            .context("an answer without a list")?;
-        let mut lines = vec![columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
-        lines.extend(
-            rows.iter()
-                .map(|row| columns.iter().map(|name| cell(row.get(name))).collect()),
-        );
-        let widths: Vec<usize> = (0..columns.len())
-            .map(|at| {
-                lines
-                    .iter()
-                    .filter_map(|line| line.get(at))
-                    .map(|text| text.chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        for line in lines {
-            let padded = line.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
-            terminal::say(padded.collect::<Vec<_>>().join("  ").trim_end());
-        }
-        Ok(Exit::Ok)
-    }
-}
-
-impl Named {
-    fn on(&self, kind: &str, verb: &str) -> anyhow::Result<Exit> {
-        self.common.show(
-            Method::POST,
-            &format!("/admin/{kind}/{}{verb}", segment(&self.name)?),
-            None,
-        )
-    }
-
-    fn remove(&self, kind: &str) -> anyhow::Result<Exit> {
-        self.common
-            .show(Method::DELETE, &format!("/admin/{kind}/{}", segment(&self.name)?), None)
-    }
-}
-
-/// A name as one path segment: no account's name holds anything that would need escaping.
-fn segment(name: &str) -> anyhow::Result<&str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if name.is_empty() || !name.bytes().all(plain) {
-        anyhow::bail!("{name:?} cannot be a name: letters, digits, `_`, `-` and `.` only");
-    }
-    Ok(name)
-}
-
 fn dialects(names: &[String]) -> anyhow::Result<Vec<Dialect>> {
     names.iter().map(|name| by_name("dialect", name)).collect()
 }
@@ -391,14 +187,4 @@ fn dialects(names: &[String]) -> anyhow::Result<Vec<Dialect>> {
 /// A value of the core by the name it has in files.
 fn by_name<T: serde::de::DeserializeOwned>(what: &str, name: &str) -> anyhow::Result<T> {
     serde_json::from_value(Value::String(name.to_owned())).map_err(|error| anyhow::anyhow!("{what}: {error}"))
-}
-
-/// A value as text in a table.
-fn cell(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", "),
-        Some(other) => other.to_string(),
-    }
 }

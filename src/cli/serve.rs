@@ -1,22 +1,22 @@
 //! `serve`: the parts put together, from the store to the sockets, and taken apart again in order.
 
+mod signals;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use secrecy::ExposeSecret;
-use tokio::signal::unix::{SignalKind, signal};
 
+use self::signals::{Signals, bins};
 use super::instance::Instance;
 use super::{Exit, Which};
 use crate::api;
-use crate::card::BinTable;
 use crate::config::Config;
-use crate::hsm::{self, StartFault};
+use crate::hsm;
 use crate::id::MerchantId;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
@@ -29,7 +29,7 @@ use crate::vault::accounts::{Accounts, AdminActor, CredentialKind, NewCredential
 use crate::vault::events::Events;
 use crate::vault::policy::Policy;
 use crate::vault::types::{Dialect, Peer};
-use crate::vault::{Access, AccessConfig, SharedBins, Vault};
+use crate::vault::{Access, AccessConfig, Vault};
 
 /// What `dev` asks for beside the configuration.
 #[derive(Debug, Default)]
@@ -225,94 +225,6 @@ impl Daemon {
         let issued = accounts.add_credential(admin, new).await?;
         Ok(issued.secret.expose_secret().to_owned())
     }
-}
-
-/// What ends the daemon or changes it while it runs.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Serves until told to stop, or until the HSM is refused for a reason that only people can mend.
-    async fn wait(
-        &mut self,
-        config: &Config,
-        logs: &Logs,
-        vault: &Vault,
-        bins: &SharedBins,
-        client: &hsm::Client,
-    ) -> Exit {
-        let refused = refusal(client);
-        tokio::pin!(refused);
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Exit::Ok,
-                _ = self.interrupt.recv() => return Exit::Ok,
-                _ = self.hangup.recv() => reload(config, logs, vault, bins),
-                fault = &mut refused => {
-                    tracing::error!(%fault, "the HSM is not used");
-                    return Exit::Refused;
-                }
-            }
-        }
-    }
-}
-
-/// Ends when the workers' start was refused for a policy gap or for keys that are missing, weak or swapped. A PIN that
-/// was refused, or a token without any vault key, is waited out: `/readyz` tells.
-async fn refusal(client: &hsm::Client) -> StartFault {
-    if client.ready().await.is_err() {
-        match client.refusal() {
-            Some(fault @ (StartFault::Keys(_) | StartFault::Policy(_))) => return fault,
-            Some(fault) => tracing::error!(%fault, "the HSM is not used"),
-            None => {}
-        }
-    }
-    std::future::pending().await
-}
-
-/// Reads policy, BIN table and log filter again; each that has a fault stays as it was.
-fn reload(config: &Config, logs: &Logs, vault: &Vault, shared: &SharedBins) {
-    match vault.access().reload_policy(&config.policy, None) {
-        Ok(()) => tracing::info!("policy read again"),
-        Err(error) => tracing::error!(%error, "the policy stays as it was"),
-    }
-    match bins(config.bin_table.as_deref()) {
-        Ok(fresh) => {
-            let fresh = fresh.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-            *shared.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
-        }
-        Err(error) => tracing::error!(%error, "the BIN table stays as it was"),
-    }
-    let filter = Config::load(&config.file)
-        .map_err(anyhow::Error::from)
-        .and_then(|fresh| {
-            logs.set_filter(Filter::parse(&fresh.log_filter)?)?;
-            Ok(())
-        });
-    if let Err(error) = filter {
-        tracing::error!(%error, "the log filter stays as it was");
-    }
-}
-
-fn bins(file: Option<&Path>) -> anyhow::Result<SharedBins> {
-    let table = match file {
-        Some(file) => {
-            BinTable::read(file).map_err(|error| Exit::Config.because(format!("{}: {error}", file.display())))?
-        }
-        None => BinTable::built_in(),
-    };
-    Ok(Arc::new(RwLock::new(Arc::new(table))))
 }
 
 fn own_peer() -> Peer {

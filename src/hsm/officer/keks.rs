@@ -3,8 +3,9 @@
 use cryptoki::session::UserType;
 use cryptoki_sys as sys;
 
+use super::provision::Made;
 use super::roles::note;
-use super::{Made, Officer, OfficerError, Plan};
+use super::{Officer, OfficerError, Plan};
 use crate::hsm::dek::{DekTemplates, Ivs};
 use crate::hsm::pkcs11::template::{Name, kek_copy};
 use crate::hsm::pkcs11::{Handle, describe};

@@ -2,7 +2,8 @@
 
 use cryptoki_sys as sys;
 
-use super::{Made, Officer, OfficerError};
+use super::provision::Made;
+use super::{Officer, OfficerError};
 use crate::hsm::PublicKey;
 use crate::hsm::pkcs11::template::{Name, audit_ed25519, audit_p256, fingerprint, transport};
 use crate::hsm::pkcs11::{Ckr, Handle, Signing};

@@ -1,5 +1,6 @@
 use super::*;
 use crate::id::IdempotencyKey;
+use crate::keys::SecretBytes;
 use crate::vault::types::Idempotency;
 
 pub(super) fn once(key: &str, request: &str) -> Idempotency {

@@ -1,0 +1,101 @@
+//! What ends a serving daemon or changes it while it runs.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::card::BinTable;
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::hsm::{self, StartFault};
+use crate::telemetry::logs::{Filter, Logs};
+use crate::vault::{SharedBins, Vault};
+
+/// The signals that the daemon obeys.
+pub(super) struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Serves until told to stop, or until the HSM is refused for a reason that only people can mend.
+    pub(super) async fn wait(
+        &mut self,
+        config: &Config,
+        logs: &Logs,
+        vault: &Vault,
+        bins: &SharedBins,
+        client: &hsm::Client,
+    ) -> Exit {
+        let refused = refusal(client);
+        tokio::pin!(refused);
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Exit::Ok,
+                _ = self.interrupt.recv() => return Exit::Ok,
+                _ = self.hangup.recv() => reload(config, logs, vault, bins),
+                fault = &mut refused => {
+                    tracing::error!(%fault, "the HSM is not used");
+                    return Exit::Refused;
+                }
+            }
+        }
+    }
+}
+
+/// Ends when the workers' start was refused for a policy gap or for keys that are missing, weak or swapped. A PIN that
+/// was refused, or a token without any vault key, is waited out: `/readyz` tells.
+async fn refusal(client: &hsm::Client) -> StartFault {
+    if client.ready().await.is_err() {
+        match client.refusal() {
+            Some(fault @ (StartFault::Keys(_) | StartFault::Policy(_))) => return fault,
+            Some(fault) => tracing::error!(%fault, "the HSM is not used"),
+            None => {}
+        }
+    }
+    std::future::pending().await
+}
+
+/// Reads policy, BIN table and log filter again; each that has a fault stays as it was.
+fn reload(config: &Config, logs: &Logs, vault: &Vault, shared: &SharedBins) {
+    match vault.access().reload_policy(&config.policy, None) {
+        Ok(()) => tracing::info!("policy read again"),
+        Err(error) => tracing::error!(%error, "the policy stays as it was"),
+    }
+    match bins(config.bin_table.as_deref()) {
+        Ok(fresh) => {
+            let fresh = fresh.read().unwrap_or_else(PoisonError::into_inner).clone();
+            *shared.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+        Err(error) => tracing::error!(%error, "the BIN table stays as it was"),
+    }
+    let filter = Config::load(&config.file)
+        .map_err(anyhow::Error::from)
+        .and_then(|fresh| {
+            logs.set_filter(Filter::parse(&fresh.log_filter)?)?;
+            Ok(())
+        });
+    if let Err(error) = filter {
+        tracing::error!(%error, "the log filter stays as it was");
+    }
+}
+
+pub(super) fn bins(file: Option<&Path>) -> anyhow::Result<SharedBins> {
+    let table = match file {
+        Some(file) => {
+            BinTable::read(file).map_err(|error| Exit::Config.because(format!("{}: {error}", file.display())))?
+        }
+        None => BinTable::built_in(),
+    };
+    Ok(Arc::new(RwLock::new(Arc::new(table))))
+}

@@ -1,0 +1,103 @@
+//! Who asks, in which dialect, for which operation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Peer;
+use crate::id::{MerchantId, RepositoryId, RepositoryName, RequestId};
+
+/// A language that clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// panvault's own.
+    Native,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Native];
+
+    /// Its name in configuration, policy, metrics and the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+
+    /// The dialect of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.as_str() == name)
+    }
+}
+
+/// What a grant allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Remove a token.
+    Delete,
+    /// Take cards out in bulk.
+    Export,
+    /// See the masked view.
+    Inspect,
+    /// See the card.
+    Reveal,
+    /// List tokens by anything but the PAN.
+    Search,
+    /// Ask which tokens a PAN has.
+    SearchByPan,
+    /// Store a card.
+    Tokenize,
+    /// Change a record.
+    Update,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Delete,
+        Self::Export,
+        Self::Inspect,
+        Self::Reveal,
+        Self::Search,
+        Self::SearchByPan,
+        Self::Tokenize,
+        Self::Update,
+    ];
+
+    /// Its name in the policy file, metrics and the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Export => "export",
+            Self::Inspect => "inspect",
+            Self::Reveal => "reveal",
+            Self::Search => "search",
+            Self::SearchByPan => "search-by-pan",
+            Self::Tokenize => "tokenize",
+            Self::Update => "update",
+        }
+    }
+
+    /// The operation of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.as_str() == name)
+    }
+}
+
+/// Who acts, authenticated: the process by the kernel's word, the merchant by its credential.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The process.
+    pub peer: Peer,
+    /// The language it speaks.
+    pub dialect: Dialect,
+    /// The merchant.
+    pub merchant: MerchantId,
+    /// The merchant's repository.
+    pub repository: RepositoryId,
+    /// Its name.
+    pub repository_name: RepositoryName,
+    /// The request.
+    pub request: RequestId,
+}
