@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use panvault::id::fill_random;
+use panvault::id::{UnixMillis, fill_random};
 use panvault::store::sled::SledStore;
 use panvault::store::{Commit, Cond, Config, Depth, Key, Outcome, Part, Store, Write};
 use panvault::telemetry::Metrics;
@@ -34,28 +34,34 @@ fn config(dir: &Path) -> Config {
     }
 }
 
-fn key(table: u8, tail: &[u8]) -> Key {
-    Key([&[table], tail].concat())
+fn key(table: u8, parts: &[&[u8]]) -> Key {
+    Key([&[table], parts.concat().as_slice()].concat())
 }
 
-/// A tokenize as the vault writes it: record, PAN index, reuse key, event.
-fn tokenize(id: [u8; 16], value: &mut [u8]) -> Commit {
+/// A tokenize as the vault writes it: the record under its token, the PAN index, the updated-at index, an event. The
+/// token is random, which is the worst case for the cache.
+fn tokenize(value: &mut [u8]) -> Commit {
+    const REPOSITORY: [u8; 4] = [0, 0, 0, 1];
     fill_random(value).unwrap();
-    let record = key(RECORDS, &id);
-    let mut mac = [0; 32];
+    let (mut random, mut mac) = ([0; 16], [0; 16]);
+    fill_random(&mut random).unwrap();
     fill_random(&mut mac).unwrap();
-    let reuse = key(0x12, &mac);
+    let token = format!("tok_{}", data_encoding::HEXLOWER.encode(&random));
+    let now = UnixMillis::now().0;
+    let record = key(RECORDS, &[&REPOSITORY, token.as_bytes()]);
     let event = format!(
-        "{{\"at\":1795348800000,\"action\":\"tokenize\",\"outcome\":\"ok\",\"peer\":{{\"uid\":1000,\"gid\":1000,\"pid\":4242}},\
-         \"dialect\":\"native\",\"merchant\":\"shop\",\"repository\":\"shop\",\"token\":\"tok_{0}\",\"request\":\"req_{0}\"}}",
-        data_encoding::HEXLOWER.encode(&id)
+        "{{\"at\":{now},\"action\":\"tokenize\",\"outcome\":\"ok\",\"peer\":{{\"uid\":1000,\"gid\":1000,\"pid\":4242}},\
+         \"dialect\":\"native\",\"merchant\":\"shop\",\"repository\":\"shop\",\"token\":\"{token}\",\"request\":\"req_{token}\"}}"
     );
     Commit {
-        conds: vec![Cond::Absent(record.clone()), Cond::Absent(reuse.clone())],
+        conds: vec![Cond::Absent(record.clone())],
         writes: vec![
             Write::Put(record, value.to_vec()),
-            Write::Put(key(0x11, &[mac.as_slice(), &id].concat()), Vec::new()),
-            Write::Put(reuse, id.to_vec()),
+            Write::Put(key(0x11, &[&REPOSITORY, &mac, token.as_bytes()]), Vec::new()),
+            Write::Put(
+                key(0x14, &[&REPOSITORY, &now.to_be_bytes(), token.as_bytes()]),
+                Vec::new(),
+            ),
         ],
         event: Some(event.into_bytes()),
         records: 1,
@@ -80,9 +86,7 @@ async fn load(store: &Arc<SledStore>, writers: usize, until: impl Fn(u64) -> boo
             tokio::spawn(async move {
                 let (mut latencies, mut value) = (Vec::new(), vec![0; 600]);
                 while !stop.load(Ordering::Relaxed) {
-                    let mut id = [0; 16];
-                    fill_random(&mut id).unwrap();
-                    let commit = tokenize(id, &mut value);
+                    let commit = tokenize(&mut value);
                     let sent = Instant::now();
                     assert!(matches!(store.commit(commit).await, Ok(Outcome::Done { .. })));
                     latencies.push(u64::try_from(sent.elapsed().as_micros()).unwrap());
@@ -182,7 +186,7 @@ async fn a_million_records() {
     );
     assert!(opening < Duration::from_secs(10), "opening");
     assert_eq!(store.health().records, records);
-    let absent = store.get(Part(0), &key(RECORDS, &[0; 16])).await.unwrap();
+    let absent = store.get(Part(0), &key(RECORDS, &[&[0; 16]])).await.unwrap();
     assert_eq!(absent, None);
     let since = Instant::now();
     let report = store.verify(Depth::Full).await.unwrap();

@@ -111,7 +111,7 @@ impl Shared {
         self.audit_seq.store(header.head.seq, Ordering::Release);
         self.archived.fetch_max(header.archived, Ordering::AcqRel);
         let records = self.records.swap(header.records, Ordering::AcqRel);
-        if records != header.records || header.rev <= 1 {
+        if records != header.records {
             self.metrics.tokens.set(header.records);
         }
         self.metrics.audit_window.set(gauge(self.window()));
