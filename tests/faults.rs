@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::daemon::{AMEX, Daemon, MASTERCARD, PROGRAM, VISA, card, signal};
+use support::daemon::{AMEX, Daemon, MASTERCARD, PROGRAM, Running, VISA, card, signal};
 use support::http;
 
 fn rounds(short: u64) -> u64 {
@@ -98,6 +98,7 @@ fn no_acknowledged_token_is_lost_when_the_server_is_killed() {
 #[test]
 fn workers_die_and_no_request_fails() {
     let daemon = Daemon::start();
+    daemon.wait_all_workers();
     let stop = AtomicBool::new(false);
     let done = AtomicUsize::new(0);
     let failures: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -149,6 +150,7 @@ fn workers_die_and_no_request_fails() {
 #[test]
 fn a_stuck_worker_is_killed_and_its_jobs_are_done() {
     let daemon = Daemon::start_with("hsm.deadline_ms = 1500");
+    daemon.wait_all_workers();
     for worker in daemon.workers() {
         signal(worker, "STOP");
     }
@@ -227,21 +229,20 @@ fn a_wrong_pin_is_tried_once() {
     let right = std::fs::read(&pin).unwrap();
     std::fs::write(&pin, "000000").unwrap();
     let log = std::fs::File::create(daemon.dir().join("log2")).unwrap();
-    let mut serving = std::process::Command::new(PROGRAM)
-        .args(["serve", "--allow-root", "--config"])
-        .arg(daemon.dir().join("panvault.toml"))
-        .env("SOFTHSM2_CONF", daemon.dir().join("softhsm2.conf"))
-        .stderr(log)
-        .spawn()
-        .unwrap();
+    let mut serving = Running::start(
+        std::process::Command::new(PROGRAM)
+            .args(["serve", "--allow-root", "--config"])
+            .arg(daemon.dir().join("panvault.toml"))
+            .stderr(log),
+    );
     let readyz = || http::request(&daemon.admin(), "GET", "/readyz", &[], b"");
     daemon.wait(Duration::from_secs(20), "an answer", || readyz().is_ok());
     daemon.wait(Duration::from_secs(20), "the refusal", || {
         readyz().is_ok_and(|a| a.text().contains("PIN"))
     });
     assert_eq!(readyz().unwrap().status, 503);
-    signal(serving.id(), "TERM");
-    assert!(serving.wait().unwrap().success());
+    signal(serving.0.id(), "TERM");
+    assert!(serving.0.wait().unwrap().success());
     std::fs::write(&pin, right).unwrap();
     daemon.up();
     daemon.tokenize(VISA);
@@ -252,6 +253,7 @@ fn a_wrong_pin_is_tried_once() {
 #[test]
 fn processes_keep_their_secrets() {
     let daemon = Daemon::start();
+    daemon.wait_all_workers();
     daemon.tokenize(VISA);
     let pins: Vec<String> = ["user-pin", "so-pin"]
         .iter()

@@ -169,14 +169,17 @@ fn bad_input_is_named_and_not_echoed() {
     );
     field(
         &post(json!({"card": {"number": VISA, "expiry": {"month": 12}}})),
-        "card.expiry",
+        "card.expiry.year",
     );
     field(
         &post(json!({"card": card(VISA), "format": "4111111111111111"})),
         "format",
     );
     field(&post(json!({"card": card(VISA), "colour": 1})), "colour");
-    field(&post(json!({"card": card(VISA), "4111111111111111": 1})), "(unknown)");
+    field(
+        &post(json!({"card": card(VISA), "4111111111111111": 1})),
+        "(name not shown)",
+    );
     field(&post(json!({"card": card(VISA), "namespace": "a b"})), "namespace");
     field(&post(json!({"card": card(VISA), "namespace": VISA})), "namespace");
     field(
@@ -281,9 +284,10 @@ fn updates_follow_revisions() {
     assert_eq!(cleared.status, 200, "{}", cleared.text());
     assert!(cleared.json()["metadata"].is_null());
     assert_eq!(cleared.json()["status"], "inactive");
-    let revealed = daemon
-        .call("POST", &format!("{path}/reveal"), &json!({"with": ["profile"]}))
-        .json();
+    let reveal = || daemon.call("POST", &format!("{path}/reveal"), &json!({"with": ["profile"]}));
+    assert_problem(&reveal(), 409, "token_inactive", None);
+    assert_eq!(patch("3", json!({"status": "active"})).status, 200);
+    let revealed = reveal().json();
     assert_eq!(revealed["card"]["holder"], "J. DOE");
     assert_eq!(revealed["card"]["number"], VISA);
     assert_eq!(revealed["profile"], json!({"phone": "1"}));

@@ -124,7 +124,7 @@ fn configure(dir: &Path, module: Option<&Path>) -> anyhow::Result<Config> {
                 "SoftHSM's module is not in its usual places: install libsofthsm2, or name it with --module",
             )?,
         };
-        private(&file, &configuration(&module))?;
+        private(&file, &configuration(&module, dir))?;
     }
     Ok(Instance::unannounced(dir)?.config)
 }
@@ -203,7 +203,8 @@ fn policy(uid: u32) -> String {
     )
 }
 
-fn configuration(module: &Path) -> String {
+fn configuration(module: &Path, dir: &Path) -> String {
+    let softhsm = dir.join("softhsm2.conf");
     format!(
         r#"# made by `panvault dev`; yours to change
 version = 1
@@ -214,6 +215,9 @@ policy = "policy.toml"
 module = {module:?}
 token = "{TOKEN}"
 pin_file = "user-pin"
+
+[hsm.environment]
+SOFTHSM2_CONF = {softhsm:?}
 
 [listen]
 api = "api.sock"

@@ -18,7 +18,9 @@ pub(crate) const AMEX: &str = "378282246310005";
 
 /// A `panvault dev` of its own; killed with its directory when dropped.
 pub(crate) struct Daemon {
-    dir: Option<TempDir>,
+    dir: PathBuf,
+    /// Removes the directory in the end.
+    _place: Option<TempDir>,
     child: Option<Child>,
     pub(crate) key: String,
 }
@@ -29,22 +31,32 @@ impl Daemon {
         Self::start_with("")
     }
 
-    /// Starts one whose `panvault.toml` is what `dev` makes, with the given text appended or, line by line as
-    /// `section.key = value`, put into its sections.
+    /// Starts one with settings changed: lines of `section.key = value`.
     pub(crate) fn start_with(settings: &str) -> Self {
+        let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
+        let dir = place.path().to_owned();
+        Self::start_at(dir, Some(place), settings)
+    }
+
+    /// Starts one in a directory that outlives it.
+    pub(crate) fn start_in(dir: &Path, settings: &str) -> Self {
+        Self::start_at(dir.to_owned(), None, settings)
+    }
+
+    fn start_at(dir: PathBuf, place: Option<TempDir>, settings: &str) -> Self {
+        std::fs::create_dir_all(&dir).unwrap();
         let mut daemon = Self {
-            dir: Some(tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap()),
+            dir,
+            _place: place,
             child: None,
             key: String::new(),
         };
-        if settings.is_empty() {
+        daemon.up();
+        if !settings.is_empty() {
+            daemon.stop();
+            daemon.configure(settings);
             daemon.up();
-            return daemon;
         }
-        daemon.up();
-        daemon.stop();
-        daemon.configure(settings);
-        daemon.up();
         daemon
     }
 
@@ -78,7 +90,6 @@ impl Daemon {
 
     /// Starts the stopped daemon again on its directory.
     pub(crate) fn up(&mut self) {
-        let _ = std::fs::remove_file(self.dir().join("dev.json.seen"));
         let before = std::fs::metadata(self.dir().join("dev.json"))
             .and_then(|meta| meta.modified())
             .ok();
@@ -119,6 +130,15 @@ impl Daemon {
         self.wait(Duration::from_secs(60), "readiness", || self.ready());
     }
 
+    /// Waits until every worker is up: readiness needs only one.
+    pub(crate) fn wait_all_workers(&self) {
+        self.wait(Duration::from_secs(60), "all workers", || {
+            self.metric("panvault_hsm_workers{state=\"down\"}") == 0.0
+                && self.metric("panvault_hsm_workers{state=\"starting\"}") == 0.0
+                && self.metric("panvault_hsm_workers{state=\"up\"}") >= 1.0
+        });
+    }
+
     pub(crate) fn ready(&self) -> bool {
         http::request(&self.admin(), "GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200)
     }
@@ -149,7 +169,7 @@ impl Daemon {
     }
 
     pub(crate) fn dir(&self) -> &Path {
-        self.dir.as_ref().unwrap().path()
+        &self.dir
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -267,12 +287,25 @@ impl Drop for Daemon {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if std::thread::panicking()
-            && let Some(dir) = &self.dir
-        {
-            let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
-            eprintln!("the daemon's log:\n{log}");
+        if std::thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.log());
         }
+    }
+}
+
+/// A process that does not outlive its test.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -1,0 +1,198 @@
+//! What the store holds cannot be moved or changed unnoticed, and a full disk loses nothing.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test program: a panic fails the test"
+)]
+
+mod support;
+
+use std::ops::Bound;
+use std::process::Command;
+use std::time::Duration;
+
+use panvault::keys::Sealed;
+use panvault::store::sled::SledStore;
+use panvault::store::{self, Commit, Key, Part, Store, Write};
+use panvault::telemetry::Metrics;
+use panvault::vault::RECORD_TABLE;
+use serde_json::{Value, json};
+use support::daemon::{Daemon, MASTERCARD, VISA, card};
+
+/// Where the sealed part stands in a stored record: the only range that reads as one.
+fn sealed_range(record: &[u8]) -> std::ops::Range<usize> {
+    let mut found = Vec::new();
+    for start in 0..record.len() {
+        for end in start + 60..=record.len() {
+            if Sealed::decode(&record[start..end]).is_ok() {
+                found.push(start..end);
+            }
+        }
+    }
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// Changes a stopped daemon's records as somebody who can write its files would.
+fn edit_records(daemon: &Daemon, edit: impl FnOnce(&mut Vec<(Key, Vec<u8>)>)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let state = daemon.dir().join("state");
+    let mut config = store::Config::new(state.join("store"));
+    config.audit_dir = Some(state.join("audit"));
+    config.record_table = Some(RECORD_TABLE);
+    let store = SledStore::open(config, Metrics::new().unwrap()).unwrap();
+    runtime.block_on(async {
+        let (from, to) = (Key(vec![RECORD_TABLE]), Key(vec![RECORD_TABLE + 1]));
+        let page = store
+            .scan(Part::default(), Bound::Included(from), Bound::Excluded(to), 100)
+            .await
+            .unwrap();
+        let mut records: Vec<(Key, Vec<u8>)> = page.items.into_iter().map(|(key, held)| (key, held.value)).collect();
+        edit(&mut records);
+        let commit = Commit {
+            writes: records.into_iter().map(|(key, value)| Write::Put(key, value)).collect(),
+            ..Commit::default()
+        };
+        store.commit(commit).await.unwrap();
+        store.close().await.unwrap();
+    });
+}
+
+#[test]
+fn ciphertexts_swapped_between_records_do_not_open() {
+    let mut daemon = Daemon::start();
+    let tokens: Vec<String> = [VISA, MASTERCARD]
+        .iter()
+        .map(|number| daemon.tokenize(number)["token"].as_str().unwrap().to_owned())
+        .collect();
+    daemon.stop();
+    edit_records(&daemon, |records| {
+        assert_eq!(records.len(), 2);
+        let ranges: Vec<_> = records.iter().map(|(_, value)| sealed_range(value)).collect();
+        let first = records[0].1[ranges[0].clone()].to_vec();
+        let second = records[1].1[ranges[1].clone()].to_vec();
+        assert_eq!(first.len(), second.len());
+        records[0].1[ranges[0].clone()].copy_from_slice(&second);
+        records[1].1[ranges[1].clone()].copy_from_slice(&first);
+    });
+    daemon.up();
+    for token in &tokens {
+        let answer = daemon.reveal(token);
+        assert_eq!(answer.status, 500, "{}", answer.text());
+        assert_eq!(answer.json()["code"], "integrity");
+        assert!(!answer.text().contains(VISA) && !answer.text().contains(MASTERCARD));
+    }
+    assert_eq!(daemon.metric("panvault_tampered_total"), 2.0);
+    assert!(daemon.run(&["audit", "tail"], 0).contains("tampered"));
+    // The HSM is well: others' cards open.
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    assert_eq!(daemon.reveal(&token).status, 200);
+    assert!(daemon.ready());
+}
+
+#[test]
+fn a_changed_byte_of_a_ciphertext_is_found() {
+    let mut daemon = Daemon::start();
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    daemon.stop();
+    edit_records(&daemon, |records| {
+        let range = sealed_range(&records[0].1);
+        records[0].1[range.end - 1] ^= 1;
+    });
+    daemon.up();
+    assert_eq!(daemon.reveal(&token).json()["code"], "integrity");
+}
+
+#[test]
+fn a_changed_keyring_is_refused() {
+    let mut daemon = Daemon::start();
+    daemon.stop();
+    let keyring = daemon.dir().join("state/keyring.json");
+    let own = std::fs::read(&keyring).unwrap();
+    // One changed byte.
+    let mut changed = own.clone();
+    let at = changed.len() / 2;
+    changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+    std::fs::write(&keyring, &changed).unwrap();
+    let output = daemon.try_run(&["serve", "--allow-root"]);
+    assert_eq!(
+        output.status.code(),
+        Some(77),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    std::fs::write(&keyring, own).unwrap();
+    daemon.up();
+    daemon.tokenize(VISA);
+}
+
+/// A small file system of its own, where this user may mount one.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &std::path::Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=512m", "tmpfs"])
+            .arg(at)
+            .output()
+            .is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_writes_and_reveals_and_is_recovered_from() {
+    let place = tempfile::Builder::new().prefix("pvfull").tempdir_in("/tmp").unwrap();
+    let Some(disk) = SmallDisk::mount(&place.path().join("disk")) else {
+        eprintln!("SKIPPED: this user may not mount a small file system");
+        return;
+    };
+    let daemon = Daemon::start_in(&disk.0.join("d"), "store.min_free_mib = 24\nstore.cache_mib = 16");
+    let mut tokens = Vec::new();
+    for _ in 0..50 {
+        tokens.push(daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned());
+    }
+    let ballast = disk.0.join("ballast");
+    let fill = |bytes: usize| std::fs::write(&ballast, vec![1u8; bytes]);
+    // Leaves less than the limit.
+    let free = || {
+        let stat = nix::sys::statvfs::statvfs(&disk.0).unwrap();
+        stat.blocks_available() * stat.fragment_size()
+    };
+    fill(usize::try_from(free() - (12 << 20)).unwrap()).unwrap();
+    let create = || daemon.call("POST", "/v1/tokens", &json!({"card": card(VISA)}));
+    daemon.wait(Duration::from_secs(10), "the guard", || create().status == 503);
+    let refused = create();
+    assert_eq!(refused.json()["code"], "store_read_only", "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(daemon.reveal(&tokens[0]).status, 503);
+    assert_eq!(
+        daemon
+            .call("GET", &format!("/v1/tokens/{}", tokens[0]), &Value::Null)
+            .status,
+        200
+    );
+    assert_eq!(
+        daemon
+            .call("POST", "/v1/tokens/search", &json!({"last4": "1111"}))
+            .status,
+        200
+    );
+    assert!(!daemon.ready());
+    std::fs::remove_file(&ballast).unwrap();
+    daemon.wait(Duration::from_secs(20), "recovery", || create().status == 201);
+    for token in &tokens {
+        assert_eq!(daemon.reveal(token).status, 200);
+    }
+    daemon.run(&["audit", "verify"], 0);
+}
