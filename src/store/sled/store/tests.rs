@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::store::Write;
-use crate::store::chain::Head;
+use crate::store::chain::{Head, seq_of};
 
 const P: Part = Part(0);
 
@@ -110,13 +110,15 @@ async fn what_a_broken_off_archiving_left_is_cut() {
     let temp = tempfile::tempdir().unwrap();
     let store = open_at(temp.path()).unwrap();
     fill(&store, 0..100).await;
-    let through = archived(&store);
-    let next = store.audit(through + 1, 2).await.unwrap();
+    archived(&store);
+    let lines = store.audit(1, SCAN_MAX).await.unwrap();
     store.close().await.unwrap();
 
     // a line that is still in the store, then half of one, then another file begun
     let last = segment_files(temp.path()).pop().unwrap();
     let before = fs::read(&last).unwrap();
+    let through = seq_of(before.trim_ascii_end().rsplit(|b| *b == b'\n').next().unwrap()).unwrap();
+    let next: Vec<_> = lines.into_iter().filter(|line| line.seq > through).collect();
     let torn = [before.as_slice(), &next[0].line, b"\n", &next[1].line[..30]].concat();
     fs::write(&last, torn).unwrap();
     fs::write(
