@@ -1,4 +1,4 @@
-//! What happens when something breaks: processes killed, the HSM gone, ciphertexts moved, two daemons on one directory.
+//! What happens when something breaks: processes killed, the HSM gone, a wrong PIN, two daemons on one directory.
 
 #![allow(
     clippy::expect_used,

@@ -227,7 +227,9 @@ fn a_caller_without_a_grant_gets_nothing() {
 #[test]
 fn checks_say_what_is_wrong() {
     let daemon = Daemon::start();
+    daemon.tokenize(VISA);
     daemon.run(&["check", "config"], 0);
+    assert!(daemon.run(&["check", "store"], 0).contains(" 0 faults"));
     let hsm = daemon.run(&["check", "hsm"], 0);
     assert!(hsm.contains("session-source"), "{hsm}");
     daemon.run(&["check", "audit"], 0);
@@ -326,13 +328,12 @@ fn stopping_drains_what_is_under_way() {
             .all(|status| *status == 201),
         "{outcome:?}"
     );
-    let refused = outcome.iter().filter_map(|one| one.as_ref().err());
-    for kind in refused {
+    // A connection that the daemon had not taken yet is reset; one that it had taken is answered, or the counts below
+    // would differ.
+    for kind in outcome.iter().filter_map(|one| one.as_ref().err()) {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
         assert!(
-            matches!(
-                kind,
-                std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound
-            ),
+            matches!(kind, BrokenPipe | ConnectionRefused | ConnectionReset | NotFound),
             "{kind:?}"
         );
     }

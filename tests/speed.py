@@ -119,7 +119,7 @@ def soak(dir):
     pairs = api(daemon, "pair", 64, requests=total, seconds=7200)
     row("soak: create+reveal pairs", f"{pairs['requests']}, {pairs['errors']} failed", "0 failed", pairs["errors"] == 0)
     row("soak: pairs", f"{pairs['per_s']:.0f}/s, p99 {pairs['p99_us'] / 1000:.1f} ms")
-    peaks = [int(peak) for peak in re.findall(r"peak_bytes=(\d+)", open(f"{fresh}/log").read())]
+    peaks = [int(peak) for peak in re.findall(r"peak=(\d+)", open(f"{fresh}/log").read())]
     if len(peaks) < 4:
         misses.append("soak: too few recycles were seen")
     else:

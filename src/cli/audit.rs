@@ -1,6 +1,6 @@
 //! `audit verify` and `audit tail`: of a running daemon over its socket, of a stopped one from its files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -9,7 +9,7 @@ use super::client::Client;
 use super::instance::Instance;
 use super::offline::Offline;
 use super::{Exit, Which, terminal};
-use crate::audit::{Report, Verifier, read_segments, segment_files};
+use crate::audit::{Head, Report, Verifier, read_segments, segment_files};
 use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +21,9 @@ pub(crate) enum AuditCommand {
         /// Check segment files in this directory instead; needs no instance
         #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "dir"])]
         segments: Option<PathBuf>,
+        /// The head that an earlier verification printed: that record must still be there, unchanged
+        #[arg(long, value_name = "SEQ:HASH")]
+        expect: Option<Head>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -38,15 +41,19 @@ pub(crate) enum AuditCommand {
 /// Runs it.
 pub(super) fn run(command: &AuditCommand) -> anyhow::Result<Exit> {
     match command {
-        AuditCommand::Verify { which, segments, json } => {
+        AuditCommand::Verify {
+            which,
+            segments,
+            expect,
+            json,
+        } => {
+            let verifier = match expect {
+                Some(head) => Verifier::new().expecting(*head),
+                None => Verifier::new(),
+            };
             let report = match segments {
-                Some(dir) => {
-                    let files = segment_files(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-                    let mut verifier = Verifier::new();
-                    read_segments(&files, &mut verifier)?;
-                    verifier.finish()
-                }
-                None => verify(&Instance::find(which)?)?,
+                Some(dir) => verify_segments(dir, verifier)?,
+                None => verify(&Instance::find(which)?, verifier)?,
             };
             tell(&report, *json)
         }
@@ -55,12 +62,21 @@ pub(super) fn run(command: &AuditCommand) -> anyhow::Result<Exit> {
 }
 
 /// Verifies an instance's whole trail.
-pub(super) fn verify(instance: &Instance) -> anyhow::Result<Report> {
-    let mut verifier = Verifier::new();
+pub(super) fn verify(instance: &Instance, mut verifier: Verifier) -> anyhow::Result<Report> {
     each_line(instance, |line| {
         verifier.line(line);
         Ok(())
     })?;
+    Ok(verifier.finish())
+}
+
+/// Verifies segment files that were carried elsewhere.
+fn verify_segments(dir: &Path, mut verifier: Verifier) -> anyhow::Result<Report> {
+    let files = segment_files(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    if files.is_empty() {
+        anyhow::bail!("there are no segment files (*.jsonl) in {}", dir.display());
+    }
+    read_segments(&files, &mut verifier)?;
     Ok(verifier.finish())
 }
 
@@ -70,7 +86,9 @@ pub(super) fn tell(report: &Report, json: bool) -> anyhow::Result<Exit> {
         terminal::json(report)?;
     } else if report.is_sound() {
         terminal::say(format!(
-            "{} records, the chain is whole; head {}",
+            "{} records: consistent, not authenticated; head {}\n\
+             No record was changed, removed, inserted or reordered in between. Note the head: with --expect it shows \
+             later whether anything up to it was rewritten or cut off.",
             report.lines, report.head
         ));
     } else {

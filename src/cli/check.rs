@@ -9,6 +9,7 @@ use super::client::Client;
 use super::instance::Instance;
 use super::offline::Offline;
 use super::{Exit, Which, audit, terminal};
+use crate::audit::Verifier;
 use crate::card::BinTable;
 use crate::hsm::{ProbeReport, StartFault, Verdict};
 use crate::keys::Keyring;
@@ -42,7 +43,10 @@ pub(super) fn run(check: &Check) -> anyhow::Result<Exit> {
         Check::Config(args) => config(args),
         Check::Hsm(args) => hsm(args),
         Check::Store(args) => store(args),
-        Check::Audit(args) => audit::tell(&audit::verify(&Instance::find(&args.which)?)?, args.json),
+        Check::Audit(args) => audit::tell(
+            &audit::verify(&Instance::find(&args.which)?, Verifier::new())?,
+            args.json,
+        ),
     }
 }
 
@@ -126,7 +130,7 @@ fn store(args: &CheckArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
     let client = Client::new(instance.admin_socket())?;
     let report: Report = if client.reachable() {
-        serde_json::from_value(client.call(hyper::Method::POST, "/store/verify", None)?)?
+        serde_json::from_value(client.call(hyper::Method::POST, "/admin/store/verify", None)?)?
     } else {
         Offline::open(&instance)?.verify(Depth::Full)?
     };

@@ -215,6 +215,8 @@ policy = "policy.toml"
 module = {module:?}
 token = "{TOKEN}"
 pin_file = "user-pin"
+# no cap in dev
+open_rate = 0
 
 [hsm.environment]
 SOFTHSM2_CONF = {softhsm:?}

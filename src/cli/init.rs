@@ -1,6 +1,7 @@
 //! `init`: makes the keys that are missing and the store of a new vault. Keeps no PIN.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +15,7 @@ use super::{Exit, Which, terminal};
 use crate::config::Config;
 use crate::hsm::officer::OfficerError;
 use crate::hsm::{KekMode, PinSource};
+use crate::id::VaultId;
 use crate::keys::init::{self, InitError, Summary, Wanted};
 
 #[derive(Debug, Args)]
@@ -88,14 +90,14 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
         other => other,
     };
     let summary = summary.map_err(refused)?;
-    new_store(&instance)?;
+    new_store(&instance, &summary.vault)?;
     tell(&summary, args.json)
 }
 
 /// Makes the keys and the store; for `dev`, whose process started with the module's environment.
 pub(super) fn quietly(instance: &Instance, so: &SecretString, user: &SecretString) -> anyhow::Result<()> {
-    make(&instance.config, Some(so), user, &Wanted::default()).map_err(refused)?;
-    new_store(instance)
+    let summary = make(&instance.config, Some(so), user, &Wanted::default()).map_err(refused)?;
+    new_store(instance, &summary.vault)
 }
 
 fn make(
@@ -108,17 +110,22 @@ fn make(
 }
 
 /// A vault's store is made once, with its keys: a daemon that finds none refuses, since its disk may not be mounted.
-fn new_store(instance: &Instance) -> anyhow::Result<()> {
+fn new_store(instance: &Instance, vault: &VaultId) -> anyhow::Result<()> {
     let mark = instance.config.state_dir.join("store-made");
     if mark.exists() {
         return Ok(());
     }
-    drop(Offline::create(instance)?);
-    fs::write(
-        &mark,
-        "the store was made; without it `init` would make a new, empty one\n",
-    )
-    .with_context(|| format!("cannot write {}", mark.display()))
+    if !Offline::create(instance)?.claim(vault)? {
+        let store = instance.config.store.dir.display();
+        return Err(Exit::Refused.because(format!(
+            "{store} holds another vault's store: move it away, or put its keyring back"
+        )));
+    }
+    let written = fs::File::create(&mark).and_then(|mut file| {
+        file.write_all(b"the store was made; without this file `init` would make a new, empty one\n")?;
+        file.sync_all()
+    });
+    written.with_context(|| format!("cannot write {}", mark.display()))
 }
 
 fn tell(summary: &Summary, json: bool) -> anyhow::Result<Exit> {

@@ -12,6 +12,7 @@ mod instance;
 mod manual;
 mod offline;
 mod pin;
+mod process;
 mod receipt;
 mod serve;
 mod terminal;
@@ -120,6 +121,7 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    process::keep_private();
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Serve { which, allow_root } => serve::run(&which, allow_root),

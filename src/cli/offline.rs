@@ -4,9 +4,11 @@ use anyhow::Context;
 
 use super::Exit;
 use super::instance::Instance;
+use crate::id::VaultId;
 use crate::store::sled::SledStore;
 use crate::store::{Config, Depth, Error, Report, Store};
 use crate::telemetry::Metrics;
+use crate::vault::owner;
 
 /// Audit lines read at once.
 const CHUNK: u32 = 1000;
@@ -59,6 +61,11 @@ impl Offline {
                 take(&line.line)?;
             }
         }
+    }
+
+    /// Writes whose store it is; `false` where it is another vault's.
+    pub(super) fn claim(&self, id: &VaultId) -> anyhow::Result<bool> {
+        Ok(self.runtime.block_on(owner::claim(&self.store, id))?)
     }
 
     /// Reads its structure, counts and chain.

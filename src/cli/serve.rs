@@ -7,8 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::stat::{Mode, umask};
 use secrecy::ExposeSecret;
 
 use self::signals::{Signals, bins};
@@ -27,6 +25,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::logs::{Filter, Logs, Sink};
 use crate::vault::accounts::{Accounts, AdminActor, CredentialKind, NewCredential, NewMerchant};
 use crate::vault::events::Events;
+use crate::vault::owner;
 use crate::vault::policy::Policy;
 use crate::vault::types::{Dialect, Peer};
 use crate::vault::{Access, AccessConfig, Vault};
@@ -63,21 +62,10 @@ pub(super) fn run(which: &Which, allow_root: bool) -> anyhow::Result<Exit> {
 
 /// Makes this process the daemon; `serving` runs once the sockets serve. Returns when it has stopped.
 pub(super) fn process(config: Config, extra: Extra, serving: impl FnOnce(Daemon) -> Serving) -> anyhow::Result<Exit> {
-    keep_memory_private();
     let filter = Filter::parse(&config.log_filter)?;
     let logs = Logs::start(filter, Sink::detect())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config, extra, logs, serving))
-}
-
-/// No core dumps, no tracing by others, no files for others.
-fn keep_memory_private() {
-    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
-        super::terminal::remark(format!("panvault: cannot forbid core dumps: {error}"));
-    }
-    // Refused under a system call filter, where the unit has set the limit.
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    umask(Mode::from_bits_truncate(0o077));
 }
 
 async fn serve(
@@ -91,12 +79,19 @@ async fn serve(
     let policy = Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
     let bins = bins(config.bin_table.as_deref())?;
     let metrics = Metrics::new()?;
+    // Before the store is opened: it puts a hook in front that keeps what sled does to itself from ending the vault.
+    end_on_panic();
     let store: Arc<dyn Store> = {
         let (settings, metrics) = (config.store.clone(), metrics.clone());
         Arc::new(tokio::task::spawn_blocking(move || SledStore::open(settings, metrics)).await??)
     };
-    // From here on a panic is a defect that ends the process: what it left half done must not go on.
-    end_on_panic();
+    let owner = owner::owner(store.as_ref()).await?;
+    if owner != *keyring.vault() {
+        return Err(Exit::Refused.because(format!(
+            "the store belongs to vault {owner}, the keyring to vault {}: put the right one of the two in place",
+            keyring.vault()
+        )));
+    }
     let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
     let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
     let events = Arc::new(Events::new(store.clone()));

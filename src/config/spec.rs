@@ -54,8 +54,8 @@ pub(super) struct HsmSpec {
     pub(super) pregenerate: usize,
     #[serde(default)]
     pub(super) deferred_destroy: bool,
-    /// Opens per second and worker; 0 is no cap.
-    #[serde(default)]
+    /// Opens per second and worker, by the worker's own count; 0 is no cap.
+    #[serde(default = "open_rate")]
     pub(super) open_rate: u32,
     #[serde(default)]
     pub(super) environment: BTreeMap<String, String>,
@@ -124,6 +124,10 @@ fn deadline_ms() -> u64 {
 }
 fn recycle_after() -> u64 {
     250_000
+}
+/// More than the callers' own caps let through; a server that was taken over gets no more than this.
+fn open_rate() -> u32 {
+    1_000
 }
 fn yes() -> bool {
     true

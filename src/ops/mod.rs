@@ -5,6 +5,7 @@ mod answer;
 mod audit;
 mod health;
 mod upkeep;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,6 +105,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/policy/explain", post(upkeep::explain))
         .route("/admin/policy/reload", post(upkeep::reload_policy))
         .route("/admin/bin-table/reload", post(upkeep::reload_bin_table))
+        .route("/admin/store/verify", post(verify::store))
         .route("/admin/audit/from/{seq}", get(audit::from))
         .route("/admin/audit/last/{count}", get(audit::last));
     finished(routes)

@@ -19,6 +19,7 @@ pub(crate) mod idle;
 mod inspect;
 mod last_used;
 mod login;
+pub mod owner;
 pub mod policy;
 mod profile;
 mod record;

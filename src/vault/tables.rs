@@ -11,6 +11,7 @@
 //! | `0x15` | expiry index, only of tokens that expire | milliseconds, repository, token | - |
 //! | `0x16` | idempotency | day, 16 bytes: hash of its scope | [`Entry`](super::idempotency::Entry) |
 //! | `0x17` | last use | repository, token | milliseconds |
+//! | `0x18` | the vault's own | - | its id |
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
 //!
 //! Numbers are big-endian, so that the order of the bytes is the order of the numbers. A repository is 4 bytes,
@@ -31,6 +32,7 @@ const UPDATED: u8 = 0x14;
 const EXPIRY: u8 = 0x15;
 const IDEMPOTENCY: u8 = 0x16;
 const LAST_USED: u8 = 0x17;
+const OWNER: u8 = 0x18;
 
 /// What a PAN is found by: 128 bits of its fingerprint, enough that two never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -54,6 +56,11 @@ fn key(table: u8, parts: &[&[u8]]) -> Key {
     bytes.push(table);
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
     Key(bytes)
+}
+
+/// Where the vault's id stands.
+pub(super) fn owner() -> Key {
+    key(OWNER, &[])
 }
 
 pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {
