@@ -153,6 +153,12 @@ impl Access {
         })
     }
 
+    /// Counts `volume` records more against the caller's caps, for an operation that was permitted and whose volume shows
+    /// only at its end. Nothing is refused now; a debt makes the next request wait.
+    pub fn charge(&self, actor: &Actor, op: Operation, volume: u64) {
+        self.caps.charge((actor.peer.uid, &actor.merchant), op, volume);
+    }
+
     /// Reads the policy file again. A file with a fault changes nothing: the policy that was in force stays.
     ///
     /// # Errors

@@ -109,6 +109,20 @@ impl Caps {
             .insert((uid, op), used);
         taken
     }
+
+    /// Takes `volume` records more for what [`Caps::take`] let through a moment ago, and never refuses: where that is
+    /// more than there is, the caller waits next time.
+    pub(super) fn charge(&self, (uid, merchant): (u32, &MerchantId), op: Operation, volume: u64) {
+        let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        // what was taken from a moment ago was not idle, so it was not forgotten
+        if let Some(used) = usage
+            .by_merchant
+            .get_mut(merchant)
+            .and_then(|callers| callers.get_mut(&(uid, op)))
+        {
+            used.charge(volume);
+        }
+    }
 }
 
 impl Usage {
@@ -161,10 +175,9 @@ impl Used {
                 retry_after_s: midnight.saturating_sub(now.wall.0).div_ceil(1000).max(1),
             });
         }
-        let cost = i128::from(volume) * BILLION;
         if cap.per_second > 0 {
             // a request larger than the burst needs a full bucket and leaves it in debt: the rate over time holds
-            let missing = cost.min(full(cap)) - self.level;
+            let missing = (i128::from(volume) * BILLION).min(full(cap)) - self.level;
             if missing > 0 {
                 let per_second = u128::from(cap.per_second) * BILLION.unsigned_abs();
                 let wait = missing.unsigned_abs().div_ceil(per_second);
@@ -172,10 +185,16 @@ impl Used {
                     retry_after_s: u64::try_from(wait).unwrap_or(u64::MAX),
                 });
             }
-            self.level -= cost;
         }
-        self.taken = taken;
+        self.charge(volume);
         Ok(())
+    }
+
+    fn charge(&mut self, volume: u64) {
+        if self.cap.per_second > 0 {
+            self.level = self.level.saturating_sub(i128::from(volume) * BILLION);
+        }
+        self.taken = self.taken.saturating_add(volume);
     }
 }
 

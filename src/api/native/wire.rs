@@ -53,7 +53,7 @@ pub(super) struct Expiry {
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", expecting = "a string")]
 pub(super) enum Format {
-    /// `tok_` and 26 letters and digits.
+    /// `tok_` and 36 letters and digits; tokens made later sort later.
     #[default]
     Opaque,
     /// 16 digits, starts with 9, passes Luhn.

@@ -6,6 +6,7 @@ mod idempotency;
 mod lifecycle;
 mod reveal;
 mod search;
+mod search_cost;
 mod soft_sealer;
 mod test_store;
 mod tokenize;

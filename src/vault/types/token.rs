@@ -10,7 +10,7 @@ use crate::keys::SecretBytes;
 /// How a token looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// `tok_` and 26 letters and digits (128 random bits).
+    /// `tok_` and 36 letters and digits: the time it was made, then 128 random bits.
     Opaque,
     /// The card's length, first 6 and last 4, fails Luhn.
     Preserve64,
