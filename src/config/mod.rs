@@ -56,7 +56,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// It is not TOML of the right shape; the text shows line and key.
+    /// It is not TOML of the right shape; the text names line and key.
     #[error("{}: {text}", path.display())]
     Shape {
         /// Which file.
@@ -93,9 +93,9 @@ impl Config {
             )));
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
-        let spec: Spec = toml::from_str(&text).map_err(|error| Error::Shape {
+        let spec = parse(&text).map_err(|text| Error::Shape {
             path: path.to_owned(),
-            text: error.to_string(),
+            text,
         })?;
         let path = &std::path::absolute(path).map_err(unreadable)?;
         let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
@@ -106,6 +106,25 @@ impl Config {
     pub fn keyring_path(&self) -> PathBuf {
         self.state_dir.join("keyring.json")
     }
+}
+
+/// Reads TOML. What is said of a fault names line and key and shows no value: a PIN may stand there by mistake, and
+/// this goes to the journal.
+fn parse(text: &str) -> Result<Spec, String> {
+    let place = |error: &toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        format!("line {}", before.matches('\n').count() + 1)
+    };
+    let document =
+        toml::Deserializer::parse(text).map_err(|error| format!("{}: {}", place(&error), error.message()))?;
+    serde_path_to_error::deserialize(document).map_err(|fault| {
+        let (key, error) = (fault.path().to_string(), fault.inner());
+        let message = match error.message().rsplit_once(", expected ") {
+            Some((found, expected)) if found.starts_with("invalid ") => format!("must be {expected}"),
+            _ => error.message().to_owned(),
+        };
+        format!("{}: {key}: {message}", place(error))
+    })
 }
 
 /// Turns the file's text into settings, naming the file in errors.
@@ -138,7 +157,7 @@ impl Reader<'_> {
             store,
             admin_users: self.users(&spec.listen.admin_users)?,
             limits: Limits {
-                max_connections: spec.listen.max_connections.max(1),
+                max_connections: self.within("listen.max_connections", spec.listen.max_connections, 1 << 20)?,
                 drain: Duration::from_secs(spec.listen.drain_s),
                 ..Limits::default()
             },
@@ -152,14 +171,14 @@ impl Reader<'_> {
     fn hsm(&self, spec: HsmSpec, state_dir: &Path) -> Result<hsm::Config, Error> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = spec.workers.unwrap_or(cores);
-        for (key, value, most) in [
-            ("hsm.workers", workers, 256),
-            ("hsm.sessions", spec.sessions, 1024),
-            ("hsm.queue", spec.queue, 1 << 20),
-        ] {
-            if value == 0 || value > most {
-                return Err(self.value(key, format!("must be 1 to {most}")));
-            }
+        let variable = |(name, value): (&String, &String)| {
+            !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+        };
+        if !spec.environment.iter().all(variable) {
+            return Err(self.value(
+                "hsm.environment",
+                "a name may not be empty or hold `=`, and no zero bytes are allowed".to_owned(),
+            ));
         }
         Ok(hsm::Config {
             module: self.absolute(&spec.module),
@@ -170,9 +189,9 @@ impl Reader<'_> {
                 Some(file) => PinSource::File(self.absolute(&file)),
                 None => PinSource::Credential("hsm-pin".to_owned()),
             },
-            workers,
-            sessions: spec.sessions,
-            queue: spec.queue,
+            workers: self.within("hsm.workers", workers, 256)?,
+            sessions: self.within("hsm.sessions", spec.sessions, 1024)?,
+            queue: self.within("hsm.queue", spec.queue, 1 << 20)?,
             deadline: Duration::from_millis(self.at_least_one("hsm.deadline_ms", spec.deadline_ms)?),
             recycle_after: spec.recycle_after,
             strict: spec.strict,
@@ -219,6 +238,13 @@ impl Reader<'_> {
             Some(bytes) if mib > 0 => Ok(bytes),
             _ => Err(self.value(key, "must be at least 1 and a size that exists".to_owned())),
         }
+    }
+
+    fn within(&self, key: &'static str, value: usize, most: usize) -> Result<usize, Error> {
+        if value == 0 || value > most {
+            return Err(self.value(key, format!("must be 1 to {most}")));
+        }
+        Ok(value)
     }
 
     fn at_least_one(&self, key: &'static str, value: u64) -> Result<u64, Error> {
@@ -313,13 +339,35 @@ mod tests {
         };
         let unknown = text("colour = 1\n");
         assert!(unknown.contains("line 7") && unknown.contains("colour"), "{unknown}");
-        assert!(text("workers = \"two\"\n").contains("line 7"));
+        let wrong = text("workers = \"two\"\n");
+        assert!(wrong.contains("line 7: hsm.workers: must be"), "{wrong}");
+        assert!(text("workers = \n").contains("line 7"));
         assert!(text("workers = 0\n").contains("hsm.workers"));
         assert!(text("deadline_ms = 0\n").contains("hsm.deadline_ms"));
         assert!(text("[listen]\nmetrics = \"0.0.0.0:9420\"\n").contains("listen.metrics"));
         assert!(text("[listen]\napi_mode = \"rw\"\n").contains("listen.api_mode"));
         assert!(text("[log]\nfilter = \"loud\"\n").contains("log.filter"));
         assert!(text("[store]\ncache_mib = 99999999999999999\n").contains("store.cache_mib"));
+        assert!(text("[listen]\nmax_connections = 0\n").contains("listen.max_connections"));
+        assert!(text("environment = {\"A=B\" = \"c\"}\n").contains("hsm.environment"));
         assert!(load(&MINIMAL.replace("version = 1", "version = 2")).is_err());
+    }
+
+    #[test]
+    fn a_pin_in_the_wrong_place_is_not_echoed() {
+        for mistake in [
+            "pin = \"20460731\"\n",
+            "pin_file = 20460731\n",
+            "workers = \"20460731\"\n",
+            "strict = \"a, expected 20460731\"\n",
+            "pin = \"20460731\n",
+            "pin = 20460731x\n",
+        ] {
+            let Err(error) = load(&format!("{MINIMAL}{mistake}")) else {
+                panic!("{mistake} was taken");
+            };
+            let text = error.to_string();
+            assert!(text.contains("line 7") && !text.contains("20460731"), "{text}");
+        }
     }
 }

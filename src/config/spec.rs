@@ -18,6 +18,7 @@ pub(super) struct Spec {
     pub(super) policy: PathBuf,
     /// Card ranges that replace or extend the built-in table; relative to the file.
     pub(super) bin_table: Option<PathBuf>,
+    /// Which token, and how it is used.
     pub(super) hsm: HsmSpec,
     #[serde(default)]
     pub(super) store: StoreSpec,
@@ -29,63 +30,84 @@ pub(super) struct Spec {
     pub(super) log: LogSpec,
 }
 
+/// The HSM.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HsmSpec {
+    /// The PKCS#11 module; relative to the file.
     pub(super) module: PathBuf,
     /// The token's label.
     pub(super) token: String,
+    /// The token's serial number, where labels are not unique.
     pub(super) serial: Option<String>,
-    /// Without it the PIN is the systemd credential `hsm-pin`.
+    /// Holds the user PIN; relative to the file. Without it the PIN is the systemd credential `hsm-pin`.
     pub(super) pin_file: Option<PathBuf>,
-    /// Without it one per core.
+    /// Worker processes. Without it one per core.
     pub(super) workers: Option<usize>,
+    /// Sessions per worker: more than 1 is for network HSMs.
     #[serde(default = "one")]
     pub(super) sessions: usize,
+    /// Jobs waiting or at work, in all.
     #[serde(default = "queue")]
     pub(super) queue: usize,
+    /// A worker that does not answer for so long is killed. Milliseconds.
     #[serde(default = "deadline_ms")]
     pub(super) deadline_ms: u64,
+    /// Jobs after which a worker is replaced; 0 is never.
     #[serde(default = "recycle_after")]
     pub(super) recycle_after: u64,
+    /// Refuse a token whose policy has a gap.
     #[serde(default = "yes")]
     pub(super) strict: bool,
+    /// Data keys made ahead per session; for network HSMs.
     #[serde(default)]
     pub(super) pregenerate: usize,
+    /// Destroy session objects after the answer; for network HSMs.
     #[serde(default)]
     pub(super) deferred_destroy: bool,
     /// Opens per second and worker, by the worker's own count; 0 is no cap.
     #[serde(default = "open_rate")]
     pub(super) open_rate: u32,
+    /// Set for the processes that load the module. No place for secrets: others may read a process's environment.
     #[serde(default)]
     pub(super) environment: BTreeMap<String, String>,
 }
 
+/// The store.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StoreSpec {
+    /// Page cache, MiB; memory use reaches about twice this.
     pub(super) cache_mib: u64,
+    /// Writes are refused while the disk has less room than this, MiB.
     pub(super) min_free_mib: u64,
     /// Audit records kept in the store before they move to segment files.
     pub(super) audit_window: u64,
 }
 
+/// Sockets and connections.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ListenSpec {
+    /// The API's socket.
     pub(super) api: PathBuf,
+    /// The operators' socket.
     pub(super) admin: PathBuf,
     /// Access bits of api.sock, octal text.
     pub(super) api_mode: String,
     /// Group of api.sock.
     pub(super) api_group: Option<String>,
+    /// Access bits of admin.sock, octal text.
     pub(super) admin_mode: String,
+    /// Group of admin.sock.
     pub(super) admin_group: Option<String>,
     /// Users that may use admin.sock, beside root and the daemon's own.
     pub(super) admin_users: Vec<String>,
     /// Loopback TCP for Prometheus; absent: only on admin.sock.
     pub(super) metrics: Option<SocketAddr>,
+    /// Connections at once, per socket.
     pub(super) max_connections: usize,
+    /// Requests under way may take so long when the daemon stops. Seconds.
     pub(super) drain_s: u64,
 }
 
@@ -106,6 +128,7 @@ pub(super) struct CapsSpec {
     pub(super) search_by_pan_per_day: u64,
 }
 
+/// The log.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LogSpec {

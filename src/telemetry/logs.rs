@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -37,6 +37,9 @@ pub enum Error {
     /// Not a filter.
     #[error("log filter: {0}")]
     Filter(#[from] ParseError),
+    /// A part that is neither a level nor gives one.
+    #[error("log filter: {0:?} is neither a level (off, error, warn, info, debug, trace) nor MODULE=LEVEL")]
+    NoLevel(String),
     /// The log was started before, by this process.
     #[error("the log runs already: {0}")]
     Running(#[from] TryInitError),
@@ -49,8 +52,13 @@ impl Filter {
     /// Parses a list of `LEVEL` and `MODULE=LEVEL`, parted by commas.
     ///
     /// # Errors
-    /// [`Error::Filter`].
+    /// [`Error::Filter`] or [`Error::NoLevel`].
     pub fn parse(text: &str) -> Result<Self, Error> {
+        // `Targets` takes a lone name for a module: a mistyped level would silence everything else.
+        let unclear = |part: &&str| !part.contains('=') && part.trim().parse::<LevelFilter>().is_err();
+        if let Some(part) = text.split(',').find(unclear) {
+            return Err(Error::NoLevel(part.to_owned()));
+        }
         Ok(Self(text.parse()?))
     }
 }
@@ -128,6 +136,9 @@ mod tests {
     #[test]
     fn a_level_that_does_not_exist_is_refused() {
         assert!(matches!(Filter::parse("panvault=loud"), Err(Error::Filter(_))));
+        for unclear in ["inof", "panvault", "info,loud"] {
+            assert!(matches!(Filter::parse(unclear), Err(Error::NoLevel(_))), "{unclear}");
+        }
     }
 
     #[test]
