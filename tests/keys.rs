@@ -90,7 +90,7 @@ impl Vault {
         init::init(
             &self.config(),
             &self.keyring(),
-            &Wanted { mode, keks },
+            &Wanted { mode, keks: Some(keks) },
             Some(&so_pin),
             &user_pin,
         )
@@ -217,6 +217,21 @@ fn cards_are_sealed_opened_and_sealed_again() {
         assert!(matches!(empty, Err(Error::Hsm(hsm::Error::Malformed(_)))), "{empty:?}");
         client.shutdown().await;
     });
+}
+
+#[test]
+fn a_second_init_keeps_the_number_of_keks_that_was_chosen() {
+    scenario(
+        "a_second_init_keeps_the_number_of_keks_that_was_chosen",
+        async |vault| {
+            vault.init(None, 2).unwrap();
+            let pin = SecretString::from(SoftHsm::USER_PIN);
+            // more would need the security officer
+            let again = init::init(&vault.config(), &vault.keyring(), &Wanted::default(), None, &pin).unwrap();
+            assert_eq!(again.made, []);
+            assert_eq!(again.kept.iter().filter(|role| matches!(role, Role::Kek(_))).count(), 2);
+        },
+    );
 }
 
 #[test]
@@ -362,7 +377,7 @@ fn no_trusted_keys_seal_and_open_too() {
         let pin = SecretString::from(SoftHsm::USER_PIN);
         let wanted = Wanted {
             mode: Some(KekMode::NoTrusted),
-            keks: 1,
+            keks: Some(1),
         };
         // without the security officer
         let summary = init::init(&config, &vault.keyring(), &wanted, None, &pin).unwrap();

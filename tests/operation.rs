@@ -364,6 +364,21 @@ fn init_can_be_run_again() {
     let again = daemon.run(&arguments, 0);
     assert_eq!(first, again);
     assert!(first.contains("SHA256:"), "{first}");
+    // the configured PIN file, and no security officer where nothing is missing
+    assert_eq!(first, daemon.run(&["init"], 0));
+    let verified = daemon.run(&["init", "--verify"], 0);
+    assert!(verified.ends_with(&first), "{verified}");
+    std::fs::rename(
+        daemon.dir().join("state/keyring.json"),
+        daemon.dir().join("keyring.json"),
+    )
+    .unwrap();
+    daemon.run(&["init", "--verify"], 77);
+    std::fs::rename(
+        daemon.dir().join("keyring.json"),
+        daemon.dir().join("state/keyring.json"),
+    )
+    .unwrap();
     daemon.up();
     assert_eq!(daemon.reveal(&token).status, 200);
 }

@@ -14,7 +14,9 @@ use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check the chain: nothing changed, removed, inserted or reordered
+    /// Check the chain: nothing changed, inserted, reordered or removed
+    ///
+    /// Records cut off at the end show only with --expect.
     Verify {
         #[command(flatten)]
         which: Which,

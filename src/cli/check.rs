@@ -11,7 +11,7 @@ use super::offline::Offline;
 use super::{Exit, Which, audit, terminal};
 use crate::audit::Verifier;
 use crate::card::BinTable;
-use crate::hsm::{ProbeReport, StartFault, Verdict};
+use crate::hsm::{Finding, PinSource, ProbeReport, StartFault, Verdict};
 use crate::keys::Keyring;
 use crate::store::{Depth, Report};
 use crate::vault::policy::Policy;
@@ -56,9 +56,14 @@ fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
     if let Some(path) = &config.bin_table {
         BinTable::read(path).map_err(|error| Exit::Config.because(format!("{}: {error}", path.display())))?;
     }
-    if !config.hsm.module.exists() {
-        let module = config.hsm.module.display();
-        return Err(Exit::Config.because(format!("hsm.module: there is no file {module}")));
+    let mut named = vec![("hsm.module", &config.hsm.module)];
+    if let PinSource::File(file) = &config.hsm.pin {
+        named.push(("hsm.pin_file", file));
+    }
+    for (key, file) in named {
+        if !file.exists() {
+            return Err(Exit::Config.because(format!("{key}: there is no file {}", file.display())));
+        }
     }
     if args.json {
         terminal::json(&serde_json::json!({"ok": true, "file": config.file, "digest": config.digest}))?;
@@ -99,19 +104,24 @@ fn hsm(args: &CheckArgs) -> anyhow::Result<Exit> {
         terminal::say(format!("token   {}", report.token));
         let mode = serde_json::to_value(report.mode)?;
         terminal::say(format!("mode    {}", mode.as_str().unwrap_or_default()));
-        for finding in &report.findings {
-            let mark = match finding.verdict {
-                Verdict::Gap => "GAP ",
-                Verdict::Note => "note",
-                Verdict::Pass => "ok  ",
-            };
-            terminal::say(format!("{mark}  {:<28} {}", finding.check, finding.text));
-        }
+        findings(&report.findings, terminal::say);
         if gap {
             terminal::say("`serve` refuses this token unless hsm.strict = false");
         }
     }
     Ok(if gap { Exit::Refused } else { Exit::Ok })
+}
+
+/// A line for each finding.
+pub(super) fn findings(findings: &[Finding], line: impl Fn(String)) {
+    for finding in findings {
+        let mark = match finding.verdict {
+            Verdict::Gap => "GAP ",
+            Verdict::Note => "note",
+            Verdict::Pass => "ok  ",
+        };
+        line(format!("{mark}  {:<28} {}", finding.check, finding.text));
+    }
 }
 
 /// The internal command behind `check hsm`: prints what the start-up check finds.

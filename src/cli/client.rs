@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -47,7 +47,7 @@ impl Client {
                 .to_bytes();
             anyhow::Ok((status, bytes))
         })?;
-        if status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE && path.ends_with("readyz") {
+        if status.is_success() {
             if bytes.is_empty() {
                 return Ok(Value::Null);
             }

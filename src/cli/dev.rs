@@ -11,13 +11,13 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::instance::{DevFile, DevNative, Instance};
 use super::serve::{Daemon, Extra};
 use super::{Exit, loopback, terminal};
 use crate::config::Config;
-use crate::hsm::officer;
+use crate::hsm::{PinSource, officer, read_pin};
 use crate::id::{MerchantId, fill_random};
 
 /// Where distributions put SoftHSM's module.
@@ -47,7 +47,7 @@ pub(crate) struct DevArgs {
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<Exit> {
     let dir = directory(&args.dir)?;
     let config = configure(&dir, args.module.as_deref())?;
-    if !config.keyring_path().exists() {
+    if !super::init::is_complete(&config) {
         set_up(&dir, &config)?;
     }
     let extra = Extra {
@@ -64,8 +64,8 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<Exit> {
 /// The internal command that loads the module to make token and keys, and ends.
 pub(super) fn make_token(dir: &Path) -> anyhow::Result<Exit> {
     let instance = Instance::unannounced(dir)?;
-    let so = SecretString::from(fs::read_to_string(dir.join("so-pin"))?.trim());
-    let user = SecretString::from(fs::read_to_string(dir.join("user-pin"))?.trim());
+    let pin = |name| read_pin(&PinSource::File(dir.join(name))).map_err(anyhow::Error::msg);
+    let (so, user) = (pin("so-pin")?, pin("user-pin")?);
     // A set-up that was cut short made the token already: what is missing is made now.
     if !dir.join("token-made").exists() {
         officer::create_token(&instance.config.hsm, &so, &user)?;
@@ -169,36 +169,38 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         native,
     };
     let path = dir.join("dev.json");
-    let fresh = dir.join("dev.json.new");
-    private(&fresh, &serde_json::to_string_pretty(&file)?)?;
-    fs::rename(&fresh, &path)?;
+    private(&path, &serde_json::to_string_pretty(&file)?)?;
     terminal::remark(format!("panvault dev serves; credentials are in {}", path.display()));
     Ok(())
 }
 
+/// Writes a file for its owner only; it is there as a whole or not at all.
 fn private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .open(&fresh)
+        .with_context(|| format!("cannot write {}", fresh.display()))?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    Ok(())
+    fs::rename(&fresh, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn random_pin() -> anyhow::Result<String> {
-    let mut raw = [0u8; 12];
-    fill_random(&mut raw)?;
-    Ok(data_encoding::HEXLOWER.encode(&raw))
+fn random_pin() -> anyhow::Result<Zeroizing<String>> {
+    let mut raw = Zeroizing::new([0u8; 12]);
+    fill_random(raw.as_mut())?;
+    Ok(Zeroizing::new(data_encoding::HEXLOWER.encode(raw.as_ref())))
 }
 
 fn policy(uid: u32) -> String {
     format!(
-        "# dev: everything for the user that started it\nversion = 1\n\n[[grant]]\nname = \"dev\"\nuid = {uid}\n\
+        "# dev: everything for the user that started it; written anew at every start\nversion = 1\n\n[[grant]]\nname = \"dev\"\nuid = {uid}\n\
          dialects = [\"*\"]\nrepositories = [\"*\"]\noperations = [\"*\"]\n"
     )
 }

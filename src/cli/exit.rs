@@ -34,6 +34,18 @@ pub(super) struct Coded {
 }
 
 impl Exit {
+    /// What the shell sees.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failure => 1,
+            Self::Fault => 3,
+            Self::Unavailable => 69,
+            Self::Refused => 77,
+            Self::Config => 78,
+        }
+    }
+
     /// The code of an error: its own where it has one.
     pub(super) fn of(error: &anyhow::Error) -> Self {
         error
@@ -53,13 +65,6 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Ok => 0,
-            Exit::Failure => 1,
-            Exit::Fault => 3,
-            Exit::Unavailable => 69,
-            Exit::Refused => 77,
-            Exit::Config => 78,
-        })
+        Self::from(exit.code())
     }
 }

@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
+use super::check::findings;
 use super::instance::Instance;
 use super::offline::Offline;
 use super::{Exit, Which, terminal};
 use crate::config::Config;
-use crate::hsm::officer::OfficerError;
-use crate::hsm::{KekMode, PinSource};
+use crate::hsm::officer::{MOST_KEKS, OfficerError};
+use crate::hsm::{KekMode, PinSource, read_pin};
 use crate::id::VaultId;
 use crate::keys::init::{self, InitError, Summary, Wanted};
 
@@ -25,8 +28,8 @@ pub(crate) struct InitArgs {
     /// How KEKs are protected; as those that are there, or `session-source`
     #[arg(long, value_enum)]
     mode: Option<Mode>,
-    /// KEK epochs in all: each new one needs the security officer, so several are made ahead
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// KEK epochs in all; as many as there are, or 8. Each new one needs the security officer, so several are made ahead
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_KEKS)))]
     epochs: Option<u32>,
     /// Security officer's PIN, from a file; asked for otherwise, where it is needed
     #[arg(long, value_name = "FILE")]
@@ -34,8 +37,8 @@ pub(crate) struct InitArgs {
     /// User PIN, from a file; the configured file, or asked for, otherwise
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PathBuf>,
-    /// Only check the keys that are there
-    #[arg(long)]
+    /// Only check the keys that are there; makes nothing
+    #[arg(long, conflicts_with_all = ["mode", "epochs", "so_pin_file"])]
     verify: bool,
     /// Print JSON
     #[arg(long)]
@@ -53,50 +56,50 @@ enum Mode {
 pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
     let config = &instance.config;
+    refuse_root(config)?;
     // A module reads its settings from the environment of the process that loads it, so the work is done in a process
     // that starts with them.
     if let Some(status) = again_with(config)? {
         return Ok(status);
     }
     let user = match (&args.pin_file, &config.hsm.pin) {
-        (Some(file), _) | (None, PinSource::File(file)) => from_file(file)?,
-        (None, PinSource::Credential(_)) => ask("User PIN: ")?,
+        (Some(file), _) => from_file(file)?,
+        (None, source @ PinSource::File(_)) => read_pin(source).map_err(anyhow::Error::msg)?,
+        (None, PinSource::Credential(_)) => ask(config, "user PIN")?,
     };
     if args.verify {
-        let summary = init::verify(&config.hsm, &config.keyring_path(), &user).map_err(refused)?;
+        let summary = init::verify(&config.hsm, &config.keyring_path(), &user).map_err(coded)?;
+        if !args.json {
+            findings(&summary.findings, terminal::say);
+        }
         return tell(&summary, args.json);
     }
-    let so = match &args.so_pin_file {
-        Some(file) => Some(from_file(file)?),
-        None => None,
-    };
+    let so = args.so_pin_file.as_deref().map(from_file).transpose()?;
     let wanted = Wanted {
-        mode: args.mode.map(|mode| match mode {
-            Mode::NoTrusted => KekMode::NoTrusted,
-            Mode::OfficerSets => KekMode::OfficerSets,
-            Mode::SessionSource => KekMode::SessionSource,
-        }),
-        ..Wanted::default()
-    };
-    let wanted = Wanted {
-        keks: args.epochs.unwrap_or(wanted.keks),
-        ..wanted
+        mode: args.mode.map(KekMode::from),
+        keks: args.epochs,
     };
     let summary = match make(config, so.as_ref(), &user, &wanted) {
         Err(InitError::Officer(OfficerError::NeedsOfficerPin(_))) if so.is_none() => {
-            let so = ask("Security officer's PIN: ")?;
+            let so = ask(config, "security officer's PIN")?;
             make(config, Some(&so), &user, &wanted)
         }
         other => other,
     };
-    let summary = summary.map_err(refused)?;
+    let summary = summary.map_err(coded)?;
     new_store(&instance, &summary.vault)?;
+    if summary.made.is_empty() {
+        terminal::remark("no key was missing");
+    }
+    for role in &summary.made {
+        terminal::remark(format!("made {role}"));
+    }
     tell(&summary, args.json)
 }
 
 /// Makes the keys and the store; for `dev`, whose process started with the module's environment.
 pub(super) fn quietly(instance: &Instance, so: &SecretString, user: &SecretString) -> anyhow::Result<()> {
-    let summary = make(&instance.config, Some(so), user, &Wanted::default()).map_err(refused)?;
+    let summary = make(&instance.config, Some(so), user, &Wanted::default()).map_err(coded)?;
     new_store(instance, &summary.vault)
 }
 
@@ -109,9 +112,14 @@ fn make(
     init::init(&config.hsm, &config.keyring_path(), wanted, so, user)
 }
 
+/// Whether keys and store were made: the store is the last.
+pub(super) fn is_complete(config: &Config) -> bool {
+    store_mark(config).exists()
+}
+
 /// A vault's store is made once, with its keys: a daemon that finds none refuses, since its disk may not be mounted.
 fn new_store(instance: &Instance, vault: &VaultId) -> anyhow::Result<()> {
-    let mark = instance.config.state_dir.join("store-made");
+    let mark = store_mark(&instance.config);
     if mark.exists() {
         return Ok(());
     }
@@ -128,13 +136,14 @@ fn new_store(instance: &Instance, vault: &VaultId) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", mark.display()))
 }
 
+fn store_mark(config: &Config) -> PathBuf {
+    config.state_dir.join("store-made")
+}
+
 fn tell(summary: &Summary, json: bool) -> anyhow::Result<Exit> {
     if json {
         terminal::json(summary)?;
         return Ok(Exit::Ok);
-    }
-    for role in &summary.made {
-        terminal::remark(format!("made {role}"));
     }
     terminal::say(format!("vault          {}", summary.vault));
     terminal::say(format!(
@@ -147,8 +156,40 @@ fn tell(summary: &Summary, json: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn refused(error: InitError) -> anyhow::Error {
-    Exit::Refused.because(error.to_string())
+/// With the exit code that `check hsm` and `serve` give for the same.
+fn coded(error: InitError) -> anyhow::Error {
+    let exit = match &error {
+        InitError::Officer(OfficerError::NoToken(_) | OfficerError::PinRefused(..) | OfficerError::Unavailable(_)) => {
+            Exit::Unavailable
+        }
+        InitError::Officer(
+            OfficerError::Keys(_)
+            | OfficerError::LostKeyring(_)
+            | OfficerError::NotYetTrusted(_)
+            | OfficerError::Policy(_),
+        )
+        | InitError::Keyring(_)
+        | InitError::Replaced(_) => Exit::Refused,
+        InitError::Officer(OfficerError::NeedsOfficerPin(_) | OfficerError::Plan(_))
+        | InitError::NoRandom(_)
+        | InitError::NotWritten { .. } => Exit::Failure,
+    };
+    exit.because(error.to_string())
+}
+
+/// The daemon could not read what root writes into a directory of the daemon's own user.
+fn refuse_root(config: &Config) -> anyhow::Result<()> {
+    let Ok(about) = fs::metadata(&config.state_dir) else {
+        return Ok(());
+    };
+    if nix::unistd::geteuid().is_root() && about.uid() != 0 {
+        return Err(Exit::Config.because(format!(
+            "{} belongs to user {}: run init as that user, or the daemon cannot read what it writes",
+            config.state_dir.display(),
+            about.uid()
+        )));
+    }
+    Ok(())
 }
 
 /// Runs this same command in a process with the module's environment, where this one does not have it yet.
@@ -165,21 +206,32 @@ fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
         .envs(environment)
         .status()
         .context("starting the process that loads the module")?;
-    Ok(Some(match status.code() {
-        Some(0) => Exit::Ok,
-        Some(77) => Exit::Refused,
-        Some(78) => Exit::Config,
-        _ => Exit::Failure,
-    }))
+    let exits = [Exit::Ok, Exit::Fault, Exit::Unavailable, Exit::Refused, Exit::Config];
+    let same = |exit: &Exit| status.code() == Some(i32::from(exit.code()));
+    Ok(Some(exits.into_iter().find(same).unwrap_or(Exit::Failure)))
 }
 
 fn from_file(path: &Path) -> anyhow::Result<SecretString> {
-    let text =
-        zeroize::Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
-    Ok(SecretString::from(text.strip_suffix('\n').unwrap_or(&text)))
+    read_pin(&PinSource::File(path.to_owned())).map_err(anyhow::Error::msg)
 }
 
-fn ask(prompt: &str) -> anyhow::Result<SecretString> {
+fn ask(config: &Config, what: &str) -> anyhow::Result<SecretString> {
+    let prompt = format!("Token {}, {what}: ", config.hsm.token_label);
     let pin = rpassword::prompt_password(prompt).context("a PIN is needed: give it in a file, or run on a terminal")?;
-    Ok(SecretString::from(pin))
+    let pin = Zeroizing::new(pin);
+    // The token would count it as a wrong one.
+    if pin.is_empty() {
+        anyhow::bail!("no PIN was given");
+    }
+    Ok(SecretString::from(pin.as_str()))
+}
+
+impl From<Mode> for KekMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::NoTrusted => Self::NoTrusted,
+            Mode::OfficerSets => Self::OfficerSets,
+            Mode::SessionSource => Self::SessionSource,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command, and the exit codes.
 
 mod admin;
+mod anchor;
 mod audit;
 mod bench;
 mod check;
@@ -11,7 +12,6 @@ mod init;
 mod instance;
 mod manual;
 mod offline;
-mod pin;
 mod process;
 mod receipt;
 mod serve;
@@ -24,7 +24,6 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 pub use exit::Exit;
-pub(crate) use pin::Pin;
 
 /// Card vault daemon: a data key per token, used only inside a PKCS#11 HSM.
 #[derive(Debug, Parser)]
@@ -47,7 +46,7 @@ pub(crate) struct Which {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve
+    /// Run the daemon
     Serve {
         #[command(flatten)]
         which: Which,

@@ -1,7 +1,5 @@
 //! The store of an instance that is not being served, opened by a command.
 
-use anyhow::Context;
-
 use super::Exit;
 use super::instance::Instance;
 use crate::id::VaultId;
@@ -34,7 +32,7 @@ impl Offline {
     }
 
     fn with(config: Config) -> anyhow::Result<Self> {
-        let store = SledStore::open(config, Metrics::new()?).map_err(coded)?;
+        let store = SledStore::open(config, Metrics::new()?).map_err(store_fault)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { store, runtime })
     }
@@ -52,7 +50,10 @@ impl Offline {
     ) -> anyhow::Result<()> {
         let mut next = from;
         loop {
-            let lines = self.runtime.block_on(self.store.audit(next, CHUNK)).map_err(coded)?;
+            let lines = self
+                .runtime
+                .block_on(self.store.audit(next, CHUNK))
+                .map_err(store_fault)?;
             let Some(last) = lines.last() else {
                 return Ok(());
             };
@@ -70,9 +71,7 @@ impl Offline {
 
     /// Reads its structure, counts and chain.
     pub(super) fn verify(&self, depth: Depth) -> anyhow::Result<Report> {
-        self.runtime
-            .block_on(self.store.verify(depth))
-            .context("verifying the store")
+        self.runtime.block_on(self.store.verify(depth)).map_err(store_fault)
     }
 }
 
@@ -84,7 +83,8 @@ impl Drop for Offline {
     }
 }
 
-fn coded(error: Error) -> anyhow::Error {
+/// An error of the store with its exit code.
+pub(super) fn store_fault(error: Error) -> anyhow::Error {
     let exit = match error {
         Error::Corrupt(_) => Exit::Fault,
         Error::Unavailable(_) => Exit::Unavailable,

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{Exit, Pin, terminal};
+use super::anchor::Anchor;
+use super::{Exit, terminal};
 use crate::audit::{Receipt, Verdict};
 
 /// A receipt is small; more is not one.
@@ -20,13 +21,13 @@ pub(crate) enum ReceiptCommand {
         /// The receipt; `-` for standard input
         file: PathBuf,
         #[command(flatten)]
-        pin: Pin,
+        anchor: Anchor,
     },
 }
 
 /// Runs it.
 pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
-    let ReceiptCommand::Verify { file, pin } = command;
+    let ReceiptCommand::Verify { file, anchor } = command;
     let mut text = Vec::new();
     if file.as_os_str() == "-" {
         std::io::stdin().lock().take(MAX_FILE).read_to_end(&mut text)?;
@@ -34,7 +35,7 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
         opened.take(MAX_FILE).read_to_end(&mut text)?;
     }
-    let key = pin.fingerprint()?;
+    let key = anchor.fingerprint()?;
     let receipt = Receipt::parse(&text).map_err(|fault| Exit::Fault.because(format!("not genuine: {fault}")))?;
     match receipt.verify(key.as_ref()) {
         Ok(Verdict::Authentic) => terminal::say("authentic: signed by the vault's audit key, and unchanged"),

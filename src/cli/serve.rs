@@ -4,13 +4,14 @@ mod signals;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use secrecy::ExposeSecret;
 
 use self::signals::{Signals, bins};
 use super::instance::Instance;
+use super::offline::store_fault;
 use super::{Exit, Which};
 use crate::api;
 use crate::config::Config;
@@ -28,7 +29,7 @@ use crate::vault::events::Events;
 use crate::vault::owner;
 use crate::vault::policy::Policy;
 use crate::vault::types::{Dialect, Peer};
-use crate::vault::{Access, AccessConfig, Vault};
+use crate::vault::{Access, AccessConfig, SharedBins, Vault};
 
 /// What `dev` asks for beside the configuration.
 #[derive(Debug, Default)]
@@ -77,13 +78,17 @@ async fn serve(
     let mut signals = Signals::new()?;
     let keyring = Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
     let policy = Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
-    let bins = bins(config.bin_table.as_deref())?;
+    let bins: SharedBins = Arc::new(RwLock::new(bins(config.bin_table.as_deref())?));
     let metrics = Metrics::new()?;
     // Before the store is opened: it puts a hook in front that keeps what sled does to itself from ending the vault.
     end_on_panic();
     let store: Arc<dyn Store> = {
         let (settings, metrics) = (config.store.clone(), metrics.clone());
-        Arc::new(tokio::task::spawn_blocking(move || SledStore::open(settings, metrics)).await??)
+        Arc::new(
+            tokio::task::spawn_blocking(move || SledStore::open(settings, metrics))
+                .await?
+                .map_err(store_fault)?,
+        )
     };
     let owner = owner::owner(store.as_ref()).await?;
     if owner != *keyring.vault() {

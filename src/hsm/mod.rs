@@ -24,6 +24,7 @@ mod token;
 pub mod worker;
 
 pub use client::Client;
+pub(crate) use pin::read as read_pin;
 pub use raw_rate::probe;
 pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};
 pub use token::StartFault;

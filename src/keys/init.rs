@@ -15,21 +15,13 @@ use crate::hsm::{Config, Epoch, Finding, KekMode, KeyFingerprint, Keyset};
 use crate::id::{NoRandom, UnixMillis, VaultId};
 
 /// What shall be there afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// How the KEKs are protected. `None`: as those that are there, or [`KekMode::SessionSource`].
     pub mode: Option<KekMode>,
-    /// KEK epochs in all. Fewer than there are is no error: none is removed.
-    pub keks: u32,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self {
-            mode: None,
-            keks: officer::KEKS,
-        }
-    }
+    /// KEK epochs in all. Fewer than there are is no error: none is removed. `None`: as many as there are, or
+    /// [`officer::KEKS`].
+    pub keks: Option<u32>,
 }
 
 /// A key by its role.
@@ -140,9 +132,12 @@ fn provision(officer: &mut Officer<'_>, path: &Path, wanted: &Wanted) -> Result<
     let existing = before.as_ref().map(|keyring| keyring.keyset().clone());
     let there = existing.as_ref().map(|keyset| keyset.mode);
     let mode = wanted.mode.or(there).unwrap_or(KekMode::SessionSource);
+    let made = existing
+        .as_ref()
+        .and_then(|keyset| u32::try_from(keyset.keks.len()).ok());
     let provisioned = officer.provision(&Plan {
         mode,
-        keks: wanted.keks,
+        keks: wanted.keks.or(made).unwrap_or(officer::KEKS),
         existing,
     })?;
     let keyset = provisioned.keyset;

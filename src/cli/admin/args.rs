@@ -8,11 +8,12 @@ use super::request::{Common, Named};
 pub(crate) enum MerchantCommand {
     /// Add a merchant, with a repository of its own unless one is named
     Add {
+        /// Letters, digits, `_`, `-` and `.`
         id: String,
-        /// For people
+        /// Name for people; the id otherwise
         #[arg(long)]
         name: Option<String>,
-        /// What it speaks; may be given several times
+        /// What it speaks, e.g. `native`; may be given several times
         #[arg(long, required = true)]
         dialect: Vec<String>,
         /// An existing repository to act in
@@ -48,7 +49,9 @@ pub(crate) enum RepositoryCommand {
     Remove(Named),
     /// Let a merchant act in it
     Grant {
+        /// The repository
         name: String,
+        /// The merchant's id
         #[arg(long)]
         merchant: String,
         /// It acts there when a request names no repository
@@ -59,7 +62,9 @@ pub(crate) enum RepositoryCommand {
     },
     /// Take that back
     Revoke {
+        /// The repository
         name: String,
+        /// The merchant's id
         #[arg(long)]
         merchant: String,
         #[command(flatten)]
@@ -71,8 +76,10 @@ pub(crate) enum RepositoryCommand {
 pub(crate) enum CredentialCommand {
     /// Make a credential; its secret is shown once
     Add {
+        /// Whose it is
         #[arg(long)]
         merchant: String,
+        /// What it is used in, e.g. `native`
         #[arg(long)]
         dialect: String,
         /// Good until then, RFC 3339
@@ -83,6 +90,7 @@ pub(crate) enum CredentialCommand {
     },
     /// List credentials, without their secrets
     List {
+        /// Only this merchant's
         #[arg(long)]
         merchant: Option<String>,
         #[command(flatten)]
@@ -106,7 +114,7 @@ pub(crate) enum PolicyCommand {
         /// Its primary group id
         #[arg(long)]
         gid: Option<u32>,
-        /// tokenize, inspect, reveal, update, delete, search, search-by-pan, …
+        /// tokenize, inspect, reveal, update, delete, search, search-by-pan or export
         #[arg(long)]
         op: String,
         #[command(flatten)]

@@ -22,6 +22,7 @@ pub(crate) struct Common {
 /// One thing by name.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
+    /// Name or id, as the list shows it
     pub(super) name: String,
     #[command(flatten)]
     pub(super) common: Common,

@@ -26,7 +26,7 @@ pub(crate) struct ApiArgs {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = super::seconds)]
     seconds: f64,
     /// Stop after so many requests, if that comes first
     #[arg(long)]

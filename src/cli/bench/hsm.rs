@@ -18,7 +18,7 @@ pub(crate) struct HsmArgs {
     #[command(flatten)]
     which: Which,
     /// Seconds per figure
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = super::seconds)]
     seconds: f64,
     /// Numbers of processes in the matrix
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
@@ -40,7 +40,7 @@ pub(crate) struct BenchWorkerArgs {
     op: String,
     #[arg(long)]
     sessions: usize,
-    #[arg(long)]
+    #[arg(long, value_parser = super::seconds)]
     seconds: f64,
 }
 

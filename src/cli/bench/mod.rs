@@ -17,8 +17,18 @@ pub(crate) use hsm::{BenchWorkerArgs, worker};
 pub(crate) enum BenchCommand {
     /// Raw rates of the configured token, by processes and sessions (the daemon may serve meanwhile, but shares the HSM)
     Hsm(hsm::HsmArgs),
-    /// Closed-loop load on a running daemon
+    /// Closed-loop load on a running daemon; the tokens that it makes stay
     Api(api::ApiArgs),
+}
+
+/// A length of time in seconds, up to a day.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if seconds > 0.0 && seconds <= 86_400.0 {
+        Ok(seconds)
+    } else {
+        Err("must be more than 0 and at most 86400".to_owned())
+    }
 }
 
 /// Runs a benchmark.

@@ -1,7 +1,7 @@
 //! What ends a serving daemon or changes it while it runs.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -73,10 +73,7 @@ fn reload(config: &Config, logs: &Logs, vault: &Vault, shared: &SharedBins) {
         Err(error) => tracing::error!(%error, "the policy stays as it was"),
     }
     match bins(config.bin_table.as_deref()) {
-        Ok(fresh) => {
-            let fresh = fresh.read().unwrap_or_else(PoisonError::into_inner).clone();
-            *shared.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        }
+        Ok(fresh) => *shared.write().unwrap_or_else(PoisonError::into_inner) = fresh,
         Err(error) => tracing::error!(%error, "the BIN table stays as it was"),
     }
     let filter = Config::load(&config.file)
@@ -90,12 +87,13 @@ fn reload(config: &Config, logs: &Logs, vault: &Vault, shared: &SharedBins) {
     }
 }
 
-pub(super) fn bins(file: Option<&Path>) -> anyhow::Result<SharedBins> {
+/// The configured BIN table, or the built-in one.
+pub(super) fn bins(file: Option<&Path>) -> anyhow::Result<Arc<BinTable>> {
     let table = match file {
         Some(file) => {
             BinTable::read(file).map_err(|error| Exit::Config.because(format!("{}: {error}", file.display())))?
         }
         None => BinTable::built_in(),
     };
-    Ok(Arc::new(RwLock::new(Arc::new(table))))
+    Ok(Arc::new(table))
 }

@@ -11,7 +11,7 @@ use crate::keys::Keyring;
 
 /// Whose signature is expected.
 #[derive(Debug, Args)]
-pub(crate) struct Pin {
+pub(crate) struct Anchor {
     /// The audit key's fingerprint, as `init` printed it
     #[arg(long, value_name = "SHA256:…")]
     key: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Pin {
     dir: Option<PathBuf>,
 }
 
-impl Pin {
+impl Anchor {
     /// The fingerprint, where one was given or an instance was named.
     pub(super) fn fingerprint(&self) -> anyhow::Result<Option<KeyFingerprint>> {
         if let Some(text) = &self.key {

@@ -1,0 +1,61 @@
+use super::*;
+
+const MINIMAL: &str =
+    "version = 1\nstate_dir = \"state\"\npolicy = \"policy.toml\"\n[hsm]\nmodule = \"/m.so\"\ntoken = \"t\"\n";
+
+fn load(text: &str) -> Result<Config, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("panvault.toml");
+    fs::write(&path, text).unwrap();
+    Config::load(&path)
+}
+
+#[test]
+fn a_minimal_file_is_enough() {
+    let config = load(MINIMAL).unwrap();
+    assert!(config.state_dir.is_absolute());
+    assert!(config.hsm.workers >= 1 && config.hsm.strict);
+    assert_eq!(config.hsm.pin, PinSource::Credential("hsm-pin".to_owned()));
+    assert_eq!(config.server.api_socket.mode, 0o660);
+    assert_eq!(config.caps.reveal.per_second, 50);
+}
+
+#[test]
+fn errors_name_line_and_key() {
+    let text = |addition: &str| match load(&format!("{MINIMAL}{addition}")) {
+        Ok(_) => panic!("{addition} was taken"),
+        Err(error) => error.to_string(),
+    };
+    let unknown = text("colour = 1\n");
+    assert!(unknown.contains("line 7") && unknown.contains("colour"), "{unknown}");
+    let wrong = text("workers = \"two\"\n");
+    assert!(wrong.contains("line 7: hsm.workers: must be"), "{wrong}");
+    assert!(text("workers = \n").contains("line 7"));
+    assert!(text("workers = 0\n").contains("hsm.workers"));
+    assert!(text("deadline_ms = 0\n").contains("hsm.deadline_ms"));
+    assert!(text("[listen]\nmetrics = \"0.0.0.0:9420\"\n").contains("listen.metrics"));
+    assert!(text("[listen]\napi_mode = \"rw\"\n").contains("listen.api_mode"));
+    assert!(text("[log]\nfilter = \"loud\"\n").contains("log.filter"));
+    assert!(text("[store]\ncache_mib = 99999999999999999\n").contains("store.cache_mib"));
+    assert!(text("[listen]\nmax_connections = 0\n").contains("listen.max_connections"));
+    assert!(text("environment = {\"A=B\" = \"c\"}\n").contains("hsm.environment"));
+    assert!(load(&MINIMAL.replace("version = 1", "version = 2")).is_err());
+}
+
+#[test]
+fn a_pin_in_the_wrong_place_is_not_echoed() {
+    for mistake in [
+        "pin = \"20460731\"\n",
+        "pin_file = 20460731\n",
+        "workers = \"20460731\"\n",
+        "strict = \"a, expected 20460731\"\n",
+        "pin = \"20460731\n",
+        "pin = 20460731x\n",
+    ] {
+        let Err(error) = load(&format!("{MINIMAL}{mistake}")) else {
+            panic!("{mistake} was taken");
+        };
+        let text = error.to_string();
+        assert!(text.contains("line 7") && !text.contains("20460731"), "{text}");
+    }
+}
