@@ -111,7 +111,7 @@ async fn serve(
         store.clone(),
         keys,
         access,
-        bins.clone(),
+        bins,
         metrics.clone(),
     );
     let services = Arc::new(ops::Services {
@@ -119,7 +119,6 @@ async fn serve(
         hsm: client.clone(),
         store: store.clone(),
         metrics: metrics.clone(),
-        bins: bins.clone(),
         bin_table: config.bin_table.clone(),
         policy: Some(config.policy.clone()),
         admins: Admins {
@@ -169,17 +168,19 @@ async fn serve(
         router: ops::health_router(&services),
     }));
 
+    vault.note_start(&config.digest).await;
     let background = vault.start_background();
     let server = server::serve(endpoints, config.limits, &metrics);
     serving(daemon).await?;
 
-    let exit = signals.wait(&config, &logs, &vault, &bins, &client).await;
+    let exit = signals.wait(&config, &logs, &vault, &client).await;
     let cut = server.shutdown().await;
     if cut > 0 {
         tracing::warn!(connections = cut, "requests that did not finish in time were cut");
     }
     background.shutdown().await;
     client.shutdown().await;
+    vault.note_stop().await;
     store.close().await?;
     tracing::info!("stopped");
     Ok(exit)

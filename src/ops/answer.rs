@@ -59,6 +59,15 @@ pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     response
 }
 
+fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::Caller(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Policy(_) => StatusCode::FORBIDDEN,
+        Error::Dependency(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Integrity(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         if self.status.is_server_error() {
@@ -78,14 +87,15 @@ impl From<AccountError> for Refusal {
             AccountError::Exists(_) | AccountError::InUse(_) | AccountError::Limit { .. } => StatusCode::CONFLICT,
             AccountError::Field { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             AccountError::Unknown(_) => StatusCode::NOT_FOUND,
-            AccountError::Vault(error) => match error {
-                Error::Caller(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                Error::Policy(_) => StatusCode::FORBIDDEN,
-                Error::Dependency(_) => StatusCode::SERVICE_UNAVAILABLE,
-                Error::Integrity(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            },
+            AccountError::Vault(error) => status_of(error),
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::new(status_of(&error), error.to_string())
     }
 }
 

@@ -10,26 +10,46 @@ use bytes::Bytes;
 use http_body_util::channel::Channel;
 
 use super::Services;
-use super::answer::At;
+use super::answer::{Admin, At, Refusal};
+use crate::audit::Event;
 use crate::store::{self, Store};
+use crate::vault::accounts::AdminActor;
 
 /// Lines read at once.
 const PAGE: u32 = 1000;
 
 /// All lines from a sequence number to the last one at this moment.
-pub(super) async fn from(State(services): State<Arc<Services>>, At(seq): At<u64>) -> Response {
-    stream(Arc::clone(&services.store), seq.max(1))
+pub(super) async fn from(
+    State(services): State<Arc<Services>>,
+    Admin(admin): Admin,
+    At(seq): At<u64>,
+) -> Result<Response, Refusal> {
+    let to = services.store.health().audit_seq;
+    read(&services, admin, seq.max(1), to).await
 }
 
 /// The last lines.
-pub(super) async fn last(State(services): State<Arc<Services>>, At(count): At<u64>) -> Response {
-    let last = services.store.health().audit_seq;
-    let first = last.saturating_sub(count).saturating_add(1);
-    stream(Arc::clone(&services.store), first)
+pub(super) async fn last(
+    State(services): State<Arc<Services>>,
+    Admin(admin): Admin,
+    At(count): At<u64>,
+) -> Result<Response, Refusal> {
+    let to = services.store.health().audit_seq;
+    read(&services, admin, to.saturating_sub(count).saturating_add(1), to).await
 }
 
-fn stream(store: Arc<dyn Store>, from: u64) -> Response {
-    let to = store.health().audit_seq;
+/// Who reads the trail is in the trail first (PCI DSS 10.2.1.3), behind what he reads.
+async fn read(services: &Services, admin: AdminActor, from: u64, to: u64) -> Result<Response, Refusal> {
+    let event = Event {
+        peer: Some(admin.peer),
+        detail: Some(format!("records {from} to {to}")),
+        ..Event::new("audit-read", "ok")
+    };
+    services.vault.note(event).await?;
+    Ok(stream(Arc::clone(&services.store), from, to))
+}
+
+fn stream(store: Arc<dyn Store>, from: u64, to: u64) -> Response {
     let (mut lines, body) = Channel::<Bytes, store::Error>::new(2);
     tokio::spawn(async move {
         let mut next = from;

@@ -22,8 +22,8 @@ use self::answer::Refusal;
 use crate::hsm::Client;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::vault::Vault;
 use crate::vault::types::Peer;
-use crate::vault::{SharedBins, Vault};
 
 /// What operators look at and change.
 pub struct Services {
@@ -35,9 +35,7 @@ pub struct Services {
     pub store: Arc<dyn Store>,
     /// All figures.
     pub metrics: Metrics,
-    /// The BIN table that the core uses.
-    pub bins: SharedBins,
-    /// The file behind it, when the configuration names one.
+    /// The file of the BIN table, when the configuration names one.
     pub bin_table: Option<PathBuf>,
     /// The policy file; none in `panvault dev`.
     pub policy: Option<PathBuf>,

@@ -27,7 +27,6 @@ impl Operator {
             hsm: idle.hsm,
             store: idle.store,
             metrics: idle.metrics,
-            bins: idle.bins,
             bin_table,
             policy: None,
             admins: Admins {
@@ -280,6 +279,10 @@ async fn the_bin_table_is_read_again_and_a_faulty_one_changes_nothing() {
     .unwrap();
     let read = operator.call("POST", "/admin/bin-table/reload", Value::Null).await;
     assert_eq!((read.status, read.json()), (200, json!({"rows": 1})), "{}", read.text);
+    let trail = operator.call("GET", "/admin/audit/last/1", Value::Null).await.json();
+    assert_eq!(trail["event"]["action"], "bin-table-reload");
+    assert_eq!(trail["event"]["detail"], "1 rows");
+    assert_eq!(trail["event"]["peer"]["uid"], operator.peer.uid);
     std::fs::write(&file, "range,brand\nnonsense").unwrap();
     assert_eq!(
         operator
@@ -320,13 +323,20 @@ async fn the_audit_trail_is_streamed_in_order() {
     assert_eq!(adds, 5);
     assert_eq!(lines[6]["event"]["peer"]["uid"], operator.peer.uid);
 
+    // Who read it is in the trail, behind what was read.
     let last = operator.call("GET", "/admin/audit/last/2", Value::Null).await.text;
-    assert!(all.text.ends_with(&last) && last.lines().count() == 2);
+    let (before, read) = last.trim_end().split_once('\n').unwrap();
+    assert!(all.text.ends_with(&format!("{before}\n")));
+    let read: Value = serde_json::from_str(read).unwrap();
+    assert_eq!(read["event"]["action"], "audit-read");
+    assert_eq!(read["event"]["detail"], format!("records 1 to {count}"));
+    assert_eq!(read["event"]["peer"]["uid"], operator.peer.uid);
     let more = operator
         .call("GET", "/admin/audit/last/1000000", Value::Null)
         .await
         .text;
-    assert_eq!(more, all.text);
-    let beyond = format!("/admin/audit/from/{}", count + 1);
+    assert!(more.starts_with(&all.text));
+    assert_eq!(more.lines().count(), all.text.lines().count() + 2);
+    let beyond = format!("/admin/audit/from/{}", count + 100);
     assert_eq!(operator.call("GET", &beyond, Value::Null).await.text, "");
 }

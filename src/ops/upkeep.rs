@@ -1,6 +1,6 @@
 //! Questions to the policy, and files to be read again.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Services;
 use super::answer::{Admin, Json, Refusal, answer};
 use crate::card::BinTable;
+use crate::vault::ReloadError;
 use crate::vault::types::{Operation, Peer};
 
 /// What a caller might ask.
@@ -42,14 +43,23 @@ pub(super) async fn reload_policy(
     let Some(path) = &services.policy else {
         return Err(Refusal::new(StatusCode::CONFLICT, "there is no policy file"));
     };
-    match services.vault.access().reload_policy(path, Some(admin.peer)) {
+    match services.vault.access().reload_policy(path, Some(admin.peer)).await {
         Ok(()) => Ok(answer(StatusCode::OK, &json!({ "policy": path }))),
-        Err(error) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())),
+        Err(error) => {
+            let status = match &error {
+                ReloadError::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+                ReloadError::Policy(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+            Err(Refusal::new(status, error.to_string()))
+        }
     }
 }
 
 /// Reads the BIN table's file again; one with a fault changes nothing.
-pub(super) async fn reload_bin_table(State(services): State<Arc<Services>>) -> Result<Response, Refusal> {
+pub(super) async fn reload_bin_table(
+    State(services): State<Arc<Services>>,
+    Admin(admin): Admin,
+) -> Result<Response, Refusal> {
     let Some(path) = services.bin_table.clone() else {
         return Err(Refusal::new(StatusCode::CONFLICT, "no file is configured as BIN table"));
     };
@@ -60,7 +70,7 @@ pub(super) async fn reload_bin_table(State(services): State<Arc<Services>>) -> R
         Err(error) => return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     };
     let rows = table.rows_from_file();
-    *services.bins.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    services.vault.replace_bins(table, Some(admin.peer)).await?;
     tracing::info!(rows, "BIN table read again");
     Ok(answer(StatusCode::OK, &json!({ "rows": rows })))
 }

@@ -1,18 +1,22 @@
 //! Who may do what: the one question the verbs ask before they do anything, and who is asking.
 
-use std::future::Future;
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+mod authenticate;
+mod reload;
 
-use super::accounts::{AccountStatus, Accounts, Held, Merchant, Repository, Snapshot};
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+pub use reload::ReloadError;
+
+use super::accounts::{AccountStatus, Accounts};
 use super::caps::{CapTable, Caps, Exceeded, Moment};
-use super::credential::{Comparison, Presented};
+use super::credential::Comparison;
 use super::events::{Events, Repeated};
 use super::login::{Login, LoginLimits};
-use super::policy::{BadPolicy, Explanation, Policy};
-use super::types::{Actor, Dialect, Error, Operation, Peer, PolicyError};
-use crate::id::{NoRandom, RequestId, UnixMillis};
+use super::policy::{Explanation, Policy};
+use super::types::{Actor, Error, Operation, Peer, PolicyError};
+use crate::id::NoRandom;
 use crate::telemetry::Metrics;
 
 /// How often and how much a caller may ask; the default limits only failed logins.
@@ -28,22 +32,13 @@ pub struct AccessConfig {
 pub struct Access {
     accounts: Accounts,
     policy: RwLock<Arc<Policy>>,
+    reloading: tokio::sync::Mutex<()>,
     cap_table: CapTable,
     caps: Caps,
     login: Login,
     comparison: Comparison,
     events: Arc<Events>,
     metrics: Metrics,
-}
-
-/// Why a credential is not accepted, for the audit trail only: the caller gets one answer for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refused {
-    Expired,
-    Malformed,
-    Suspended,
-    /// No such id, not its secret, or not for this dialect.
-    Wrong,
 }
 
 impl Access {
@@ -61,6 +56,7 @@ impl Access {
         Ok(Self {
             accounts,
             policy: RwLock::new(Arc::new(policy)),
+            reloading: tokio::sync::Mutex::default(),
             cap_table: config.caps,
             caps: Caps::new(MAX_CAPPED),
             login: Login::new(config.login, MAX_FAILING),
@@ -73,51 +69,6 @@ impl Access {
     /// The accounts, for operators.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
-    }
-
-    /// Who asks, by an API key. `authorization` is the value of the header of that name. Where a connection has no
-    /// peer (`panvault dev` on TCP), `peer` is the process that listens.
-    ///
-    /// # Errors
-    /// [`PolicyError::NoCredential`] without the header, which is not counted; [`PolicyError::LoginThrottled`] during a
-    /// pause; [`PolicyError::BadCredential`] for anything else, the same whatever is wrong with it.
-    pub fn authenticate_bearer(
-        &self,
-        peer: Peer,
-        dialect: Dialect,
-        request: RequestId,
-        authorization: Option<&str>,
-    ) -> Result<Actor, Error> {
-        let Some(authorization) = authorization else {
-            return Err(Error::Policy(PolicyError::NoCredential));
-        };
-        let now = Instant::now();
-        if let Some(pause) = self.login.pause(peer.uid, dialect, now) {
-            self.count_auth_failure(peer, dialect, "throttled");
-            return Err(Error::Policy(PolicyError::LoginThrottled {
-                retry_after_s: pause.as_secs() + u64::from(pause.subsec_nanos() > 0),
-            }));
-        }
-        let accounts = self.accounts.current();
-        match self.accepted(&accounts, dialect, authorization) {
-            Ok((held, merchant, repository)) => {
-                self.login.succeeded(peer.uid, dialect);
-                self.accounts.note_use(held, UnixMillis::now());
-                Ok(Actor {
-                    peer,
-                    dialect,
-                    merchant: merchant.id.clone(),
-                    repository: merchant.repository,
-                    repository_name: repository.name.clone(),
-                    request,
-                })
-            }
-            Err(refused) => {
-                self.login.failed(peer.uid, dialect, now);
-                self.count_auth_failure(peer, dialect, refused.as_str());
-                Err(Error::Policy(PolicyError::BadCredential))
-            }
-        }
     }
 
     /// Whether `actor` may do `op` on its repository now. `volume` is how many records it asks for; it counts against
@@ -141,14 +92,7 @@ impl Access {
                 | PolicyError::NoCredential => "denied",
             };
             self.metrics.refusals.with_label_values(&[op.as_str(), outcome]).inc();
-            self.events.count(Repeated {
-                action: op.as_str(),
-                outcome,
-                caller: Some((actor.peer.uid, actor.peer.gid)),
-                dialect: Some(actor.dialect),
-                merchant: Some(actor.merchant.clone()),
-                repository: Some(actor.repository_name.clone()),
-            });
+            self.count(actor, op, outcome);
             Error::Policy(refusal)
         })
     }
@@ -159,23 +103,26 @@ impl Access {
         self.caps.charge((actor.peer.uid, &actor.merchant), op, volume);
     }
 
-    /// Reads the policy file again. A file with a fault changes nothing: the policy that was in force stays.
-    ///
-    /// # Errors
-    /// [`BadPolicy`].
-    pub fn reload_policy(&self, path: &Path, asked_by: Option<Peer>) -> Result<(), BadPolicy> {
-        let read = Policy::load(path);
+    /// Counts one that was refused; it is in the audit trail some seconds later, together with others like it.
+    pub(super) fn count(&self, actor: &Actor, op: Operation, outcome: &'static str) {
         self.events.count(Repeated {
-            action: "policy-reload",
-            outcome: if read.is_ok() { "ok" } else { "refused" },
-            caller: asked_by.map(|peer| (peer.uid, peer.gid)),
-            dialect: None,
-            merchant: None,
-            repository: None,
+            action: op.as_str(),
+            outcome,
+            caller: Some((actor.peer.uid, actor.peer.gid)),
+            dialect: Some(actor.dialect),
+            merchant: Some(actor.merchant.clone()),
+            repository: Some(actor.repository_name.clone()),
         });
-        let policy = Arc::new(read?);
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
-        Ok(())
+    }
+
+    /// The counted events.
+    pub(super) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// SHA-256 of the policy file in force, hex.
+    pub(super) fn policy_digest(&self) -> String {
+        self.policy().digest().to_owned()
     }
 
     /// Which grants of the policy in force allow `op` to `peer`, and why the others do not.
@@ -229,62 +176,10 @@ impl Access {
             .take(cap, (actor.peer.uid, &actor.merchant), op, volume, Moment::now())
             .map_err(|Exceeded { retry_after_s }| PolicyError::Capped { retry_after_s })
     }
-
-    /// The credential that `authorization` shows, its merchant and the merchant's default repository. Takes as long
-    /// whether the credential exists or not.
-    fn accepted<'a>(
-        &self,
-        accounts: &'a Snapshot,
-        dialect: Dialect,
-        authorization: &str,
-    ) -> Result<(&'a Held, &'a Merchant, &'a Repository), Refused> {
-        let (scheme, key) = authorization.split_once(' ').ok_or(Refused::Malformed)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Refused::Malformed);
-        }
-        let shown = Presented::parse(key.trim_matches(' ')).ok_or(Refused::Malformed)?;
-        let held = accounts.credential(&shown.id);
-        let same = self.comparison.holds(held.map(|held| &held.row.hash), &shown.hash);
-        let held = held
-            .filter(|held| same && held.row.dialect == dialect)
-            .ok_or(Refused::Wrong)?;
-        if held.row.status == AccountStatus::Suspended {
-            return Err(Refused::Suspended);
-        }
-        if !held.row.is_live(UnixMillis::now()) {
-            return Err(Refused::Expired);
-        }
-        let merchant = accounts.merchant(&held.row.merchant).ok_or(Refused::Wrong)?;
-        let repository = accounts.repository(merchant.repository).ok_or(Refused::Wrong)?;
-        Ok((held, merchant, repository))
-    }
-
-    fn count_auth_failure(&self, peer: Peer, dialect: Dialect, outcome: &'static str) {
-        self.metrics.auth_failures.with_label_values(&[dialect.as_str()]).inc();
-        self.events.count(Repeated {
-            action: "auth-failed",
-            outcome,
-            caller: Some((peer.uid, peer.gid)),
-            dialect: Some(dialect),
-            merchant: None,
-            repository: None,
-        });
-    }
-}
-
-impl Refused {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Malformed => "malformed",
-            Self::Suspended => "suspended",
-            Self::Wrong => "wrong",
-        }
-    }
 }
 
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
-/// Callers whose failed logins are remembered.
+/// Callers and credentials whose failed logins are remembered.
 const MAX_FAILING: usize = 4_096;
 /// Pairs of caller and capped operation that are counted.
 const MAX_CAPPED: usize = 65_536;

@@ -29,7 +29,6 @@ pub(crate) struct Idle {
     pub(crate) hsm: Client,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Metrics,
-    pub(crate) bins: SharedBins,
     /// A process of this user may do everything.
     pub(crate) peer: Peer,
     /// `Bearer …`
@@ -53,14 +52,13 @@ impl Idle {
         let policy = Policy::dev(peer.uid);
         let access = Access::new(accounts, policy, AccessConfig::default(), events, metrics.clone()).unwrap();
         let id = VaultId::parse("vault_1").unwrap();
-        let vault = Vault::open(id, Arc::clone(&store), keys, access, Arc::clone(&bins), metrics.clone());
+        let vault = Vault::open(id, Arc::clone(&store), keys, access, bins, metrics.clone());
         let authorization = add_merchant(&vault, peer).await;
         Self {
             vault,
             hsm,
             store,
             metrics,
-            bins,
             peer,
             authorization,
         }

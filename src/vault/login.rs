@@ -1,13 +1,14 @@
 //! A pause for callers whose logins fail again and again (PCI DSS 8.3.4).
 //!
-//! The caller is the process's user and the dialect: what the kernel says, not what the request says. During the pause
-//! nothing is looked at, so a right credential waits too.
+//! Who fails is the process's user, as the kernel says, and the credential that was shown, so that one client with a key
+//! of the past does not pause the others of its user. Ids that nobody has share one pool per user.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::types::Dialect;
+use crate::id::CredentialId;
 
 /// When a caller is paused and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,17 @@ pub struct LoginLimits {
 pub(super) struct Login {
     limits: LoginLimits,
     capacity: usize,
-    failing: Mutex<HashMap<(u32, Dialect), Failing>>,
+    failing: Mutex<HashMap<Source, Failing>>,
+}
+
+/// Where failed logins come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Source {
+    /// The process's user.
+    pub(super) uid: u32,
+    pub(super) dialect: Dialect,
+    /// The credential whose secret was wrong; `None` for all that are no credential's.
+    pub(super) credential: Option<CredentialId>,
 }
 
 struct Failing {
@@ -36,7 +47,7 @@ struct Failing {
 }
 
 impl Login {
-    /// Remembers at most `capacity` callers.
+    /// Remembers at most `capacity` sources.
     pub(super) fn new(limits: LoginLimits, capacity: usize) -> Self {
         Self {
             limits,
@@ -45,20 +56,20 @@ impl Login {
         }
     }
 
-    /// How long the caller must still wait.
-    pub(super) fn pause(&self, uid: u32, dialect: Dialect, now: Instant) -> Option<Duration> {
+    /// How long the source must still wait.
+    pub(super) fn pause(&self, source: &Source, now: Instant) -> Option<Duration> {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = failing.get(&(uid, dialect))?.until.saturating_duration_since(now);
+        let left = failing.get(source)?.until.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
     /// Counts a failed login.
-    pub(super) fn failed(&self, uid: u32, dialect: Dialect, now: Instant) {
+    pub(super) fn failed(&self, source: Source, now: Instant) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if failing.len() >= self.capacity && !failing.contains_key(&(uid, dialect)) {
+        if failing.len() >= self.capacity && !failing.contains_key(&source) {
             self.make_room(&mut failing, now);
         }
-        let entry = failing.entry((uid, dialect)).or_insert(Failing {
+        let entry = failing.entry(source).or_insert(Failing {
             failures: 0,
             until: now,
         });
@@ -69,10 +80,10 @@ impl Login {
         entry.until = now + self.wait_after(entry.failures);
     }
 
-    /// Forgets the caller's failures.
-    pub(super) fn succeeded(&self, uid: u32, dialect: Dialect) {
+    /// Forgets the source's failures.
+    pub(super) fn succeeded(&self, source: &Source) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.remove(&(uid, dialect));
+        failing.remove(source);
     }
 
     fn wait_after(&self, failures: u32) -> Duration {
@@ -90,13 +101,16 @@ impl Login {
         now.saturating_duration_since(entry.until) > self.limits.window
     }
 
-    /// Forgets what is over, or else the caller that has been quiet longest.
-    fn make_room(&self, failing: &mut HashMap<(u32, Dialect), Failing>, now: Instant) {
+    /// Forgets what is over, or else the source that has been quiet longest.
+    fn make_room(&self, failing: &mut HashMap<Source, Failing>, now: Instant) {
         failing.retain(|_, entry| !self.is_over(entry, now));
         if failing.len() < self.capacity {
             return;
         }
-        let quietest = failing.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| *key);
+        let quietest = failing
+            .iter()
+            .min_by_key(|(_, entry)| entry.until)
+            .map(|(source, _)| source.clone());
         if let Some(key) = quietest {
             failing.remove(&key);
         }
@@ -118,7 +132,13 @@ impl Default for LoginLimits {
 mod tests {
     use super::*;
 
-    const NATIVE: Dialect = Dialect::Native;
+    fn of(uid: u32) -> Source {
+        Source {
+            uid,
+            dialect: Dialect::Native,
+            credential: None,
+        }
+    }
 
     fn login(capacity: usize) -> Login {
         Login::new(LoginLimits::default(), capacity)
@@ -126,7 +146,7 @@ mod tests {
 
     fn fail(login: &Login, times: u32, now: Instant) {
         for _ in 0..times {
-            login.failed(1, NATIVE, now);
+            login.failed(of(1), now);
         }
     }
 
@@ -135,14 +155,14 @@ mod tests {
         let login = login(8);
         let mut now = Instant::now();
         fail(&login, 9, now);
-        assert_eq!(login.pause(1, NATIVE, now), None);
+        assert_eq!(login.pause(&of(1), now), None);
         let mut waits = Vec::new();
         for _ in 0..9 {
             fail(&login, 1, now);
-            let wait = login.pause(1, NATIVE, now).unwrap();
+            let wait = login.pause(&of(1), now).unwrap();
             waits.push(wait.as_secs());
             now += wait;
-            assert_eq!(login.pause(1, NATIVE, now), None, "over when it is over");
+            assert_eq!(login.pause(&of(1), now), None, "over when it is over");
         }
         assert_eq!(waits, [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]);
     }
@@ -152,14 +172,14 @@ mod tests {
         let login = login(8);
         let now = Instant::now();
         fail(&login, 9, now);
-        login.succeeded(1, NATIVE);
+        login.succeeded(&of(1));
         fail(&login, 9, now);
-        assert_eq!(login.pause(1, NATIVE, now), None);
+        assert_eq!(login.pause(&of(1), now), None);
         let later = now + Duration::from_secs(15 * 60 + 1);
         fail(&login, 9, later);
-        assert_eq!(login.pause(1, NATIVE, later), None);
+        assert_eq!(login.pause(&of(1), later), None);
         fail(&login, 1, later);
-        assert!(login.pause(1, NATIVE, later).is_some());
+        assert!(login.pause(&of(1), later).is_some());
     }
 
     #[test]
@@ -168,9 +188,9 @@ mod tests {
         let mut now = Instant::now();
         for _ in 0..10 {
             now += Duration::from_secs(14 * 60);
-            login.failed(1, NATIVE, now);
+            login.failed(of(1), now);
         }
-        assert!(login.pause(1, NATIVE, now).is_some());
+        assert!(login.pause(&of(1), now).is_some());
     }
 
     #[test]
@@ -178,11 +198,16 @@ mod tests {
         let login = login(4);
         let now = Instant::now();
         fail(&login, 10, now);
-        assert_eq!(login.pause(2, NATIVE, now), None);
+        assert_eq!(login.pause(&of(2), now), None);
+        let known = Source {
+            credential: Some(CredentialId::parse("a").unwrap()),
+            ..of(1)
+        };
+        assert_eq!(login.pause(&known, now), None);
         for uid in 2..100 {
-            login.failed(uid, NATIVE, now);
+            login.failed(of(uid), now);
         }
         assert!(login.failing.lock().unwrap().len() <= 4);
-        assert!(login.pause(1, NATIVE, now).is_some(), "the paused one is kept");
+        assert!(login.pause(&of(1), now).is_some(), "the paused one is kept");
     }
 }

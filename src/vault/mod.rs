@@ -19,6 +19,7 @@ pub(crate) mod idle;
 mod inspect;
 mod last_used;
 mod login;
+mod notes;
 pub mod owner;
 pub mod policy;
 mod profile;
@@ -37,7 +38,7 @@ mod update;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use access::{Access, AccessConfig};
+pub use access::{Access, AccessConfig, ReloadError};
 pub use login::LoginLimits;
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
@@ -158,16 +159,6 @@ impl Vault {
         }
     }
 
-    /// Makes an event durable that comes with no change.
-    async fn commit_event(&self, event: Event) -> Result<(), Error> {
-        let commit = Commit {
-            event: Some(event.encode()),
-            ..Commit::default()
-        };
-        self.store.commit(commit).await?;
-        Ok(())
-    }
-
     /// Counts how a verb ended, and raises the alarm where stored data was changed by another hand.
     async fn conclude<T>(
         &self,
@@ -185,7 +176,7 @@ impl Vault {
         if matches!(result, Err(Error::Integrity(IntegrityError::Tampered))) {
             self.metrics.tampered.inc();
             tracing::error!(op = op.as_str(), request = %actor.request, "a record was tampered with");
-            if let Err(error) = self.commit_event(event(actor, op, "tampered", token)).await {
+            if let Err(error) = self.note(event(actor, op, "tampered", token)).await {
                 tracing::error!(%error, request = %actor.request, "the alarm could not be audited");
             }
         }

@@ -17,6 +17,11 @@ impl Vault {
     /// a single-use token may be spent then, if the store did not say how the commit ended.
     pub async fn reveal(&self, actor: &Actor, token: &Token, with_profile: bool) -> Result<Revealed, Error> {
         let result = self.reveal_card(actor, token, with_profile).await;
+        if let Err(Error::Caller(fault)) = &result
+            && let Some(outcome) = in_vain(fault)
+        {
+            self.access.count(actor, Operation::Reveal, outcome);
+        }
         self.conclude(actor, Operation::Reveal, Some(token), "ok", result).await
     }
 
@@ -68,6 +73,24 @@ impl Vault {
             expiry: record.expiry,
             profile,
         })
+    }
+}
+
+/// How an attempt on a token that shows no card stands in the audit trail (PCI DSS 10.2.1.4), counted and not one by one.
+fn in_vain(fault: &CallerError) -> Option<&'static str> {
+    match fault {
+        CallerError::UnknownToken => Some("unknown-token"),
+        CallerError::Expired => Some("expired"),
+        CallerError::Inactive => Some("inactive"),
+        CallerError::Spent => Some("spent"),
+        CallerError::BadCursor
+        | CallerError::CardExists { .. }
+        | CallerError::Contended
+        | CallerError::Field { .. }
+        | CallerError::FormatExhausted
+        | CallerError::IdempotencyMismatch
+        | CallerError::Revision { .. }
+        | CallerError::TokenTaken => None,
     }
 }
 

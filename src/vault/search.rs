@@ -67,7 +67,7 @@ impl Vault {
             Some(_) => {
                 let mut event = event(actor, op, "ok", None);
                 event.count = u64::try_from(found.tokens.len()).ok();
-                self.commit_event(event).await?;
+                self.note(event).await?;
             }
             // by PAN one card is asked about, whatever is found; otherwise what was shown counts, or the work it took
             None => {

@@ -1,7 +1,7 @@
 //! What ends a serving daemon or changes it while it runs.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,7 +10,7 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::hsm::{self, StartFault};
 use crate::telemetry::logs::{Filter, Logs};
-use crate::vault::{SharedBins, Vault};
+use crate::vault::Vault;
 
 /// The signals that the daemon obeys.
 pub(super) struct Signals {
@@ -29,21 +29,14 @@ impl Signals {
     }
 
     /// Serves until told to stop, or until the HSM is refused for a reason that only people can mend.
-    pub(super) async fn wait(
-        &mut self,
-        config: &Config,
-        logs: &Logs,
-        vault: &Vault,
-        bins: &SharedBins,
-        client: &hsm::Client,
-    ) -> Exit {
+    pub(super) async fn wait(&mut self, config: &Config, logs: &Logs, vault: &Vault, client: &hsm::Client) -> Exit {
         let refused = refusal(client);
         tokio::pin!(refused);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Exit::Ok,
                 _ = self.interrupt.recv() => return Exit::Ok,
-                _ = self.hangup.recv() => reload(config, logs, vault, bins),
+                _ = self.hangup.recv() => reload(config, logs, vault).await,
                 fault = &mut refused => {
                     tracing::error!(%fault, "the HSM is not used");
                     return Exit::Refused;
@@ -67,14 +60,19 @@ async fn refusal(client: &hsm::Client) -> StartFault {
 }
 
 /// Reads policy, BIN table and log filter again; each that has a fault stays as it was.
-fn reload(config: &Config, logs: &Logs, vault: &Vault, shared: &SharedBins) {
-    match vault.access().reload_policy(&config.policy, None) {
+async fn reload(config: &Config, logs: &Logs, vault: &Vault) {
+    match vault.access().reload_policy(&config.policy, None).await {
         Ok(()) => tracing::info!("policy read again"),
         Err(error) => tracing::error!(%error, "the policy stays as it was"),
     }
-    match bins(config.bin_table.as_deref()) {
-        Ok(fresh) => *shared.write().unwrap_or_else(PoisonError::into_inner) = fresh,
-        Err(error) => tracing::error!(%error, "the BIN table stays as it was"),
+    if let Some(file) = &config.bin_table {
+        let replaced = match BinTable::read(file) {
+            Ok(table) => vault.replace_bins(table, None).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = replaced {
+            tracing::error!(error, "the BIN table stays as it was");
+        }
     }
     let filter = Config::load(&config.file)
         .map_err(anyhow::Error::from)

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::{Group, User};
+use data_encoding::HEXLOWER;
+use nix::unistd::{Group, User, geteuid};
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -74,14 +76,22 @@ impl Policy {
     /// Reads the file at `path`. Users and groups are looked up by name now, not at each request.
     ///
     /// # Errors
-    /// [`BadPolicy`]; a file that every user may write is one.
+    /// [`BadPolicy`]; a file that others than root and the daemon's user may write is one.
     pub fn load(path: &Path) -> Result<Self, BadPolicy> {
         let unreadable = |e: std::io::Error| BadPolicy::File(format!("{}: {e}", path.display()));
         let mut file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.mode() & 0o002 != 0 {
+        let meta = file.metadata().map_err(unreadable)?;
+        if meta.mode() & 0o022 != 0 {
             return Err(BadPolicy::File(format!(
-                "{}: every user may write it; take that away (chmod o-w)",
+                "{}: others than its owner may write it; take that away (chmod go-w)",
                 path.display()
+            )));
+        }
+        if !trusted(meta.uid(), geteuid().as_raw()) {
+            return Err(BadPolicy::File(format!(
+                "{}: belongs to user {}, who is neither root nor the one that panvault runs as; chown it to root",
+                path.display(),
+                meta.uid()
             )));
         }
         let mut text = String::new();
@@ -120,7 +130,10 @@ impl Policy {
             .enumerate()
             .map(|(index, grant)| source.grant(index, grant))
             .collect::<Result<_, _>>()
-            .map(|grants| Self { grants })
+            .map(|grants| Self {
+                grants,
+                digest: HEXLOWER.encode(digest(&SHA256, text.as_bytes()).as_ref()),
+            })
     }
 }
 
@@ -233,6 +246,11 @@ impl Source<'_> {
             reason: reason.into(),
         }
     }
+}
+
+/// Whoever may write the policy may grant himself everything.
+pub(super) fn trusted(owner: u32, daemon: u32) -> bool {
+    owner == 0 || owner == daemon
 }
 
 fn unknown<const N: usize>(text: &str, known: [&str; N]) -> String {

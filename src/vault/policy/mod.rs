@@ -18,6 +18,8 @@ use crate::id::RepositoryName;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     grants: Vec<Grant>,
+    /// SHA-256 of the file's text, hex; empty where there is no file.
+    digest: String,
 }
 
 /// What the policy says to one question.
@@ -69,6 +71,7 @@ impl Policy {
                 operations: Set::Any,
                 caps: CapOverrides::unlimited(),
             }],
+            digest: String::new(),
         }
     }
 
@@ -84,6 +87,11 @@ impl Policy {
             allowed_by: grant.map(|grant| grant.name.as_str()),
             caps: grant.map(|grant| grant.caps).unwrap_or_default(),
         }
+    }
+
+    /// SHA-256 of the file's text, hex; empty where there is no file.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// How many grants there are.

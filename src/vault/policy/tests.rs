@@ -189,15 +189,34 @@ fn what_is_wrong_is_told_with_line_and_key() {
 }
 
 #[test]
-fn a_file_that_everyone_may_write_is_refused() {
+fn a_file_that_others_may_write_is_refused() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(SHOP.as_bytes()).unwrap();
     assert_eq!(Policy::load(file.path()).unwrap().len(), 2);
+    for mode in [0o666, 0o602, 0o620, 0o660] {
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(mode))
+            .unwrap();
+        assert!(matches!(Policy::load(file.path()), Err(BadPolicy::File(_))), "{mode:o}");
+    }
     file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o666))
+        .set_permissions(std::fs::Permissions::from_mode(0o644))
         .unwrap();
-    assert!(matches!(Policy::load(file.path()), Err(BadPolicy::File(_))));
+    assert_eq!(Policy::load(file.path()).unwrap().len(), 2);
     assert!(Policy::load("/nonexistent/policy.toml".as_ref()).is_err());
+}
+
+#[test]
+fn a_file_of_another_user_is_refused() {
+    for (owner, daemon, expected) in [(0, 990, true), (990, 990, true), (991, 990, false), (990, 0, false)] {
+        assert_eq!(file::trusted(owner, daemon), expected, "{owner} {daemon}");
+    }
+    // giving a file away takes a privilege that not everyone who runs this has
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(SHOP.as_bytes()).unwrap();
+    if std::os::unix::fs::chown(file.path(), Some(12_345), None).is_ok() {
+        assert!(matches!(Policy::load(file.path()), Err(BadPolicy::File(text)) if text.contains("12345")));
+    }
 }
 
 #[test]

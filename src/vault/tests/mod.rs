@@ -1,5 +1,6 @@
 //! The verbs over a store in memory and keys in software. The HSM itself is tested where it runs.
 
+mod audited;
 mod batch;
 mod faults;
 mod idempotency;

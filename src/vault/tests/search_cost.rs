@@ -6,12 +6,12 @@ use super::*;
 use crate::vault::types::{PolicyError, Query};
 
 /// Searches of `rig` are capped from now on: 1 a second and a burst of 10.
-fn cap_searches(rig: &Rig) {
+async fn cap_searches(rig: &Rig) {
     let policy = "version = 1\n[[grant]]\nuid = 1000\ndialects = [\"*\"]\nrepositories = [\"*\"]\noperations = [\"*\"]\n\
                   [grant.caps]\nsearch_per_second = 1\nsearch_burst = 10";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), policy).unwrap();
-    rig.vault.access.reload_policy(file.path(), None).unwrap();
+    rig.vault.access.reload_policy(file.path(), None).await.unwrap();
 }
 
 fn up_to(limit: u32) -> Query {
@@ -24,7 +24,7 @@ fn up_to(limit: u32) -> Query {
 #[tokio::test]
 async fn a_search_costs_what_it_gave_and_not_what_it_asked_for() {
     let rig = Rig::new().await;
-    cap_searches(&rig);
+    cap_searches(&rig).await;
     for _ in 0..100 {
         assert_eq!(field(rig.vault.search(&rig.actor, up_to(0)).await), "limit");
     }
