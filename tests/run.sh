@@ -25,6 +25,7 @@ cargo test --locked
 if [ "$long" = yes ]; then
   step "long tests"
   PANVAULT_LONG=1 cargo test --locked --release -- --nocapture --test-threads=1
+  cargo test --locked --release --test store_load -- --ignored --nocapture --test-threads=1
   step "speed and soak"
   tests/speed.sh --soak
 fi
