@@ -129,6 +129,73 @@ fn a_changed_keyring_is_refused() {
     daemon.tokenize(VISA);
 }
 
+/// Makes `fdatasync` of the processes that load it fail with EIO while a file exists.
+const FAILING_DISK: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+int fdatasync(int fd) {
+    const char *mark = getenv("FAILING_DISK");
+    if (mark && access(mark, F_OK) == 0) { errno = EIO; return -1; }
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    return real(fd);
+}
+"#;
+
+#[test]
+fn a_failed_sync_ends_writing_for_good_and_loses_nothing() {
+    let mut daemon = Daemon::start();
+    daemon.stop();
+    let (source, library) = (daemon.dir().join("disk.c"), daemon.dir().join("disk.so"));
+    let mark = daemon.dir().join("disk-fails");
+    std::fs::write(&source, FAILING_DISK).unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .arg("-ldl")
+        .status();
+    assert!(built.unwrap().success());
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    daemon.environment = vec![
+        ("LD_PRELOAD".to_owned(), text(&library)),
+        ("FAILING_DISK".to_owned(), text(&mark)),
+    ];
+    daemon.up();
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    std::fs::write(&mark, "").unwrap();
+    assert_eq!(create_on(&daemon).status, 503);
+    std::fs::remove_file(&mark).unwrap();
+    // Linux forgets what it could not write: a later success would prove nothing.
+    let refused = create_on(&daemon);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(daemon.reveal(&token).status, 503);
+    assert_eq!(
+        daemon.call("GET", &format!("/v1/tokens/{token}"), &Value::Null).status,
+        200
+    );
+    assert_eq!(
+        daemon
+            .call("POST", "/v1/tokens/search", &json!({"last4": "1111"}))
+            .status,
+        200
+    );
+    assert!(!daemon.ready());
+    daemon.kill();
+    daemon.environment.clear();
+    daemon.up();
+    assert_eq!(daemon.reveal(&token).status, 200);
+    assert_eq!(create_on(&daemon).status, 201);
+    daemon.run(&["audit", "verify"], 0);
+}
+
+fn create_on(daemon: &Daemon) -> support::http::Answer {
+    daemon.call("POST", "/v1/tokens", &json!({"card": card(MASTERCARD)}))
+}
+
 /// A small file system of its own, where this user may mount one.
 struct SmallDisk(std::path::PathBuf);
 

@@ -23,6 +23,8 @@ pub(crate) struct Daemon {
     _place: Option<TempDir>,
     child: Option<Child>,
     pub(crate) key: String,
+    /// Set in its environment at the next start.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Daemon {
@@ -50,6 +52,7 @@ impl Daemon {
             _place: place,
             child: None,
             key: String::new(),
+            environment: Vec::new(),
         };
         daemon.up();
         if !settings.is_empty() {
@@ -102,6 +105,7 @@ impl Daemon {
             .arg("dev")
             .arg("--dir")
             .arg(self.dir())
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()

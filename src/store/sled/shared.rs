@@ -123,11 +123,12 @@ impl Shared {
     }
 
     /// Waits until what was read is on disk: sled shows changes before that. `found` is the revision read, `None` where
-    /// nothing was found, which may be the work of a delete.
-    pub(super) async fn settled(&self, found: Option<u64>) -> Result<(), Error> {
+    /// nothing was found, which may be the work of a delete. `false`: writing ended for good before it was, so nobody
+    /// was told that it happened.
+    pub(super) async fn settled(&self, found: Option<u64>) -> Result<bool, Error> {
         let rev = found.unwrap_or_else(|| self.deleted.load(Ordering::Acquire));
         if self.durable.borrow().rev >= rev {
-            return Ok(());
+            return Ok(true);
         }
         if rev > self.applied.load(Ordering::Acquire) {
             return Err(Error::Corrupt(format!(
@@ -141,9 +142,15 @@ impl Shared {
             .await
             .map(|now| now.rev >= rev);
         match reached {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => self.poisoned().and(Err(closed())),
+            Ok(true) => Ok(true),
+            Ok(false) if self.broken.get().is_some() => Ok(false),
+            Ok(false) | Err(_) => Err(closed()),
         }
+    }
+
+    /// Whether what this revision wrote is on disk.
+    pub(super) fn is_durable(&self, rev: u64) -> bool {
+        self.durable.borrow().rev >= rev
     }
 
     /// The last revision that deleted something.

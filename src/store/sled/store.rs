@@ -152,7 +152,10 @@ impl Store for SledStore {
         });
         Box::pin(async move {
             let found = found?;
-            self.shared.settled(found.as_ref().map(|entry| entry.rev)).await?;
+            let settled = self.shared.settled(found.as_ref().map(|entry| entry.rev)).await?;
+            if !settled && found.is_some() {
+                self.shared.poisoned()?;
+            }
             Ok(found)
         })
     }
@@ -175,11 +178,14 @@ impl Store for SledStore {
                 newest = newest.max(entry.rev);
                 items.push((Key(key.to_vec()), entry));
             }
-            self.shared.settled(Some(newest)).await?;
             let next = items
                 .last()
                 .filter(|_| items.len() == wanted)
                 .map(|(key, _)| key.clone());
+            if !self.shared.settled(Some(newest)).await? {
+                // What the failed commit wrote is not there for anyone; the rest still is.
+                items.retain(|(_, entry)| self.shared.is_durable(entry.rev));
+            }
             Ok(Page { items, next })
         })
     }
