@@ -4,13 +4,16 @@
 //! body that parses is read once. Only one that does not is read a second time, into a tree from which the same type is
 //! built again with errors that keep the kind and drop the value.
 
+mod depth;
+mod tree;
+
 use std::fmt;
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
-use serde_json::Value;
+use serde::de::{DeserializeOwned, Expected, Unexpected};
 use serde_path_to_error::{Path, Segment};
-use zeroize::Zeroize;
+
+pub(crate) use self::depth::{DEPTH, is_too_deep};
+use self::tree::{Node, Tree};
 
 /// What is wrong with a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,34 +71,33 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
         Err(error) => error,
     };
     // A second reading as a tree fails for just the texts that are not JSON.
-    let mut tree: Value = serde_json::from_slice(text).map_err(|_| Fault::Syntax {
+    let tree: Tree = serde_json::from_slice(text).map_err(|_| Fault::Syntax {
         line: error.line(),
         column: error.column(),
     })?;
     let again: Result<T, _> = serde_path_to_error::deserialize(Node(&tree));
-    let fault = match again {
+    Err(match again {
         Err(error) => fault(error.path(), error.inner()),
-        // A tree keeps one of two members of a name: that is all it forgives.
+        // The tree holds what the text holds.
         Ok(_) => Fault::Field {
             path: String::new(),
-            why: Why::Duplicate,
+            why: Why::Type("of another form".to_owned()),
         },
-    };
-    wipe(&mut tree);
-    Err(fault)
+    })
 }
 
 fn fault(path: &Path, kind: &Kind) -> Fault {
     let mut shown = show(path);
-    let why = match kind {
-        Kind::Duplicate => Why::Duplicate,
-        Kind::Missing(name) => {
-            if !shown.is_empty() {
-                shown.push('.');
-            }
-            shown.push_str(name);
-            Why::Missing
+    // These are found by the object around the member, which the path ends with.
+    if let Kind::Duplicate(name) | Kind::Missing(name) = kind {
+        if !shown.is_empty() {
+            shown.push('.');
         }
+        shown.push_str(name);
+    }
+    let why = match kind {
+        Kind::Duplicate(_) => Why::Duplicate,
+        Kind::Missing(_) => Why::Missing,
         Kind::OneOf(known) => Why::OneOf(known),
         Kind::Type(wanted) => Why::Type(wanted.clone()),
         Kind::Unknown => Why::Unknown,
@@ -134,20 +136,10 @@ fn is_harmless(name: &str) -> bool {
     starts && plain && name.len() <= 32 && digits <= 2
 }
 
-/// Texts in a tree may be card numbers.
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
 /// What serde found wrong, without the value.
 #[derive(Debug)]
 enum Kind {
-    Duplicate,
+    Duplicate(&'static str),
     Missing(&'static str),
     OneOf(&'static [&'static str]),
     Type(String),
@@ -201,71 +193,8 @@ impl serde::de::Error for Kind {
         Self::Missing(field)
     }
 
-    fn duplicate_field(_: &'static str) -> Self {
-        Self::Duplicate
-    }
-}
-
-/// A tree to build a type from.
-struct Node<'a>(&'a Value);
-
-impl<'a> IntoDeserializer<'a, Kind> for Node<'a> {
-    type Deserializer = Self;
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-impl<'de> Deserializer<'de> for Node<'de> {
-    type Error = Kind;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Kind> {
-        match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(flag) => visitor.visit_bool(*flag),
-            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-                (Some(number), _) => visitor.visit_u64(number),
-                (None, Some(number)) => visitor.visit_i64(number),
-                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
-            },
-            Value::String(text) => visitor.visit_str(text),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Node))),
-            Value::Object(members) => {
-                let members = members.iter().map(|(name, value)| (name.as_str(), Node(value)));
-                visitor.visit_map(MapDeserializer::new(members))
-            }
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Kind> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    /// The one newtype struct among the wire types is serde_json's `RawValue`, which asks for a map of its own name to
-    /// the text.
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Kind> {
-        let text = self.0.to_string();
-        visitor.visit_map(MapDeserializer::new(std::iter::once((name, text))))
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Kind> {
-        match self.0 {
-            Value::String(variant) => visitor.visit_enum(variant.as_str().into_deserializer()),
-            _ => Err(Kind::Type("a string".to_owned())),
-        }
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::Duplicate(field)
     }
 }
 

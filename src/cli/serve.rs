@@ -1,5 +1,6 @@
 //! `serve`: the parts put together, from the store to the sockets, and taken apart again in order.
 
+mod descriptors;
 mod signals;
 
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use crate::hsm;
 use crate::id::MerchantId;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
-use crate::server::{self, Endpoint, Listener, Tcp};
+use crate::server::{self, Limits, Listener, Tcp};
 use crate::store::Store;
 use crate::store::sled::SledStore;
 use crate::telemetry::Metrics;
@@ -63,6 +64,7 @@ pub(super) fn run(which: &Which, allow_root: bool) -> anyhow::Result<Exit> {
 
 /// Makes this process the daemon; `serving` runs once the sockets serve. Returns when it has stopped.
 pub(super) fn process(config: Config, extra: Extra, serving: impl FnOnce(Daemon) -> Serving) -> anyhow::Result<Exit> {
+    descriptors::raise_limit();
     let filter = Filter::parse(&config.log_filter)?;
     let logs = Logs::start(filter, Sink::detect())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -123,7 +125,7 @@ async fn serve(
         policy: Some(config.policy.clone()),
         admins: Admins {
             uids: config.admin_users.clone(),
-            gids: Vec::new(),
+            gids: config.admin_gids.clone(),
         },
         config_digest: config.digest.clone(),
         started: Instant::now(),
@@ -145,32 +147,15 @@ async fn serve(
         vault: vault.clone(),
         metrics: metrics.clone(),
     });
-    let mut endpoints = vec![
-        Endpoint {
-            name: "api",
-            listener: bound.api.into(),
-            router: api.clone(),
-        },
-        Endpoint {
-            name: "admin",
-            listener: bound.admin.into(),
-            router: ops::admin_router(&services),
-        },
-    ];
-    endpoints.extend(bound.tcp.map(|listener| Endpoint {
-        name: "tcp",
-        listener,
-        router: api,
-    }));
-    endpoints.extend(bound.metrics.map(|listener| Endpoint {
-        name: "metrics",
-        listener,
-        router: ops::health_router(&services),
-    }));
+    let endpoints = bound.serving(&api, ops::admin_router(&services), ops::health_router(&services));
 
     vault.note_start(&config.digest).await;
     let background = vault.start_background();
-    let server = server::serve(endpoints, config.limits, &metrics);
+    let limits = Limits {
+        descriptors: descriptors::for_connections(config.hsm.workers),
+        ..config.limits
+    };
+    let server = server::serve(endpoints, limits, &metrics);
     serving(daemon).await?;
 
     let exit = signals.wait(&config, &logs, &vault, &client).await;

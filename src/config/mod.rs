@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{Group, User};
+
 use crate::hsm::{self, PinSource};
 use crate::server::{self, Limits, Socket};
 use crate::store;
@@ -39,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// Users that may use admin.sock, beside root and the daemon's own.
     pub admin_users: Vec<u32>,
+    /// Primary groups of users that may use it.
+    pub admin_gids: Vec<u32>,
     /// Caps per caller and merchant, where a grant has none of its own.
     pub caps: CapTable,
     /// The log.
@@ -148,6 +152,15 @@ impl Reader<'_> {
         store.audit_window = spec.store.audit_window;
         store.record_table = Some(RECORD_TABLE);
         store.audit_dir = Some(state_dir.join("audit"));
+        let mut admin_users = self.users(&spec.listen.admin_users)?;
+        let mut admin_gids = Vec::new();
+        if let Some(name) = &spec.listen.admin_group {
+            let group = self.group("listen.admin_group", name)?;
+            admin_gids.push(group.gid.as_raw());
+            // The kernel tells a caller's primary group only: who is in the group beside that is known by name.
+            let members = group.mem.iter().filter_map(|name| User::from_name(name).ok().flatten());
+            admin_users.extend(members.map(|user| user.uid.as_raw()));
+        }
         Ok(Config {
             file: self.path.to_owned(),
             digest,
@@ -155,7 +168,8 @@ impl Reader<'_> {
             bin_table: spec.bin_table.as_deref().map(|path| self.absolute(path)),
             hsm: self.hsm(spec.hsm, &state_dir)?,
             store,
-            admin_users: self.users(&spec.listen.admin_users)?,
+            admin_users,
+            admin_gids,
             limits: Limits {
                 max_connections: self.within("listen.max_connections", spec.listen.max_connections, 1 << 20)?,
                 drain: Duration::from_secs(spec.listen.drain_s),
@@ -207,6 +221,9 @@ impl Reader<'_> {
     }
 
     fn server(&self, spec: ListenSpec) -> Result<server::Config, Error> {
+        if let Some(name) = &spec.api_group {
+            self.group("listen.api_group", name)?;
+        }
         if let Some(address) = spec.metrics
             && !address.ip().is_loopback()
         {
@@ -264,13 +281,20 @@ impl Reader<'_> {
     fn users(&self, names: &[String]) -> Result<Vec<u32>, Error> {
         let mut users = Vec::with_capacity(names.len());
         for name in names {
-            let user = nix::unistd::User::from_name(name)
+            let user = User::from_name(name)
                 .ok()
                 .flatten()
                 .ok_or_else(|| self.value("listen.admin_users", format!("there is no user {name}")))?;
             users.push(user.uid.as_raw());
         }
         Ok(users)
+    }
+
+    fn group(&self, key: &'static str, name: &str) -> Result<Group, Error> {
+        Group::from_name(name)
+            .ok()
+            .flatten()
+            .ok_or_else(|| self.value(key, format!("there is no group {name}")))
     }
 
     fn value(&self, key: &'static str, reason: String) -> Error {

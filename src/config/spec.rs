@@ -99,13 +99,13 @@ pub(super) struct ListenSpec {
     pub(super) api_group: Option<String>,
     /// Access bits of admin.sock, octal text.
     pub(super) admin_mode: String,
-    /// Group of admin.sock.
+    /// Group of admin.sock; its members may use it.
     pub(super) admin_group: Option<String>,
     /// Users that may use admin.sock, beside root and the daemon's own.
     pub(super) admin_users: Vec<String>,
     /// Loopback TCP for Prometheus; absent: only on admin.sock.
     pub(super) metrics: Option<SocketAddr>,
-    /// Connections at once, per socket.
+    /// Open at once on api.sock; one user has at most half of them, or 64 if that is more.
     pub(super) max_connections: usize,
     /// Requests under way may take so long when the daemon stops. Seconds.
     pub(super) drain_s: u64,

@@ -59,3 +59,17 @@ fn a_pin_in_the_wrong_place_is_not_echoed() {
         assert!(text.contains("line 7") && !text.contains("20460731"), "{text}");
     }
 }
+
+#[test]
+fn the_admin_group_is_let_in() {
+    let own = Group::from_gid(nix::unistd::getgid()).unwrap().unwrap();
+    let config = load(&format!("{MINIMAL}[listen]\nadmin_group = \"{}\"\n", own.name)).unwrap();
+    assert_eq!(config.admin_gids, [own.gid.as_raw()]);
+    assert_eq!(config.admin_users.len(), own.mem.len());
+    assert_eq!(load(MINIMAL).unwrap().admin_gids, [0_u32; 0]);
+    for key in ["admin_group", "api_group"] {
+        let unknown = load(&format!("{MINIMAL}[listen]\n{key} = \"no-such-group-here\"\n"));
+        let text = unknown.err().unwrap().to_string();
+        assert!(text.contains(&format!("listen.{key}: there is no group")), "{text}");
+    }
+}

@@ -1,41 +1,25 @@
 //! One connection: HTTP/1.1 with keep-alive, its caller known to every request on it.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tower::Service;
 use tracing::debug;
 
 use super::Limits;
+use super::paced::Paced;
+use super::places::Place;
 use crate::vault::types::Peer;
-
-/// A connection's place under the cap, counted while it is open.
-pub(super) struct Open {
-    _place: OwnedSemaphorePermit,
-    gauge: IntGauge,
-}
-
-impl Open {
-    pub(super) fn new(place: OwnedSemaphorePermit, gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self { _place: place, gauge }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.gauge.dec();
-    }
-}
 
 pub(super) fn builder(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
@@ -48,25 +32,40 @@ pub(super) fn builder(limits: &Limits) -> http1::Builder {
 /// Serves `stream` until its end; after `stopped` only the request under way.
 pub(super) async fn run<S>(
     http: http1::Builder,
-    stream: S,
+    stream: Paced<S>,
     peer: Option<Peer>,
     router: Router,
     mut stopped: watch::Receiver<bool>,
-    _open: Open,
+    place: Arc<Place>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let serving = Arc::clone(&place);
     let service = service_fn(move |request: Request<Incoming>| {
+        let busy = serving.busy();
         let mut request = request.map(Body::new);
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
         let answer = router.clone().call(request);
-        async move { Ok::<Response<Body>, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let answer = answer.await.unwrap_or_else(|never| match never {});
+            // The connection is busy for as long as there is more of the body.
+            Ok::<_, Infallible>(answer.map(|body| {
+                body.map_err(move |error| {
+                    let _ = &busy;
+                    error
+                })
+            }))
+        }
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.left() => {
+            debug!("an idle connection made room");
+            return;
+        }
         () = stop_called(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             connection.await

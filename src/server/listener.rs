@@ -4,20 +4,29 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::connection::{self, Open};
+use super::connection;
+use super::paced::Paced;
+use super::places::{Place, Places};
 use super::socket::{BoundSocket, SocketFile};
 use super::{Error, Limits};
 use crate::vault::types::Peer;
+
+/// Between two warnings of one listener: whoever causes them could fill the log.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What a connection gets that has no place. It has no dialect yet, so no body.
+const NO_PLACE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// Something that accepts connections.
 #[derive(Debug)]
@@ -38,10 +47,21 @@ pub enum Listener {
     },
 }
 
+/// Who calls at a listener, which says how many connections it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// Applications: what [`Limits::max_connections`] says.
+    Applications,
+    /// Operators and their tools: a few, kept for them.
+    Operators,
+}
+
 /// A listener and what it serves.
 pub struct Endpoint {
     /// Short and stable: a label in metrics and logs.
     pub name: &'static str,
+    /// For whom.
+    pub callers: Callers,
     /// Where.
     pub listener: Listener,
     /// What.
@@ -121,45 +141,85 @@ impl fmt::Display for Listener {
     }
 }
 
-/// Accepts until `stopped`, then drains. Returns the number of connections cut at the drain limit.
+impl Stream {
+    /// Says that there is no place, if that can be said at once, and ends.
+    fn refuse(self) {
+        let _ = match self {
+            Self::Unix(stream) => stream.try_write(NO_PLACE),
+            Self::Tcp(stream) => stream.try_write(NO_PLACE),
+        };
+    }
+}
+
+/// Accepts up to `cap` connections at once until `stopped`, then drains. Returns the number of connections cut at the
+/// drain limit.
 pub(super) async fn accept(
     endpoint: Endpoint,
+    cap: usize,
     limits: Limits,
-    open: IntGauge,
+    gauge: IntGauge,
     mut stopped: watch::Receiver<bool>,
 ) -> usize {
-    let Endpoint { name, listener, router } = endpoint;
-    let room = Arc::new(Semaphore::new(limits.max_connections));
+    let Endpoint {
+        name, listener, router, ..
+    } = endpoint;
+    let places = Places::new(cap, gauge);
     let http = connection::builder(&limits);
     let mut connections = JoinSet::new();
+    let mut warned: Option<Instant> = None;
+    let mut may_warn = move || {
+        let quiet = warned.is_some_and(|at| at.elapsed() < QUIET);
+        if !quiet {
+            warned = Some(Instant::now());
+        }
+        !quiet
+    };
     loop {
         while connections.try_join_next().is_some() {}
         let next = async {
-            // Beyond the cap callers wait in the kernel's queue.
-            let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|accepted| (place, accepted))
+            let (stream, peer) = listener.accept().await?;
+            let user = match &stream {
+                Stream::Unix(_) => peer.map(|peer| peer.uid),
+                Stream::Tcp(_) => None,
+            };
+            // Until there is a place more callers wait in the kernel's queue.
+            Ok((places.take(user).await.map(Arc::new), stream, peer))
         };
-        let accepted = tokio::select! {
+        let accepted: io::Result<(Option<Arc<Place>>, Stream, Option<Peer>)> = tokio::select! {
             () = connection::stop_called(&mut stopped) => break,
             accepted = next => accepted,
         };
         match accepted {
-            Ok((place, (stream, peer))) => {
-                let open = Open::new(place, open.clone());
+            Ok((Some(place), stream, peer)) => {
                 let (http, router, stopped) = (http.clone(), router.clone(), stopped.clone());
+                let patience = limits.write_timeout;
                 match stream {
                     Stream::Tcp(stream) => {
-                        connections.spawn(connection::run(http, stream, peer, router, stopped, open))
+                        let stream = Paced::new(stream, patience, Arc::clone(&place));
+                        connections.spawn(connection::run(http, stream, peer, router, stopped, place))
                     }
                     Stream::Unix(stream) => {
-                        connections.spawn(connection::run(http, stream, peer, router, stopped, open))
+                        let stream = Paced::new(stream, patience, Arc::clone(&place));
+                        connections.spawn(connection::run(http, stream, peer, router, stopped, place))
                     }
                 };
+            }
+            Ok((None, stream, peer)) => {
+                if may_warn() {
+                    let uid = peer.map(|peer| peer.uid);
+                    warn!(
+                        listener = name,
+                        uid, "a user has as many busy connections as one may have: no more are taken"
+                    );
+                }
+                stream.refuse();
             }
             Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => debug!(listener = name, "caller left at accept"),
             Err(e) => {
                 // Out of descriptors or memory: what is open must first close.
-                warn!(listener = name, error = %e, "accept failed");
+                if may_warn() {
+                    warn!(listener = name, error = %e, "accept failed");
+                }
                 sleep(Duration::from_millis(100)).await;
             }
         }

@@ -5,9 +5,11 @@
 
 mod connection;
 mod listener;
+mod paced;
+mod places;
 mod socket;
 
-pub use listener::{Endpoint, Listener};
+pub use listener::{Callers, Endpoint, Listener};
 pub use socket::{BoundSocket, Socket};
 
 use std::io;
@@ -19,10 +21,16 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::telemetry::Metrics;
 use crate::vault::types::Peer;
+
+/// Open at once on a listener for operators: admin.sock, and the figures over TCP.
+const OPERATORS: usize = 32;
+
+/// What a listener for applications has at least, whatever the descriptors allow.
+const APPLICATIONS_MIN: usize = 16;
 
 /// Where the daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +59,16 @@ pub struct Tcp {
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Open at once, per listener; more wait in the kernel's queue.
+    /// Open at once, per listener for applications; one user has at most half of them, or 64 if that is more. When all
+    /// are taken the longest idle one makes room; when none is idle, more wait in the kernel's queue.
     pub max_connections: usize,
+    /// File descriptors for the connections of all listeners together: what `max_connections` is clamped to.
+    pub descriptors: usize,
     /// Between the end of an answer (or the accept) and the end of the next request's head: bounds slow senders and idle
     /// connections alike.
     pub head_timeout: Duration,
+    /// A caller who reads nothing of an answer for so long is cut off.
+    pub write_timeout: Duration,
     /// Bytes of a request's head; more is 431.
     pub max_head_bytes: usize,
     /// How long requests under way may take after [`ServerHandle::shutdown`].
@@ -147,13 +160,25 @@ impl Config {
 impl Bound {
     /// What each serves: `api` (over TCP, too), `admin` and `health`.
     pub fn serving(self, api: &Router, admin: Router, health: Router) -> Vec<Endpoint> {
-        let endpoint = |name, listener, router| Endpoint { name, listener, router };
+        use Callers::{Applications, Operators};
+        let endpoint = |name, callers, listener, router| Endpoint {
+            name,
+            callers,
+            listener,
+            router,
+        };
         let mut endpoints = vec![
-            endpoint("api", self.api.into(), api.clone()),
-            endpoint("admin", self.admin.into(), admin),
+            endpoint("api", Applications, self.api.into(), api.clone()),
+            endpoint("admin", Operators, self.admin.into(), admin),
         ];
-        endpoints.extend(self.tcp.map(|listener| endpoint("tcp", listener, api.clone())));
-        endpoints.extend(self.metrics.map(|listener| endpoint("metrics", listener, health)));
+        endpoints.extend(
+            self.tcp
+                .map(|listener| endpoint("tcp", Applications, listener, api.clone())),
+        );
+        endpoints.extend(
+            self.metrics
+                .map(|listener| endpoint("metrics", Operators, listener, health)),
+        );
         endpoints
     }
 }
@@ -162,10 +187,23 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1024,
+            descriptors: usize::MAX,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(20),
             max_head_bytes: 16 * 1024,
             drain: Duration::from_secs(30),
         }
+    }
+}
+
+impl Limits {
+    /// The cap of each listener for applications, and of each for operators.
+    fn caps(&self, endpoints: &[Endpoint]) -> (usize, usize) {
+        let operators = endpoints.iter().filter(|e| e.callers == Callers::Operators).count();
+        let applications = endpoints.len().saturating_sub(operators).max(1);
+        let left = self.descriptors.saturating_sub(operators.saturating_mul(OPERATORS));
+        let most = (left / applications).max(APPLICATIONS_MIN);
+        (self.max_connections.min(most), OPERATORS)
     }
 }
 
@@ -185,12 +223,24 @@ impl ServerHandle {
 /// Serves the endpoints until [`ServerHandle::shutdown`].
 pub fn serve(endpoints: Vec<Endpoint>, limits: Limits, metrics: &Metrics) -> ServerHandle {
     let (stop, stopped) = watch::channel(false);
+    let (applications, operators) = limits.caps(&endpoints);
+    if applications < limits.max_connections {
+        warn!(
+            wanted = limits.max_connections,
+            connections = applications,
+            "the limit on open files allows fewer connections at once than the configuration"
+        );
+    }
     let loops = endpoints
         .into_iter()
         .map(|endpoint| {
             info!(listener = endpoint.name, on = %endpoint.listener, "listening");
             let open = metrics.connections.with_label_values(&[endpoint.name]);
-            tokio::spawn(listener::accept(endpoint, limits, open, stopped.clone()))
+            let cap = match endpoint.callers {
+                Callers::Applications => applications,
+                Callers::Operators => operators,
+            };
+            tokio::spawn(listener::accept(endpoint, cap, limits, open, stopped.clone()))
         })
         .collect();
     ServerHandle { stop, loops }

@@ -30,6 +30,16 @@ fn router() -> axum::Router {
             }),
         )
         .route(
+            "/streamed",
+            get(async || {
+                let (sender, body) = http_body_util::channel::Channel::<bytes::Bytes, std::io::Error>::new(1);
+                // The rest of the body never comes.
+                std::mem::forget(sender);
+                axum::response::Response::new(axum::body::Body::new(body))
+            }),
+        )
+        .route("/long", get(async || "x".repeat(4 << 20)))
+        .route(
             "/never",
             get(async || {
                 std::future::pending::<()>().await;
@@ -40,7 +50,9 @@ fn router() -> axum::Router {
 fn limits() -> Limits {
     Limits {
         max_connections: 2,
+        descriptors: 1000,
         head_timeout: Duration::from_millis(400),
+        write_timeout: Duration::from_millis(300),
         max_head_bytes: 2048,
         drain: Duration::from_secs(5),
     }
@@ -49,6 +61,7 @@ fn limits() -> Limits {
 async fn start(path: &Path, limits: Limits) -> (ServerHandle, Metrics) {
     let endpoint = Endpoint {
         name: "api",
+        callers: Callers::Applications,
         listener: socket(path).bind().await.unwrap().into(),
         router: router(),
     };
@@ -157,21 +170,134 @@ async fn the_drain_limit_cuts_what_never_ends() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_cap_wait_for_a_place() {
+async fn an_idle_connection_makes_room_at_the_cap() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, metrics) = start(&path, limits()).await;
+    let mut first = UnixStream::connect(&path).await.unwrap();
+    let mut second = UnixStream::connect(&path).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut byte = [0];
+    let ask = b"GET /uid HTTP/1.1\r\nhost: x\r\n\r\n";
+    first.write_all(ask).await.unwrap();
+    assert_eq!(first.read(&mut byte).await.unwrap(), 1);
+
+    let mut third = UnixStream::connect(&path).await.unwrap();
+    third.write_all(ask).await.unwrap();
+    let answered = tokio::time::timeout(Duration::from_millis(200), third.read(&mut byte)).await;
+    assert_eq!(answered.expect("the idle ones keep it out").unwrap(), 1);
+    assert_eq!(second.read(&mut byte).await.unwrap(), 0, "the longest idle one goes");
+    assert_eq!(first.read(&mut byte).await.unwrap(), 1, "the one with a request stays");
+    assert_eq!(metrics.connections.with_label_values(&["api"]).get(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_with_an_answer_under_way_makes_no_room() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.sock");
     let (_server, _) = start(&path, limits()).await;
-    let first = UnixStream::connect(&path).await.unwrap();
-    let _second = UnixStream::connect(&path).await.unwrap();
+    let mut streamed = UnixStream::connect(&path).await.unwrap();
+    streamed
+        .write_all(b"GET /streamed HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut piece = [0; 512];
+    assert!(streamed.read(&mut piece).await.unwrap() > 0);
+    let mut idle = UnixStream::connect(&path).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut third = UnixStream::connect(&path).await.unwrap();
+    third.write_all(b"GET /uid HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(third.read(&mut piece).await.unwrap() > 0);
+    assert_eq!(
+        idle.read(&mut piece).await.unwrap(),
+        0,
+        "the idle one goes, though it came later"
+    );
+    let ended = tokio::time::timeout(Duration::from_millis(100), streamed.read(&mut piece)).await;
+    assert!(ended.is_err(), "cut in the middle");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_wait_while_all_are_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, _) = start(&path, limits()).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        stream
+            .write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        busy.push(stream);
+    }
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut third = UnixStream::connect(&path).await.unwrap();
     third.write_all(b"GET /uid HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut byte = [0];
     let early = tokio::time::timeout(Duration::from_millis(100), third.read(&mut byte)).await;
     assert!(early.is_err(), "answered although the cap was reached");
-    drop(first);
+    busy.pop();
     let answered = tokio::time::timeout(Duration::from_secs(2), third.read(&mut byte)).await;
     assert_eq!(answered.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_read_is_cut_and_a_slow_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (_server, metrics) = start(&path, limits()).await;
+    let open = || metrics.connections.with_label_values(&["api"]).get();
+    let ask = "GET /long HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    let mut deaf = UnixStream::connect(&path).await.unwrap();
+    deaf.write_all(ask.repeat(5).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(open(), 1);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(open(), 0, "still there");
+    drop(deaf);
+
+    let mut slow = UnixStream::connect(&path).await.unwrap();
+    slow.write_all(ask.replace("host", "connection: close\r\nhost").as_bytes())
+        .await
+        .unwrap();
+    let mut piece = vec![0; 512 << 10];
+    let mut total = 0;
+    loop {
+        match slow.read(&mut piece).await.unwrap() {
+            0 => break,
+            count => total += count,
+        }
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    assert!(total > 4 << 20, "{total}");
+}
+
+#[tokio::test]
+async fn the_caps_leave_room_for_operators_and_for_the_rest_of_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut endpoints = Vec::new();
+    for (name, callers) in [("api", Callers::Applications), ("admin", Callers::Operators)] {
+        endpoints.push(Endpoint {
+            name,
+            callers,
+            listener: socket(&dir.path().join(name)).bind().await.unwrap().into(),
+            router: router(),
+        });
+    }
+    let caps = |max_connections, descriptors| {
+        let limits = Limits {
+            max_connections,
+            descriptors,
+            ..Limits::default()
+        };
+        limits.caps(&endpoints)
+    };
+    assert_eq!(caps(1024, usize::MAX), (1024, OPERATORS));
+    assert_eq!(caps(1024, 900), (900 - OPERATORS, OPERATORS));
+    assert_eq!(caps(100, 900), (100, OPERATORS));
+    assert_eq!(caps(1024, 0), (APPLICATIONS_MIN, OPERATORS));
 }
 
 #[tokio::test]
@@ -258,6 +384,7 @@ async fn start_api(path: &Path) -> (ServerHandle, String) {
     let router = crate::api::router(services).layer(Extension(idle.peer));
     let endpoint = Endpoint {
         name: "api",
+        callers: Callers::Applications,
         listener: socket(path).bind().await.unwrap().into(),
         router,
     };

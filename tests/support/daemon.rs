@@ -22,6 +22,8 @@ pub(crate) struct Daemon {
     /// Removes the directory in the end.
     _place: Option<TempDir>,
     child: Option<Child>,
+    /// Soft and hard limit on its open files, where not those of the tests.
+    files: Option<(u32, u32)>,
     pub(crate) key: String,
     /// Set in its environment at the next start.
     pub(crate) environment: Vec<(String, String)>,
@@ -37,20 +39,28 @@ impl Daemon {
     pub(crate) fn start_with(settings: &str) -> Self {
         let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
         let dir = place.path().to_owned();
-        Self::start_at(dir, Some(place), settings)
+        Self::start_at(dir, Some(place), settings, None)
+    }
+
+    /// Starts one that may have few files open, by its soft and its hard limit.
+    pub(crate) fn start_with_files(soft: u32, hard: u32) -> Self {
+        let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
+        let dir = place.path().to_owned();
+        Self::start_at(dir, Some(place), "", Some((soft, hard)))
     }
 
     /// Starts one in a directory that outlives it.
     pub(crate) fn start_in(dir: &Path, settings: &str) -> Self {
-        Self::start_at(dir.to_owned(), None, settings)
+        Self::start_at(dir.to_owned(), None, settings, None)
     }
 
-    fn start_at(dir: PathBuf, place: Option<TempDir>, settings: &str) -> Self {
+    fn start_at(dir: PathBuf, place: Option<TempDir>, settings: &str, files: Option<(u32, u32)>) -> Self {
         std::fs::create_dir_all(&dir).unwrap();
         let mut daemon = Self {
             dir,
             _place: place,
             child: None,
+            files,
             key: String::new(),
             environment: Vec::new(),
         };
@@ -101,7 +111,16 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("log"))
             .unwrap();
-        let child = Command::new(PROGRAM)
+        let mut command = match self.files {
+            None => Command::new(PROGRAM),
+            Some((soft, hard)) => {
+                let mut shell = Command::new("sh");
+                let script = format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$@\"");
+                shell.args(["-c", &script, "sh", PROGRAM]);
+                shell
+            }
+        };
+        let child = command
             .arg("dev")
             .arg("--dir")
             .arg(self.dir())

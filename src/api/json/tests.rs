@@ -73,7 +73,15 @@ fn a_fault_is_told_by_place_and_kind() {
     );
     assert_eq!(
         field(r#"{"inner":{"number":"1","number":"2"}}"#),
-        said("", "is given twice")
+        said("inner.number", "is given twice")
+    );
+    assert_eq!(
+        field(r#"{"inner":{"number":"1"},"free":1,"free":2}"#),
+        said("free", "is given twice")
+    );
+    assert_eq!(
+        field(r#"{"inner":{"number":"1"},"items":[{"number":"1","month":1,"month":1}]}"#),
+        said("items[0].month", "is given twice")
     );
 }
 
@@ -84,6 +92,16 @@ fn free_json_beside_a_fault_is_no_fault() {
     let good: Outer = parse(br#"{"free":{"a": [1.50,{}]},"inner":{"number":"1"}}"#).unwrap();
     assert_eq!(good.free.unwrap().get(), r#"{"a": [1.50,{}]}"#);
     assert!(good.items.is_empty());
+}
+
+#[test]
+fn json_nested_very_deep_is_still_json() {
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let said = |text: &str| field(text).0;
+    assert_eq!(said(&format!(r#"{{"free":{deep},"inner":{{}}}}"#)), "inner.number");
+    assert_eq!(said(&format!(r#"{{"inner":{{"number":{deep}}}}}"#)), "inner.number");
+    let good: Outer = parse(format!(r#"{{"free":{deep},"inner":{{"number":"1"}}}}"#).as_bytes()).unwrap();
+    assert_eq!(good.free.unwrap().get(), deep);
 }
 
 #[test]

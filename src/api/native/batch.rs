@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::de::DeserializeOwned;
 
 use super::problem::{self, Problem};
-use super::request::{Caller, Payload, Repeatable};
+use super::request::{Bound, Caller, Payload, Repeatable};
 use super::{BATCH_BODY, json, json_answer, secret_answer, translate, wire};
 use crate::api::{Services, json as parser};
 use crate::id::{RequestId, Token};
@@ -39,8 +39,10 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let mut news = Vec::new();
     let mut read = Vec::new();
-    for item in items(payload.parse()?)? {
-        let idempotency = repeatable.bind("batch", payload.bytes());
+    let items = items(payload.parse()?)?;
+    let bound = repeatable.bind("batch", payload.bytes());
+    for item in items {
+        let idempotency = bound.as_ref().map(Bound::idempotency);
         let new = parse(&item).and_then(|wire| translate::new_token(wire, idempotency));
         read.push(new.map(|new| news.push(Ok(new))));
     }

@@ -41,6 +41,11 @@ impl From<CallerError> for Problem {
             CallerError::CardExists { .. } => Self::new(Code::CardExists, text),
             CallerError::Contended => Self::new(Code::Contended, text).after(1),
             CallerError::Expired => Self::new(Code::TokenExpired, text),
+            // The core has one kind of name for what it was given; here this one came as a header.
+            CallerError::Field {
+                field: "idempotency_key",
+                reason,
+            } => Self::header("Idempotency-Key", reason),
             CallerError::Field { field, reason } => Self::field(field, reason),
             CallerError::FormatExhausted => Self::new(Code::FormatExhausted, text),
             CallerError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text).at("Idempotency-Key"),

@@ -108,8 +108,8 @@ async fn create(
     repeatable: Repeatable,
     payload: Payload<BODY>,
 ) -> Result<Response, Problem> {
-    let idempotency = repeatable.bind("create", payload.bytes());
-    let new = translate::new_token(payload.parse()?, idempotency)?;
+    let bound = repeatable.bind("create", payload.bytes());
+    let new = translate::new_token(payload.parse()?, bound.map(|bound| bound.idempotency()))?;
     match services.vault.tokenize(&actor, new).await? {
         Tokenized::Created(view) => view_answer(StatusCode::CREATED, &view),
         Tokenized::Reused(view) => view_answer(StatusCode::OK, &view),

@@ -74,7 +74,7 @@ pub(super) struct Document<'a> {
     status: u16,
     /// For people; may change.
     #[schema(value_type = String)]
-    detail: Cow<'a, str>,
+    pub(super) detail: Cow<'a, str>,
     /// Stable, for programs.
     code: &'static str,
     /// The member or header at fault, where one is.
@@ -111,7 +111,7 @@ impl Problem {
     }
 
     /// A header that cannot be taken.
-    pub(super) fn header(name: &'static str, reason: &'static str) -> Self {
+    pub(super) fn header(name: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             field: Some(name.into()),
             ..Self::new(Code::InvalidHeader, reason)

@@ -316,6 +316,65 @@ async fn every_item_of_a_batch_ends_for_itself() {
 }
 
 #[tokio::test]
+async fn an_idempotency_key_that_cannot_be_taken_is_a_bad_header_whatever_is_wrong_with_it() {
+    let client = Client::start().await;
+    let refused = problem(400, "invalid_header", Some("Idempotency-Key"));
+    let one = card(PAN);
+    let batch = json!({"items": [one, one]});
+    for (path, body) in [("/v1/tokens", &one), ("/v1/tokens/batch", &batch)] {
+        for key in ["", "a b", PAN, "4111-1111-1111-1111"] {
+            let mut request = client.request("POST", path, body.to_string());
+            let value = HeaderValue::from_str(key).unwrap();
+            request.headers_mut().insert("idempotency-key", value);
+            let answer = client.send(request).await;
+            assert_eq!(answer.problem(), refused, "{path} {key:?}");
+            assert!(!answer.text.contains(PAN));
+        }
+    }
+}
+
+#[tokio::test]
+async fn json_nested_too_deep_is_called_so() {
+    let client = Client::start().await;
+    for levels in [101, 200, 1_500] {
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        for member in ["metadata", "profile"] {
+            let mut body = card(PAN).to_string();
+            body.insert_str(1, &format!("\"{member}\":{deep},"));
+            let answer = client.call("POST", "/v1/tokens", &body).await;
+            assert_eq!(answer.problem(), problem(422, "invalid_field", Some(member)));
+            assert!(answer.text.contains("more than 100 levels"), "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_batch_under_a_key_is_not_read_once_for_each_item() {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let client = Client::start().await;
+    // Items that end before the HSM, in a body as long as may be.
+    let padding = " ".repeat(BATCH_BODY - 10_000);
+    let items = vec!["{}"; 1000].join(",");
+    let request = || client.request("POST", "/v1/tokens/batch", format!("{{\"items\":[{items}]{padding}}}"));
+    let mut keyed = request();
+    let key = HeaderValue::from_static("k-1");
+    keyed.headers_mut().insert("idempotency-key", key);
+    let cpu = || {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+        let spent = usage.user_time() + usage.system_time();
+        u64::try_from(spent.tv_sec() * 1_000_000 + spent.tv_usec()).unwrap()
+    };
+    let begun = cpu();
+    assert_eq!(client.send(request()).await.status, 200);
+    let plain = cpu() - begun;
+    let begun = cpu();
+    assert_eq!(client.send(keyed).await.status, 200);
+    let keyed = cpu() - begun;
+    // Hashing the body a thousand times takes half a second and more.
+    assert!(keyed < plain + 200_000, "{keyed} µs with a key, {plain} µs without");
+}
+
+#[tokio::test]
 async fn the_document_lists_just_the_routes_of_the_router() {
     let client = Client::start().await;
     let mut request = client.request("GET", "/v1/openapi.json", "");

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::problem::Problem;
 use super::wire;
+use crate::api::json;
 use crate::card::{Expiry, Pan};
 use crate::id::{Malformed, Namespace, Revision, Token, UnixMillis};
 use crate::vault::types::{
@@ -25,7 +26,7 @@ pub(super) fn new_token(wire: wire::CreateToken, idempotency: Option<Idempotency
         expiry: Some(expiry("card.expiry", wire.card.expiry)?),
         profile: Profile {
             holder: wire.card.holder.map(|holder| holder.0),
-            extra: wire.profile.map(text),
+            extra: wire.profile.map(|raw| text("profile", raw)).transpose()?,
         },
         format: format(wire.format, wire.token.as_deref())?,
         reuse: match wire.reuse {
@@ -38,7 +39,7 @@ pub(super) fn new_token(wire: wire::CreateToken, idempotency: Option<Idempotency
             },
         },
         namespace,
-        metadata: wire.metadata.map(|raw| String::from(&**raw.0)),
+        metadata: wire.metadata.map(metadata).transpose()?,
         expires_at: wire
             .expires_at
             .as_deref()
@@ -53,8 +54,8 @@ pub(super) fn patch(wire: wire::PatchToken, if_revision: Option<Revision>) -> Re
     Ok(Patch {
         expiry: change(wire.expiry, |value| expiry("expiry", value))?,
         holder: change(wire.holder, |value| Ok(value.0))?,
-        extra: change(wire.profile, |value| Ok(text(value)))?,
-        metadata: change(wire.metadata, |value| Ok(String::from(&**value.0)))?,
+        extra: change(wire.profile, |value| text("profile", value))?,
+        metadata: change(wire.metadata, metadata)?,
         expires_at: change(wire.expires_at, |value| time("expires_at", &value))?,
         status: match wire.status {
             wire::Member::Absent => None,
@@ -167,7 +168,13 @@ fn time(field: &'static str, text: &str) -> Result<UnixMillis, Problem> {
         .ok()
         .and_then(|time| u64::try_from(time.as_millisecond()).ok())
         .map(UnixMillis)
-        .ok_or_else(|| Problem::field(field, "must be a time as of RFC 3339, from 1970 on"))
+        .ok_or_else(|| {
+            let reason = format!(
+                "must be a time as of RFC 3339, from 1970 to {:.0}",
+                jiff::Timestamp::MAX
+            );
+            Problem::field(field, reason)
+        })
 }
 
 fn format(format: wire::Format, supplied: Option<&str>) -> Result<Format, Problem> {
@@ -198,8 +205,17 @@ fn change<T, U>(member: wire::Member<T>, set: impl FnOnce(T) -> Result<U, Proble
 }
 
 /// Takes the text over without a copy.
-fn text(mut raw: wire::Raw) -> Zeroizing<String> {
-    Zeroizing::new(String::from(std::mem::take(&mut *raw.0)))
+fn text(field: &'static str, mut raw: wire::Raw) -> Result<Zeroizing<String>, Problem> {
+    if json::is_too_deep(&raw.0) {
+        let reason = format!("is nested more than {} levels deep", json::DEPTH);
+        return Err(Problem::field(field, reason));
+    }
+    Ok(Zeroizing::new(String::from(std::mem::take(&mut *raw.0))))
+}
+
+/// Kept in clear.
+fn metadata(raw: wire::Raw) -> Result<String, Problem> {
+    text("metadata", raw).map(|mut text| std::mem::take(&mut *text))
 }
 
 /// Stored JSON text. The core checked it when it came.

@@ -107,6 +107,19 @@ fn a_member_that_cannot_be_taken_is_named() {
 }
 
 #[test]
+fn a_time_that_is_refused_lies_outside_what_the_refusal_says() {
+    let at = |text: &str| create(&with(&[("expires_at", json!(text))]));
+    assert!(at("9999-12-30T22:00:00Z").is_ok());
+    for late in ["9999-12-31T23:59:59Z", "9999-12-30T22:00:01Z", "1969-12-31T23:59:59Z"] {
+        let Err(problem) = at(late) else {
+            panic!("{late} was taken")
+        };
+        let text = problem.document(None).detail.into_owned();
+        assert!(text.contains("from 1970 to 9999-12-30T22:00:00"), "{text}");
+    }
+}
+
+#[test]
 fn a_patch_tells_absent_from_null() {
     let read = |text: &str| patch(parser::parse(text.as_bytes())?, None);
     let kept = read("{}").unwrap();
