@@ -145,21 +145,9 @@ impl RequestId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RepositoryId(pub u32);
 
-/// A record's random, unchanging identity, part of what its ciphertexts are bound to.
+/// A record's unchanging identity, made at random for its token, part of what its ciphertexts are bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordId(pub [u8; 16]);
-
-impl RecordId {
-    /// A fresh random one.
-    ///
-    /// # Errors
-    /// The operating system gave no random bytes.
-    pub fn random() -> Result<Self, NoRandom> {
-        let mut raw = [0u8; 16];
-        fill_random(&mut raw)?;
-        Ok(Self(raw))
-    }
-}
 
 /// How often a record was changed; starts at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

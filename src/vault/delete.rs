@@ -24,12 +24,17 @@ impl Vault {
 
     async fn delete_record(&self, actor: &Actor, token: &Token) -> Result<DeletionReceipt, Error> {
         self.access.permit(actor, Operation::Delete, 1)?;
+        let mut turn = None;
         for _ in 0..ATTEMPTS {
             let held = self.load_live(actor, token).await?;
             let event = event(actor, Operation::Delete, "ok", Some(token));
             let receipt = self.sign_receipt(actor, &held.record, event.at).await?;
             if self.remove(&held, event).await? {
                 return Ok(receipt);
+            }
+            // changed in between: from now on in line with those who change it
+            if turn.is_none() {
+                turn = self.turns.wait(actor.repository, token).await;
             }
         }
         Err(CallerError::Contended.into())

@@ -11,6 +11,10 @@ const RANDOM_TRIES: u32 = 64;
 /// Where the digits between the first 6 and the last 4 are few, all of them are tried: up to this many.
 const EXHAUSTIVE_MAX: u32 = 10_000;
 
+/// What cannot stand for a token at the end of a path: the first two are taken away by clients and proxies (RFC 3986,
+/// 5.2.4), the others are verbs there.
+const RESERVED: [&str; 5] = [".", "..", "batch", "reveal-batch", "search"];
+
 /// Tokens to be tried one after another, until one is free.
 pub(super) enum Candidates<'a> {
     Opaque,
@@ -117,12 +121,15 @@ impl Iterator for Sweep {
     }
 }
 
-/// Refuses a caller's token that could be a card number.
+/// Refuses a caller's token that could be a card number, or that no path leads to.
 ///
 /// # Errors
 /// [`CallerError::Field`].
 pub(super) fn check_supplied(token: &Token, bins: &BinTable) -> Result<(), Error> {
     let text = token.as_str();
+    if RESERVED.contains(&text) {
+        return Err(screen::refused("token", "is reserved"));
+    }
     // ISO/IEC 7812 leaves numbers that begin with 9 to national bodies: outside the ranges in use they are free
     if card::could_be_pan(text) && !text.starts_with('9') {
         return Err(screen::refused("token", "could be a card number"));

@@ -14,6 +14,7 @@ pub mod events;
 mod faults;
 mod format;
 mod idempotency;
+mod identity;
 #[cfg(test)]
 pub(crate) mod idle;
 mod inspect;
@@ -33,6 +34,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod tokenize;
+mod turns;
 pub mod types;
 mod update;
 
@@ -47,6 +49,7 @@ use self::idempotency::InFlight;
 use self::last_used::LastUsed;
 use self::record::Record;
 use self::sealer::Sealer;
+use self::turns::Turns;
 use self::types::{Actor, CallerError, Error, IntegrityError, Operation, View};
 use crate::audit::Event;
 use crate::card::BinTable;
@@ -71,6 +74,7 @@ pub struct Vault {
     metrics: Metrics,
     last_used: LastUsed,
     in_flight: InFlight,
+    turns: Turns,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -109,6 +113,7 @@ impl Vault {
             metrics,
             last_used: LastUsed::default(),
             in_flight: InFlight::default(),
+            turns: Turns::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::identity;
 use super::tables::{self, PanIndex};
 use super::types::{Error, Format, IntegrityError, Status, Uses, View};
 use crate::card::Expiry;
@@ -66,7 +67,8 @@ impl Record {
     /// A record of another place is [`IntegrityError::Tampered`].
     pub(super) fn decode(bytes: &[u8], repository: RepositoryId, token: &Token) -> Result<Self, IntegrityError> {
         let record = Self::parse(bytes)?;
-        if record.repository != repository || record.token != *token {
+        let here = record.repository == repository && record.token == *token;
+        if !here || !identity::belongs(record.id, repository, token) {
             return Err(IntegrityError::Tampered);
         }
         Ok(record)

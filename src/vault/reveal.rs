@@ -27,6 +27,7 @@ impl Vault {
 
     async fn reveal_card(&self, actor: &Actor, token: &Token, with_profile: bool) -> Result<Revealed, Error> {
         self.access.permit(actor, Operation::Reveal, 1)?;
+        let mut turn = None;
         for _ in 0..ATTEMPTS {
             let held = self.load_live(actor, token).await?;
             match held.record.status {
@@ -43,6 +44,10 @@ impl Vault {
             if self.commit_if_unchanged(&held, writes, event).await? {
                 self.last_used.touch(actor.repository, token);
                 return Ok(revealed);
+            }
+            // changed in between: from now on in line with those who change it
+            if turn.is_none() {
+                turn = self.turns.wait(actor.repository, token).await;
             }
         }
         Err(CallerError::Contended.into())

@@ -3,38 +3,25 @@
 //! Whether the card is there already is decided by the commit's conditions: of any number of callers with one card and
 //! one scope, one makes the token and the others come back with it.
 
-use ring::digest::{Context, SHA256};
+mod making;
 
+use self::making::{Draft, Making, compartments, reuse_hash};
 use super::accounts::gate_key;
 use super::format::{self, Candidates};
 use super::idempotency::Claim;
+use super::identity;
 use super::record::{Record, Strategy};
 use super::screen::{self, METADATA_MAX, PROFILE_MAX};
-use super::tables::{self, PanIndex};
+use super::tables;
 use super::types::{
     Actor, CallerError, Error, Format, IntegrityError, NewToken, Operation, PolicyError, Profile, Reuse, Status,
-    Tokenized, Uses,
+    Tokenized,
 };
 use super::{ATTEMPTS, Held, Vault, event};
-use crate::card::{BinTable, Masked};
-use crate::id::{RecordId, Revision, Token, UnixMillis};
-use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
+use crate::card::{BinTable, Pan};
+use crate::id::{Token, UnixMillis};
+use crate::keys::{Fingerprint, Place};
 use crate::store::{Commit, Cond, Outcome, Part};
-
-/// A token on its way, over several attempts.
-struct Making<'a> {
-    actor: &'a Actor,
-    new: &'a NewToken,
-    bins: &'a BinTable,
-    candidates: Candidates<'a>,
-    claim: Option<Claim>,
-    place: Place,
-    fingerprint: Fingerprint,
-    /// The unique key that makes the card the same.
-    reuse: Option<[u8; 16]>,
-    /// The ciphertexts, once they are needed. They are bound to the record, not to the token, and serve every attempt.
-    sealed: Option<Sealed>,
-}
 
 impl Vault {
     /// Stores a card and gives its token, new or reused.
@@ -42,8 +29,8 @@ impl Vault {
     /// A replay under an idempotency key answers as the first time, with the view as it is now.
     ///
     /// # Errors
-    /// Not granted; a field that cannot be taken; [`CallerError::CardExists`], [`CallerError::TokenTaken`],
-    /// [`CallerError::FormatExhausted`], [`CallerError::IdempotencyMismatch`]; the HSM or the store does not work.
+    /// Not granted; a field that cannot be taken; [`CallerError::CardExists`], [`CallerError::Inactive`] for the token
+    /// that is there, [`CallerError::TokenTaken`], [`CallerError::FormatExhausted`], [`CallerError::IdempotencyMismatch`]; the HSM or the store does not work.
     pub async fn tokenize(&self, actor: &Actor, new: NewToken) -> Result<Tokenized, Error> {
         self.tokenize_item(actor, new, None).await
     }
@@ -99,14 +86,11 @@ impl Vault {
         claim: Option<Claim>,
         bins: &'a BinTable,
     ) -> Result<Making<'a>, Error> {
-        let place = Place {
-            repository: actor.repository,
-            record: RecordId::random()?,
-        };
-        let (fingerprint, sealed) = match &new.reuse {
+        let mut candidates = Candidates::new(&new.format, &new.pan, bins);
+        let (fingerprint, draft) = match &new.reuse {
             Reuse::Never => {
-                let (fingerprint, sealed) = self.sealer.seal(place, Some(&new.pan), compartments(new)?).await?;
-                (fingerprint.ok_or(IntegrityError::Damaged)?, Some(sealed))
+                let (fingerprint, draft) = self.draft(actor, new, &mut candidates, Some(&new.pan)).await?;
+                (fingerprint.ok_or(IntegrityError::Damaged)?, Some(draft))
             }
             Reuse::Return { .. } | Reuse::Refuse { .. } => {
                 (self.sealer.fingerprint(actor.repository, &new.pan).await?, None)
@@ -116,13 +100,29 @@ impl Vault {
             actor,
             new,
             bins,
-            candidates: Candidates::new(&new.format, &new.pan, bins),
+            candidates,
             claim,
-            place,
             fingerprint,
             reuse: reuse_hash(&fingerprint, &new.reuse, new.uses),
-            sealed,
+            draft,
         })
+    }
+
+    /// A token that is free now, and the card sealed for it; with `pan` its fingerprint as well, in the same job.
+    async fn draft(
+        &self,
+        actor: &Actor,
+        new: &NewToken,
+        candidates: &mut Candidates<'_>,
+        pan: Option<&Pan>,
+    ) -> Result<(Option<Fingerprint>, Draft), Error> {
+        let token = self.free_token(actor, new, candidates).await?;
+        let place = Place {
+            repository: actor.repository,
+            record: identity::fresh(actor.repository, &token)?,
+        };
+        let (fingerprint, sealed) = self.sealer.seal(place, pan, compartments(new)?).await?;
+        Ok((fingerprint, Draft { token, place, sealed }))
     }
 
     /// `None`: others were faster, look again.
@@ -138,12 +138,15 @@ impl Vault {
                 Err(error) => Err(error),
             };
         }
-        if making.sealed.is_none() {
-            let (_, sealed) = self.sealer.seal(making.place, None, compartments(making.new)?).await?;
-            making.sealed = Some(sealed);
-        }
-        let token = self.free_token(making).await?;
-        let record = making.record(token);
+        let draft = match making.draft.take() {
+            Some(draft) => draft,
+            None => {
+                self.draft(making.actor, making.new, &mut making.candidates, None)
+                    .await?
+                    .1
+            }
+        };
+        let record = making.record(&draft);
         let gate = gate_key(record.repository);
         let mut commit = Commit {
             conds: vec![Cond::Exists(gate.clone())],
@@ -167,7 +170,10 @@ impl Vault {
             Outcome::CondFailed { key, .. } if key == record.key() && record.strategy == Strategy::Supplied => {
                 self.supplied_clash(making, &record).await
             }
-            Outcome::CondFailed { .. } => Ok(None),
+            Outcome::CondFailed { key, .. } => {
+                making.draft = Some(draft).filter(|_| key != record.key());
+                Ok(None)
+            }
         }
     }
 
@@ -178,6 +184,10 @@ impl Vault {
             return Ok(None);
         }
         let refuse = matches!(making.new.reuse, Reuse::Refuse { .. });
+        // who stores a card wants a token to use; somebody took this one out of use, and only an update brings it back
+        if !refuse && held.record.status == Status::Inactive {
+            return Err(CallerError::Inactive.into());
+        }
         let outcome = if refuse { "exists" } else { "reused" };
         let mut commit = Commit {
             conds: vec![Cond::Rev(held.record.key(), held.rev)],
@@ -216,52 +226,16 @@ impl Vault {
 
     /// The next candidate. In a format that may run out, those that are taken are passed over here; in the others the
     /// commit finds the one clash in a lifetime.
-    async fn free_token(&self, making: &mut Making<'_>) -> Result<Token, Error> {
+    async fn free_token(&self, actor: &Actor, new: &NewToken, candidates: &mut Candidates<'_>) -> Result<Token, Error> {
         loop {
-            let token = making.candidates.next()?;
-            if !matches!(making.new.format, Format::Preserve64) {
+            let token = candidates.next()?;
+            if !matches!(new.format, Format::Preserve64) {
                 return Ok(token);
             }
-            let key = tables::record(making.actor.repository, &token);
+            let key = tables::record(actor.repository, &token);
             if self.store.get(Part::default(), &key).await?.is_none() {
                 return Ok(token);
             }
-        }
-    }
-}
-
-impl Making<'_> {
-    fn record(&self, token: Token) -> Record {
-        let Self { actor, new, .. } = self;
-        let info = self.bins.lookup(&new.pan);
-        let Masked { bin, last4, .. } = Masked::new(&new.pan, info.bin_len);
-        let now = UnixMillis::now();
-        Record {
-            id: self.place.record,
-            repository: self.place.repository,
-            token,
-            merchant: actor.merchant.clone(),
-            revision: Revision(1),
-            status: Status::Active,
-            uses: new.uses,
-            strategy: Strategy::from(&new.format),
-            bin,
-            last4,
-            // a PAN has at most 19 digits
-            length: u8::try_from(new.pan.expose().len()).unwrap_or(u8::MAX),
-            brand: info.brand,
-            funding: info.funding,
-            country: info.country,
-            expiry: new.expiry,
-            namespace: new.namespace.clone(),
-            metadata: new.metadata.clone(),
-            created_at: now,
-            updated_at: now,
-            expires_at: new.expires_at,
-            pan: PanIndex::of(&self.fingerprint),
-            reuse: self.reuse,
-            holder: new.profile.holder.is_some(),
-            sealed: self.sealed.as_ref().map(Sealed::encode),
         }
     }
 }
@@ -299,30 +273,4 @@ pub(super) fn check_expires_at(at: Option<UnixMillis>, now: UnixMillis) -> Resul
         return Err(screen::refused("expires_at", "is not in the future"));
     }
     Ok(())
-}
-
-/// The plaintexts. Without holder and extras there is no profile compartment.
-fn compartments(new: &NewToken) -> Result<Vec<(Compartment, SecretBytes)>, Error> {
-    let mut parts = vec![(Compartment::Pan, SecretBytes::new(new.pan.expose().as_bytes().to_vec()))];
-    if !new.profile.is_empty() {
-        parts.push((Compartment::Profile, new.profile.encode()?));
-    }
-    Ok(parts)
-}
-
-/// What is unique within a scope. `uses` is part of it, so that a caller who asks for a single-use token never gets one
-/// that others hold for good. Nobody can make it from a PAN without the HSM.
-fn reuse_hash(fingerprint: &Fingerprint, reuse: &Reuse, uses: Uses) -> Option<[u8; 16]> {
-    let scope = match reuse {
-        Reuse::Never => return None,
-        Reuse::Return { scope } | Reuse::Refuse { scope } => scope,
-    };
-    let mut hash = Context::new(&SHA256);
-    hash.update(&fingerprint.0);
-    hash.update(match uses {
-        Uses::Multi => b"multi/",
-        Uses::Single => b"single/",
-    });
-    hash.update(scope);
-    Some(tables::half(hash.finish().as_ref()))
 }

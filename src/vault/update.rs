@@ -24,6 +24,7 @@ impl Vault {
     async fn update_record(&self, actor: &Actor, token: &Token, patch: &Patch) -> Result<View, Error> {
         self.access.permit(actor, Operation::Update, 1)?;
         check(patch, UnixMillis::now(), &self.bins())?;
+        let _turn = self.turns.wait(actor.repository, token).await;
         for _ in 0..ATTEMPTS {
             let held = self.load_live(actor, token).await?;
             let old = &held.record;

@@ -109,7 +109,7 @@ fn long_middles_and_random_tokens_are_given_up_in_the_end() {
 }
 
 #[test]
-fn supplied_tokens_that_could_be_cards_are_refused() {
+fn supplied_tokens_that_could_be_cards_or_have_no_path_are_refused() {
     let bins = BinTable::built_in();
     let check = |text: &str| check_supplied(&Token::parse(text).unwrap(), &bins);
     for bad in [
@@ -119,11 +119,17 @@ fn supplied_tokens_that_could_be_cards_are_refused() {
         "x4242424242424242",
         "card:5555555555554444",
         "100000000008",
+        ".",
+        "..",
+        "batch",
+        "reveal-batch",
+        "search",
     ] {
         assert!(check(bad).is_err(), "{bad}");
     }
     for good in [
         "order-1",
+        "...",
         "4111111111111112",
         "9000000000000001",
         "550e8400-e29b-41d4-a716-446655440000",

@@ -39,6 +39,30 @@ async fn records_and_ciphertexts_that_were_swapped_raise_the_alarm() {
 }
 
 #[tokio::test]
+async fn a_whole_record_copied_under_another_token_raises_the_alarm() {
+    let rig = Rig::new().await;
+    let (one, two) = (rig.create(card(VISA)).await.token, rig.create(card(VISA)).await.token);
+    let record = rig.vault.load(rig.actor.repository, &one).await.unwrap().record;
+    // over another's record, and under a token that nobody made
+    for (times, to) in [two, token("tok_mine")].iter().enumerate() {
+        let copy = record::Record {
+            token: to.clone(),
+            ..record.clone()
+        };
+        let commit = Commit {
+            writes: vec![Write::Put(copy.key(), copy.encode().unwrap())],
+            ..Commit::default()
+        };
+        rig.store.commit(commit).await.unwrap();
+        let tampered = error(rig.vault.reveal(&rig.actor, to, false).await);
+        assert_eq!(tampered, Error::Integrity(IntegrityError::Tampered));
+        assert_eq!(rig.vault.metrics.tampered.get(), u64::try_from(times + 1).unwrap());
+        assert_eq!(rig.events().await.last().unwrap(), "reveal tampered");
+    }
+    rig.vault.reveal(&rig.actor, &one, false).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_number_that_is_not_the_one_shown_raises_the_alarm() {
     let rig = Rig::new().await;
     let token = rig.create(card(VISA)).await.token;

@@ -119,6 +119,30 @@ async fn updates_at_once_all_take_effect() {
 }
 
 #[tokio::test]
+async fn forty_unconditional_updates_at_once_all_take_effect() {
+    let rig = Rig::new().await;
+    let token = rig.create(card(VISA)).await.token;
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let (vault, actor, token) = (Arc::clone(&rig.vault), rig.actor.clone(), token.clone());
+        let patch = Patch {
+            metadata: Change::Set(format!("{{\"n\":{n}}}")),
+            holder: text("Grace"),
+            ..Patch::default()
+        };
+        running.spawn(async move { vault.update(&actor, &token, patch).await.map(|_| ()) });
+    }
+    // and a reveal in the middle of them
+    let (vault, actor, same) = (Arc::clone(&rig.vault), rig.actor.clone(), token.clone());
+    running.spawn(async move { vault.reveal(&actor, &same, false).await.map(|_| ()) });
+    for answer in running.join_all().await {
+        answer.unwrap();
+    }
+    let view = rig.vault.inspect(&rig.actor, &token).await.unwrap();
+    assert_eq!(view.revision, Revision(41));
+}
+
+#[tokio::test]
 async fn with_one_revision_asked_for_one_of_many_updates_wins() {
     let rig = Rig::new().await;
     let token = rig.create(card(VISA)).await.token;

@@ -326,8 +326,10 @@ async fn a_page_looks_at_a_bounded_number_of_records() {
     for chunk in 0..21 {
         let mut commit = Commit::default();
         for n in 0..500 {
+            let token = token(&format!("u-{chunk:02}-{n:03}"));
             let copy = record::Record {
-                token: token(&format!("u-{chunk:02}-{n:03}")),
+                id: identity::fresh(record.repository, &token).unwrap(),
+                token,
                 ..record.clone()
             };
             commit.writes.push(Write::Put(copy.key(), copy.encode().unwrap()));

@@ -283,3 +283,28 @@ async fn nothing_stored_shows_the_card_or_the_holder() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_token_out_of_use_is_not_given_to_who_wants_to_use_it() {
+    let rig = Rig::new().await;
+    let new = || NewToken {
+        reuse: return_within(""),
+        ..card(VISA)
+    };
+    let token = rig.create(new()).await.token;
+    let set = |status| types::Patch {
+        status: Some(status),
+        ..types::Patch::default()
+    };
+    rig.vault
+        .update(&rig.actor, &token, set(Status::Inactive))
+        .await
+        .unwrap();
+    let refused = error(rig.vault.tokenize(&rig.actor, new()).await);
+    assert_eq!(refused, Error::Caller(CallerError::Inactive));
+    rig.vault.update(&rig.actor, &token, set(Status::Active)).await.unwrap();
+    let Tokenized::Reused(view) = rig.vault.tokenize(&rig.actor, new()).await.unwrap() else {
+        panic!("stored twice")
+    };
+    assert_eq!(view.token, token);
+}

@@ -1,0 +1,96 @@
+//! A token on its way: what is known of it before it is stored.
+
+use ring::digest::{Context, SHA256};
+
+use crate::card::{BinTable, Masked};
+use crate::id::{Revision, Token, UnixMillis};
+use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
+use crate::vault::format::Candidates;
+use crate::vault::idempotency::Claim;
+use crate::vault::record::{Record, Strategy};
+use crate::vault::tables::{self, PanIndex};
+use crate::vault::types::{Actor, Error, NewToken, Reuse, Status, Uses};
+
+/// A token on its way, over several attempts.
+pub(super) struct Making<'a> {
+    pub(super) actor: &'a Actor,
+    pub(super) new: &'a NewToken,
+    pub(super) bins: &'a BinTable,
+    pub(super) candidates: Candidates<'a>,
+    pub(super) claim: Option<Claim>,
+    pub(super) fingerprint: Fingerprint,
+    /// The unique key that makes the card the same.
+    pub(super) reuse: Option<[u8; 16]>,
+    /// The token and what is sealed for it, once they are needed. Serves every attempt until another takes the token.
+    pub(super) draft: Option<Draft>,
+}
+
+/// A record's parts that are bound to each other.
+pub(super) struct Draft {
+    pub(super) token: Token,
+    pub(super) place: Place,
+    pub(super) sealed: Sealed,
+}
+
+impl Making<'_> {
+    /// The record as it would be stored now.
+    pub(super) fn record(&self, draft: &Draft) -> Record {
+        let Self { actor, new, .. } = self;
+        let info = self.bins.lookup(&new.pan);
+        let Masked { bin, last4, .. } = Masked::new(&new.pan, info.bin_len);
+        let now = UnixMillis::now();
+        Record {
+            id: draft.place.record,
+            repository: draft.place.repository,
+            token: draft.token.clone(),
+            merchant: actor.merchant.clone(),
+            revision: Revision(1),
+            status: Status::Active,
+            uses: new.uses,
+            strategy: Strategy::from(&new.format),
+            bin,
+            last4,
+            // a PAN has at most 19 digits
+            length: u8::try_from(new.pan.expose().len()).unwrap_or(u8::MAX),
+            brand: info.brand,
+            funding: info.funding,
+            country: info.country,
+            expiry: new.expiry,
+            namespace: new.namespace.clone(),
+            metadata: new.metadata.clone(),
+            created_at: now,
+            updated_at: now,
+            expires_at: new.expires_at,
+            pan: PanIndex::of(&self.fingerprint),
+            reuse: self.reuse,
+            holder: new.profile.holder.is_some(),
+            sealed: Some(draft.sealed.encode()),
+        }
+    }
+}
+
+/// The plaintexts. Without holder and extras there is no profile compartment.
+pub(super) fn compartments(new: &NewToken) -> Result<Vec<(Compartment, SecretBytes)>, Error> {
+    let mut parts = vec![(Compartment::Pan, SecretBytes::new(new.pan.expose().as_bytes().to_vec()))];
+    if !new.profile.is_empty() {
+        parts.push((Compartment::Profile, new.profile.encode()?));
+    }
+    Ok(parts)
+}
+
+/// What is unique within a scope. `uses` is part of it, so that a caller who asks for a single-use token never gets one
+/// that others hold for good. Nobody can make it from a PAN without the HSM.
+pub(super) fn reuse_hash(fingerprint: &Fingerprint, reuse: &Reuse, uses: Uses) -> Option<[u8; 16]> {
+    let scope = match reuse {
+        Reuse::Never => return None,
+        Reuse::Return { scope } | Reuse::Refuse { scope } => scope,
+    };
+    let mut hash = Context::new(&SHA256);
+    hash.update(&fingerprint.0);
+    hash.update(match uses {
+        Uses::Multi => b"multi/",
+        Uses::Single => b"single/",
+    });
+    hash.update(scope);
+    Some(tables::half(hash.finish().as_ref()))
+}
