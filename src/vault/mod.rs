@@ -7,6 +7,7 @@ mod access;
 pub mod accounts;
 mod batch;
 pub mod caps;
+pub mod check;
 mod credential;
 mod cursor;
 mod delete;

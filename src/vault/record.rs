@@ -111,12 +111,23 @@ impl Record {
     /// The record and its index entries, as a new token needs them.
     pub(super) fn insertion(&self) -> Result<Vec<Write>, IntegrityError> {
         let mut writes = vec![Write::Put(self.key(), self.encode()?)];
-        writes.extend(self.indexes().into_iter().map(|key| Write::Put(key, Vec::new())));
-        writes.extend(
-            self.reuse
-                .map(|hash| Write::Put(tables::reuse(&hash), self.token.as_str().as_bytes().to_vec())),
-        );
+        writes.extend(self.entries().into_iter().map(|(key, value)| Write::Put(key, value)));
         Ok(writes)
+    }
+
+    /// All entries that lead to it, with their values; the reuse key, where there is one, is the last.
+    pub(super) fn entries(&self) -> Vec<(Key, Vec<u8>)> {
+        let reuse = self
+            .reuse
+            .map(|hash| (tables::reuse(&hash), tables::reuse_value(self.repository, &self.token)));
+        let indexes = self.indexes().into_iter().map(|key| (key, Vec::new()));
+        indexes.chain(reuse).collect()
+    }
+
+    /// Whether an entry is one of those that come and go with this record.
+    pub(super) fn has(&self, key: &Key, value: &[u8]) -> bool {
+        *key == tables::last_used(self.repository, &self.token)
+            || self.entries().iter().any(|entry| entry.0 == *key && entry.1 == value)
     }
 
     /// Removes all that [`Record::insertion`] wrote, and the time of last use.

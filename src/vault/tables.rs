@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | `0x10` | record | repository, token | [`Record`](super::record::Record) |
 //! | `0x11` | PAN index | repository, first 16 bytes of the fingerprint, token | - |
-//! | `0x12` | reuse key, unique | 16 bytes: hash of fingerprint, scope and uses | token |
+//! | `0x12` | reuse key, unique | 16 bytes: hash of fingerprint, scope and uses | repository, token |
 //! | `0x13` | namespace index | repository, length, namespace, token | - |
 //! | `0x14` | updated-at index | repository, milliseconds, token | - |
 //! | `0x15` | expiry index, only of tokens that expire | milliseconds, repository, token | - |
@@ -33,6 +33,9 @@ const EXPIRY: u8 = 0x15;
 const IDEMPOTENCY: u8 = 0x16;
 const LAST_USED: u8 = 0x17;
 const OWNER: u8 = 0x18;
+
+/// The records and everything that leads to one.
+pub(super) const CHECKED: [u8; 7] = [RECORD, PAN, REUSE, NAMESPACE, UPDATED, EXPIRY, LAST_USED];
 
 /// What a PAN is found by: 128 bits of its fingerprint, enough that two never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -73,6 +76,10 @@ pub(super) fn pan(repository: RepositoryId, pan: PanIndex, token: &Token) -> Key
 
 pub(super) fn reuse(hash: &[u8; 16]) -> Key {
     key(REUSE, &[hash])
+}
+
+pub(super) fn reuse_value(repository: RepositoryId, token: &Token) -> Vec<u8> {
+    [&repository.0.to_be_bytes(), token.as_str().as_bytes()].concat()
 }
 
 pub(super) fn namespace(repository: RepositoryId, namespace: &Namespace, token: &Token) -> Key {
@@ -174,6 +181,49 @@ pub(super) fn parse_expiry(key: &Key) -> Option<(UnixMillis, RepositoryId, Token
         RepositoryId(u32::from_be_bytes(*repository)),
         parse_token(token)?,
     ))
+}
+
+/// Which token a reuse key's value names.
+pub(super) fn parse_reuse(value: &[u8]) -> Option<(RepositoryId, Token)> {
+    let (repository, token) = value.split_first_chunk::<4>()?;
+    Some((RepositoryId(u32::from_be_bytes(*repository)), parse_token(token)?))
+}
+
+/// Which record an entry of a table in [`CHECKED`] is, or leads to.
+pub(super) fn owner_of(key: &Key, value: &[u8]) -> Option<(RepositoryId, Token)> {
+    let (table, rest) = key.0.split_first()?;
+    if *table == EXPIRY {
+        return parse_expiry(key).map(|(_, repository, token)| (repository, token));
+    }
+    if *table == REUSE {
+        return parse_reuse(value);
+    }
+    let (repository, rest) = rest.split_first_chunk::<4>()?;
+    let token = match *table {
+        RECORD | LAST_USED => rest,
+        PAN => rest.get(16..)?,
+        UPDATED => rest.get(8..)?,
+        NAMESPACE => {
+            let (length, rest) = rest.split_first()?;
+            rest.get(usize::from(*length)..)?
+        }
+        _ => return None,
+    };
+    Some((RepositoryId(u32::from_be_bytes(*repository)), parse_token(token)?))
+}
+
+/// The name, for people, of the table that `key` is in.
+pub(super) fn name_of(key: &Key) -> &'static str {
+    match key.0.first() {
+        Some(&RECORD) => "records",
+        Some(&PAN) => "PAN index",
+        Some(&REUSE) => "reuse keys",
+        Some(&NAMESPACE) => "namespace index",
+        Some(&UPDATED) => "updated-at index",
+        Some(&EXPIRY) => "expiry index",
+        Some(&LAST_USED) => "times of last use",
+        _ => "another table",
+    }
 }
 
 /// A token at the end of a key.

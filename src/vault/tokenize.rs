@@ -130,8 +130,12 @@ impl Vault {
         if let Some(hash) = &making.reuse
             && let Some(found) = self.store.get(Part::default(), &tables::reuse(hash)).await?
         {
-            let token = tables::parse_token(&found.value).ok_or(IntegrityError::Damaged)?;
-            return match self.load(making.actor.repository, &token).await {
+            let (repository, token) = tables::parse_reuse(&found.value).ok_or(IntegrityError::Damaged)?;
+            if repository != making.actor.repository {
+                // the fingerprint in the key is the repository's own, so nothing honest leads elsewhere
+                return Err(IntegrityError::Tampered.into());
+            }
+            return match self.load(repository, &token).await {
                 Ok(held) => self.give_existing(making, held).await,
                 // removed just now, together with the reuse key
                 Err(Error::Caller(CallerError::UnknownToken)) => Ok(None),

@@ -63,6 +63,26 @@ async fn a_whole_record_copied_under_another_token_raises_the_alarm() {
 }
 
 #[tokio::test]
+async fn a_reuse_key_that_leads_to_another_repository_raises_the_alarm() {
+    let rig = Rig::new().await;
+    let new = || NewToken {
+        reuse: return_within(""),
+        ..card(VISA)
+    };
+    let token = rig.create(new()).await.token;
+    let record = rig.vault.load(rig.actor.repository, &token).await.unwrap().record;
+    let key = tables::reuse(&record.reuse.unwrap());
+    let elsewhere = tables::reuse_value(crate::id::RepositoryId(4711), &token);
+    let commit = Commit {
+        writes: vec![Write::Put(key, elsewhere)],
+        ..Commit::default()
+    };
+    rig.store.commit(commit).await.unwrap();
+    let tampered = error(rig.vault.tokenize(&rig.actor, new()).await);
+    assert_eq!(tampered, Error::Integrity(IntegrityError::Tampered));
+}
+
+#[tokio::test]
 async fn a_number_that_is_not_the_one_shown_raises_the_alarm() {
     let rig = Rig::new().await;
     let token = rig.create(card(VISA)).await.token;

@@ -2,6 +2,7 @@
 
 mod audited;
 mod batch;
+mod check;
 mod faults;
 mod idempotency;
 mod lifecycle;
