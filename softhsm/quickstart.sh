@@ -12,12 +12,14 @@ case "${1:-}" in
   *) echo "usage: softhsm/quickstart.sh [--keep]" >&2; exit 2 ;;
 esac
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+bold='' plain=''
+[ ! -t 1 ] || { bold=$'\033[1m' plain=$'\033[0m'; }
+say() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 
-softhsm/install.sh libsofthsm2 build-essential curl
 command -v cargo >/dev/null || { echo "Needed: a Rust toolchain, 1.88 or newer (https://rustup.rs)" >&2; exit 1; }
+softhsm/install.sh libsofthsm2 build-essential curl
 
-say "Building"
+say "Building (some five minutes the first time)"
 cargo build --release --locked
 panvault=$(realpath "${CARGO_TARGET_DIR:-target}")/release/panvault
 
@@ -43,10 +45,12 @@ member() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$2" | head -n 1; }
 key=$(member api_key "$dir/dev.json")
 metrics=$(member metrics "$dir/dev.json")
 
+# The answers of `call` are kept in files too; what it sends goes straight to the screen.
+exec 3>&1
 call() {
   local method=$1 path=$2
   shift 2
-  echo "\$ curl --unix-socket $dir/api.sock -X $method http://vault$path" >&2
+  echo "\$ curl --unix-socket $dir/api.sock -X $method http://vault$path" >&3
   curl -sS --fail-with-body --unix-socket "$dir/api.sock" -X "$method" "http://vault$path" \
     -H "Authorization: Bearer $key" -H 'Content-Type: application/json' "$@"
   echo

@@ -12,7 +12,14 @@ case "${1:-}" in
   *) echo "usage: tests/run.sh [--long]" >&2; exit 2 ;;
 esac
 
-softhsm/install.sh libsofthsm2 build-essential curl openssl python3
+command -v cargo >/dev/null || { echo "Needed: a Rust toolchain, 1.88 or newer (https://rustup.rs)" >&2; exit 1; }
+for tool in fmt clippy; do
+  cargo "$tool" --version >/dev/null 2>&1 ||
+    { echo "Needed: cargo $tool (rustup component add rustfmt clippy)" >&2; exit 1; }
+done
+packages=(libsofthsm2 softhsm2 build-essential curl openssl)
+[ "$long" = no ] || packages+=(python3)
+softhsm/install.sh "${packages[@]}"
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -29,3 +36,4 @@ if [ "$long" = yes ]; then
   step "speed and soak"
   tests/speed.sh --soak
 fi
+step "all passed (errors that the tests provoke stand in the log above)"

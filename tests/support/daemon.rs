@@ -337,12 +337,8 @@ pub(crate) fn card(number: &str) -> Value {
     json!({"number": number, "expiry": {"month": 12, "year": 2030}, "holder": "JANE DOE"})
 }
 
-/// Sends a signal by name.
+/// Sends a signal by name; a process that is gone already is no fault.
 pub(crate) fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(pid.to_string())
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let signal: nix::sys::signal::Signal = format!("SIG{name}").parse().unwrap();
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.try_into().unwrap()), signal);
 }
