@@ -13,7 +13,7 @@ use crate::audit::Verifier;
 use crate::card::BinTable;
 use crate::hsm::{Finding, PinSource, ProbeReport, StartFault, Verdict};
 use crate::keys::Keyring;
-use crate::store::{Depth, Report};
+use crate::store::Report;
 use crate::vault::policy::Policy;
 
 #[derive(Debug, Subcommand)]
@@ -142,7 +142,7 @@ fn store(args: &CheckArgs) -> anyhow::Result<Exit> {
     let report: Report = if client.reachable() {
         serde_json::from_value(client.call(hyper::Method::POST, "/admin/store/verify", None)?)?
     } else {
-        Offline::open(&instance)?.verify(Depth::Full)?
+        Offline::open(&instance)?.verify()?
     };
     if args.json {
         terminal::json(&report)?;

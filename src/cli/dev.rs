@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -28,6 +29,8 @@ const SOFTHSM: &[&str] = &[
     "/usr/lib/pkcs11/libsofthsm2.so",
 ];
 const TOKEN: &str = "panvault-dev";
+/// `dev.json` appears when the token is ready, or after this.
+const READY: Duration = Duration::from_secs(20);
 const MERCHANT: &str = "TEST_native";
 
 #[derive(Debug, Args)]
@@ -161,6 +164,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
             }
         }
     };
+    daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
         admin_socket: PathBuf::from("admin.sock"),

@@ -4,9 +4,9 @@ use super::Exit;
 use super::instance::Instance;
 use crate::id::VaultId;
 use crate::store::sled::SledStore;
-use crate::store::{Config, Depth, Error, Report, Store};
+use crate::store::{Config, Error, Report, Store};
 use crate::telemetry::Metrics;
-use crate::vault::owner;
+use crate::vault::{check, owner};
 
 /// Audit lines read at once.
 const CHUNK: u32 = 1000;
@@ -70,8 +70,10 @@ impl Offline {
     }
 
     /// Reads its structure, counts and chain.
-    pub(super) fn verify(&self, depth: Depth) -> anyhow::Result<Report> {
-        self.runtime.block_on(self.store.verify(depth)).map_err(store_fault)
+    pub(super) fn verify(&self) -> anyhow::Result<Report> {
+        self.runtime
+            .block_on(check::everything(&self.store))
+            .map_err(store_fault)
     }
 }
 

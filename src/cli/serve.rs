@@ -6,7 +6,7 @@ mod signals;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 
@@ -44,6 +44,7 @@ pub(super) struct Extra {
 /// A serving daemon, for who started it.
 pub(super) struct Daemon {
     vault: Arc<Vault>,
+    hsm: hsm::Client,
     pub(super) tcp: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
 }
@@ -140,6 +141,7 @@ async fn serve(
     let bound = listen.bind().await?;
     let daemon = Daemon {
         vault: vault.clone(),
+        hsm: client.clone(),
         tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
         metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
     };
@@ -172,6 +174,12 @@ async fn serve(
 }
 
 impl Daemon {
+    /// Waits until the HSM works, or is refused, or the limit is over: who comes next finds it ready where it can be.
+    pub(super) async fn settled(&self, limit: Duration) {
+        // What is wrong is told by the log and by `/readyz`.
+        let _ = tokio::time::timeout(limit, self.hsm.ready()).await;
+    }
+
     /// Whether this API key is good here, for a process of this user.
     pub(super) fn accepts(&self, api_key: &str) -> bool {
         let Ok(request) = crate::id::RequestId::random() else {

@@ -8,11 +8,11 @@ use axum::response::Response;
 
 use super::Services;
 use super::answer::{Refusal, answer};
-use crate::store::Depth;
+use crate::vault::check;
 
-/// Reads all of the store: structure, counts, audit chain.
+/// Reads all of the store: structure, counts, audit chain, records against indexes.
 pub(super) async fn store(State(services): State<Arc<Services>>) -> Result<Response, Refusal> {
-    match services.store.verify(Depth::Full).await {
+    match check::everything(services.store.as_ref()).await {
         Ok(report) => Ok(answer(StatusCode::OK, &report)),
         Err(error) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
     }

@@ -9,12 +9,22 @@ use std::ops::Bound;
 use super::record::Record;
 use super::tables;
 use super::types::IntegrityError;
-use crate::store::{Error, Key, Part, Report, Store, Versioned};
+use crate::store::{Depth, Error, Key, Part, Report, Store, Versioned};
 
 /// Entries read at once.
 const CHUNK: u32 = 256;
 /// Faults told one by one; the rest is a number.
 const FAULTS_MAX: usize = 1_000;
+
+/// All of a store: the engine's own structure, counts and audit chain, then records against indexes.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn everything(store: &dyn Store) -> Result<Report, Error> {
+    let mut report = store.verify(Depth::Full).await?;
+    report.faults.extend(indexes(store).await?.faults);
+    Ok(report)
+}
 
 /// Reads all records and all index entries and says what does not fit. `audit_lines` stays 0: the chain is the store's
 /// own to verify.
