@@ -135,7 +135,7 @@ def soak():
     took = daemon.start()
     row(f"start after a clean stop, {stored} tokens", f"{took:.1f} s", "< 10 s", took < 10)
     check = subprocess.run([PANVAULT, "audit", "verify", "--dir", fresh], stdout=subprocess.PIPE, text=True)
-    row("audit verify", check.stdout.strip().splitlines()[-1] if check.stdout else "failed", "passes",
+    row("`audit verify` after all of it", "the chain is whole" if check.returncode == 0 else "faults", "passes",
         check.returncode == 0)
     daemon.stop()
     shutil.rmtree(fresh)
