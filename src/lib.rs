@@ -8,8 +8,9 @@
 //! | 7 | [`cli`], [`config`] |
 //! | 6 | [`server`] |
 //! | 5 | [`api`], [`ops`] |
+//! | 4 | [`payment`] |
 //! | 3 | [`vault`] |
-//! | 2 | [`keys`], [`audit`] |
+//! | 2 | [`keys`], [`audit`], [`jose`] |
 //! | 1 | [`hsm`], [`store`] |
 //! | 0 | [`card`], [`id`], [`telemetry`] |
 
@@ -20,8 +21,10 @@ pub mod cli;
 pub mod config;
 pub mod hsm;
 pub mod id;
+pub mod jose;
 pub mod keys;
 pub mod ops;
+pub mod payment;
 pub mod server;
 pub mod store;
 pub mod telemetry;

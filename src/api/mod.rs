@@ -3,6 +3,7 @@
 mod body;
 mod edge;
 mod json;
+mod mastercard;
 mod native;
 
 use std::sync::Arc;
@@ -10,15 +11,26 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 
+use crate::payment::Payments;
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
 
 /// What dialects work with.
 pub struct Services {
-    /// The core.
-    pub vault: Arc<Vault>,
-    /// Counts requests.
-    pub metrics: Metrics,
+    vault: Arc<Vault>,
+    payments: Payments,
+    metrics: Metrics,
+}
+
+impl Services {
+    /// Dialects over this vault; requests are counted in `metrics`.
+    pub fn new(vault: Arc<Vault>, metrics: Metrics) -> Self {
+        Self {
+            payments: Payments::new(Arc::clone(&vault)),
+            vault,
+            metrics,
+        }
+    }
 }
 
 /// The routes of every dialect. A path that none has is answered in the form of the native one, which is the only

@@ -145,10 +145,7 @@ async fn serve(
         tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
         metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
     };
-    let api = api::router(api::Services {
-        vault: vault.clone(),
-        metrics: metrics.clone(),
-    });
+    let api = api::router(api::Services::new(vault.clone(), metrics.clone()));
     let endpoints = bound.serving(&api, ops::admin_router(&services), ops::health_router(&services));
 
     vault.note_start(&config.digest).await;

@@ -376,10 +376,7 @@ async fn all_listeners_serve_what_is_theirs() {
 /// The native API behind a socket, its HSM down.
 async fn start_api(path: &Path) -> (ServerHandle, String) {
     let idle = crate::vault::idle::Idle::start().await;
-    let services = crate::api::Services {
-        vault: idle.vault,
-        metrics: idle.metrics.clone(),
-    };
+    let services = crate::api::Services::new(idle.vault, idle.metrics.clone());
     // Every caller counts as the one with the grants.
     let router = crate::api::router(services).layer(Extension(idle.peer));
     let endpoint = Endpoint {

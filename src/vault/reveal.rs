@@ -90,6 +90,7 @@ fn in_vain(fault: &CallerError) -> Option<&'static str> {
         CallerError::Spent => Some("spent"),
         CallerError::BadCursor
         | CallerError::CardExists { .. }
+        | CallerError::CardFixed
         | CallerError::Contended
         | CallerError::Field { .. }
         | CallerError::FormatExhausted

@@ -39,6 +39,8 @@ impl From<CallerError> for Problem {
         match error {
             CallerError::BadCursor => Self::new(Code::InvalidCursor, text).at("cursor"),
             CallerError::CardExists { .. } => Self::new(Code::CardExists, text),
+            // no change of a card number comes through this dialect
+            CallerError::CardFixed => Self::field("card.number", "cannot change"),
             CallerError::Contended => Self::new(Code::Contended, text).after(1),
             CallerError::Expired => Self::new(Code::TokenExpired, text),
             // The core has one kind of name for what it was given; here this one came as a header.

@@ -29,10 +29,7 @@ struct Answer {
 impl Client {
     async fn start() -> Self {
         let idle = Idle::start().await;
-        let services = Services {
-            vault: idle.vault,
-            metrics: idle.metrics,
-        };
+        let services = Services::new(idle.vault, idle.metrics);
         Self {
             router: crate::api::router(services),
             peer: idle.peer,
@@ -406,10 +403,7 @@ async fn the_document_lists_just_the_routes_of_the_router() {
 async fn requests_are_counted_by_route_and_never_by_path() {
     let idle = Idle::start().await;
     let metrics = idle.metrics.clone();
-    let services = Services {
-        vault: Arc::clone(&idle.vault),
-        metrics: idle.metrics.clone(),
-    };
+    let services = Services::new(Arc::clone(&idle.vault), idle.metrics.clone());
     let client = Client {
         router: crate::api::router(services),
         peer: idle.peer,

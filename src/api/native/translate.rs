@@ -47,6 +47,7 @@ pub(super) fn new_token(wire: wire::CreateToken, idempotency: Option<Idempotency
             .transpose()?,
         uses: wire.uses.into(),
         idempotency,
+        verification: None,
     })
 }
 
@@ -63,6 +64,7 @@ pub(super) fn patch(wire: wire::PatchToken, if_revision: Option<Revision>) -> Re
             wire::Member::Value(status) => Some(status.into()),
         },
         if_revision,
+        ..Patch::default()
     })
 }
 

@@ -59,6 +59,8 @@ impl Access {
                     merchant: merchant.id.clone(),
                     repository: merchant.repository,
                     repository_name: repository.name.clone(),
+                    rules: repository.rules,
+                    test: merchant.test,
                     request,
                 })
             }

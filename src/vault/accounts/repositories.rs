@@ -202,6 +202,7 @@ impl Change {
             made_with: made_with.cloned(),
             status: AccountStatus::Active,
             created_at: UnixMillis::now(),
+            rules: None,
         })?;
         Ok(id)
     }

@@ -19,7 +19,7 @@ use super::types::{AccountStatus, CredentialKind};
 use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
 use crate::store::Key;
 use crate::vault::credential::SecretHash;
-use crate::vault::types::{Dialect, Error, IntegrityError};
+use crate::vault::types::{Dialect, Error, IntegrityError, TokenRules};
 
 /// A merchant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(in crate::vault) struct Merchant {
     /// All that it may act in.
     pub(in crate::vault) repositories: BTreeSet<RepositoryId>,
     pub(in crate::vault) status: AccountStatus,
-    pub(super) test: bool,
+    pub(in crate::vault) test: bool,
     pub(super) created_at: UnixMillis,
 }
 
@@ -47,6 +47,9 @@ pub(in crate::vault) struct Repository {
     pub(super) made_with: Option<MerchantId>,
     pub(in crate::vault) status: AccountStatus,
     pub(super) created_at: UnixMillis,
+    /// How tokens are made in the dialects that have such rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::vault) rules: Option<TokenRules>,
 }
 
 /// A credential, without its secret.
@@ -159,6 +162,7 @@ mod tests {
             made_with: None,
             status: AccountStatus::Active,
             created_at: UnixMillis(1),
+            rules: None,
         }
     }
 

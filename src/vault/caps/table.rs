@@ -89,7 +89,9 @@ impl CapTable {
                 own.search_by_pan_burst,
                 own.search_by_pan_per_day,
             ),
-            Operation::Delete | Operation::Inspect | Operation::Tokenize | Operation::Update => return None,
+            Operation::Delete | Operation::Inspect | Operation::Pay | Operation::Tokenize | Operation::Update => {
+                return None;
+            }
         };
         let cap = Cap {
             per_second: per_second.unwrap_or(base.per_second),

@@ -179,6 +179,7 @@ pub(super) fn card(pan: &str) -> NewToken {
         expires_at: None,
         uses: Uses::Multi,
         idempotency: None,
+        verification: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenRules;
 use crate::audit::Peer;
 use crate::id::{MerchantId, RepositoryId, RepositoryName, RequestId};
 
@@ -9,17 +10,20 @@ use crate::id::{MerchantId, RepositoryId, RepositoryName, RequestId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
+    /// The Mastercard gateway's tokenization and payments, REST and NVP.
+    Mastercard,
     /// panvault's own.
     Native,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Native];
+    pub const ALL: [Self; 2] = [Self::Mastercard, Self::Native];
 
     /// Its name in configuration, policy, metrics and the audit trail.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Mastercard => "mastercard",
             Self::Native => "native",
         }
     }
@@ -40,6 +44,8 @@ pub enum Operation {
     Export,
     /// See the masked view.
     Inspect,
+    /// Have a card used in a payment, unseen.
+    Pay,
     /// See the card.
     Reveal,
     /// List tokens by anything but the PAN.
@@ -54,10 +60,11 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Delete,
         Self::Export,
         Self::Inspect,
+        Self::Pay,
         Self::Reveal,
         Self::Search,
         Self::SearchByPan,
@@ -71,6 +78,7 @@ impl Operation {
             Self::Delete => "delete",
             Self::Export => "export",
             Self::Inspect => "inspect",
+            Self::Pay => "pay",
             Self::Reveal => "reveal",
             Self::Search => "search",
             Self::SearchByPan => "search-by-pan",
@@ -98,6 +106,10 @@ pub struct Actor {
     pub repository: RepositoryId,
     /// Its name.
     pub repository_name: RepositoryName,
+    /// The repository's rules, where it has some.
+    pub rules: Option<TokenRules>,
+    /// It never does business: simulators serve it.
+    pub test: bool,
     /// The request.
     pub request: RequestId,
 }

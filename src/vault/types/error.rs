@@ -51,6 +51,9 @@ pub enum CallerError {
     /// A supplied token that exists, for another card.
     #[error("the supplied token is taken")]
     TokenTaken,
+    /// The token keeps digits of its card number, so the number cannot change.
+    #[error("the token keeps digits of its card number")]
+    CardFixed,
     /// The card is there already and the scope refuses a second.
     #[error("the card is stored already")]
     CardExists {

@@ -2,9 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use super::Status;
-use crate::card::Expiry;
-use crate::id::{Revision, UnixMillis};
+use super::{Status, Verification};
+use crate::card::{Expiry, Pan};
+use crate::id::{Revision, Token, UnixMillis};
 
 /// A field of a patch: left alone, cleared, or set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,9 +18,28 @@ pub enum Change<T> {
     Set(T),
 }
 
+/// Who makes a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Author {
+    /// The merchant that asks.
+    #[default]
+    Merchant,
+    /// The account updater: the record then names no merchant as its last author.
+    Updater,
+}
+
 /// Changes to a record.
 #[derive(Default)]
 pub struct Patch {
+    /// Another card number. Refused where the token keeps digits of the old one, or where the scope of the record's reuse
+    /// key has the number already.
+    pub pan: Option<Pan>,
+    /// How the card was checked.
+    pub verification: Option<Verification>,
+    /// A token that takes over from this one.
+    pub replacement: Change<Token>,
+    /// Who changes.
+    pub author: Author,
     /// Card's expiry.
     pub expiry: Change<Expiry>,
     /// Holder.

@@ -2,7 +2,7 @@
 
 use super::{Status, View};
 use crate::card::{Expiry, Pan};
-use crate::id::{Namespace, UnixMillis};
+use crate::id::{Namespace, Token, UnixMillis};
 
 /// What to look for; all that is given must hold.
 #[derive(Default)]
@@ -27,6 +27,40 @@ pub struct Query {
     pub limit: u32,
     /// Where the page before ended.
     pub cursor: Option<String>,
+}
+
+/// What to look for, composed. At most 32 parts in all, 8 of them card numbers, nested at most 4 deep.
+pub enum Filter {
+    /// All must hold.
+    All(Vec<Filter>),
+    /// At least one must hold.
+    Any(Vec<Filter>),
+    /// Just this token.
+    Token(Token),
+    /// The card number.
+    Pan(Pan),
+    /// Card expires in just this month.
+    ExpiresIn(Expiry),
+    /// Card expires in this month or earlier.
+    ExpiresBy(Expiry),
+    /// Changed later than this.
+    UpdatedAfter(UnixMillis),
+}
+
+/// A composed search, or its next page.
+pub enum Search {
+    /// The first page.
+    Begin {
+        /// What to look for.
+        filter: Filter,
+        /// At most so many per page, 1 to 1,000.
+        limit: u32,
+    },
+    /// The page after the one that gave this cursor: it holds filter and limit, sealed.
+    Resume {
+        /// [`Found::next`] of the page before.
+        cursor: String,
+    },
 }
 
 /// A page of a search.

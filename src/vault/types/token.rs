@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::Verification;
 use crate::card::{Expiry, Pan};
-use crate::id::{IdempotencyKey, Namespace, Revision, Token, UnixMillis};
+use crate::id::{IdempotencyKey, MerchantId, Namespace, Revision, Token, UnixMillis};
 use crate::keys::SecretBytes;
 
 /// How a token looks.
@@ -99,6 +100,8 @@ pub struct NewToken {
     pub uses: Uses,
     /// May be repeated under this key.
     pub idempotency: Option<Idempotency>,
+    /// How the card was checked.
+    pub verification: Option<Verification>,
 }
 
 /// The masked view: never enough to rebuild a PAN.
@@ -132,6 +135,12 @@ pub struct View {
     pub created_at: UnixMillis,
     /// Changed.
     pub updated_at: UnixMillis,
+    /// Who changed it; none: the account updater.
+    pub updated_by: Option<MerchantId>,
+    /// How the card was checked.
+    pub verification: Option<Verification>,
+    /// The token that takes over from this one.
+    pub replacement: Option<Token>,
     /// Last revealed; a crash forgets the last minute of it.
     pub last_used_at: Option<UnixMillis>,
     /// Removed after this.
@@ -147,6 +156,15 @@ pub enum Tokenized {
     Created(View),
     /// The token that was there.
     Reused(View),
+}
+
+/// How a put ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Put {
+    /// A new token.
+    Created(View),
+    /// The card behind the token that was there is another now.
+    Updated(View),
 }
 
 /// A revealed card.

@@ -1,0 +1,1 @@
+//! The Mastercard gateway's API, REST and NVP.

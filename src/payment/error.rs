@@ -1,0 +1,62 @@
+//! Why a payment verb did not do it.
+
+use crate::vault::types as core;
+
+/// A part of a request, whatever a dialect calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The amount.
+    Amount,
+    /// The currency.
+    Currency,
+    /// The month of the expiry.
+    ExpiryMonth,
+    /// The year of the expiry.
+    ExpiryYear,
+    /// The card number.
+    Number,
+    /// The operation: it does not fit the order as it stands.
+    Operation,
+    /// The order's id.
+    Order,
+    /// The session's id.
+    Session,
+    /// The session's version.
+    SessionVersion,
+    /// The target transaction's id.
+    Target,
+    /// The token.
+    Token,
+    /// The transaction's id.
+    Transaction,
+    /// How the card is to be checked.
+    Verification,
+}
+
+/// Why a payment verb did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The core's reason.
+    #[error(transparent)]
+    Core(#[from] core::Error),
+    /// A part of the request is missing.
+    #[error("{0:?} is missing")]
+    Missing(Part),
+    /// A part of the request cannot be taken. The text never repeats its value.
+    #[error("{part:?}: {reason}")]
+    Invalid {
+        /// Which.
+        part: Part,
+        /// Why; a sentence without its full stop.
+        reason: String,
+    },
+    /// There is no such order, transaction or session.
+    #[error("there is no such {0:?}")]
+    Unknown(Part),
+    /// Another operation on the order is under way.
+    #[error("the order is in use")]
+    Locked,
+    /// The merchant is live and no acquirer is configured for it.
+    #[error("no acquirer is configured for this merchant")]
+    NoAcquirer,
+}

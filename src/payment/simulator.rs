@@ -1,0 +1,1 @@
+//! The simulators that serve TEST merchants. Deterministic: the same request gets the same answer.
