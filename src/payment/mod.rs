@@ -19,16 +19,21 @@ pub use error::{Error, Part};
 pub use security_code::SecurityCode;
 pub use sources::{CardDetails, Sources};
 
+use self::sessions::SecurityCodes;
 use crate::vault::Vault;
 
 /// What dialects with payments call.
 pub struct Payments {
     vault: Arc<Vault>,
+    codes: SecurityCodes,
 }
 
 impl Payments {
     /// Payments over this vault. TEST merchants get the simulators; no acquirer is configured for others yet.
     pub fn new(vault: Arc<Vault>) -> Self {
-        Self { vault }
+        Self {
+            vault,
+            codes: SecurityCodes::default(),
+        }
     }
 }

@@ -47,6 +47,8 @@ pub struct Instruction {
     pub target: Option<String>,
     /// Where the card comes from, for actions that need one.
     pub sources: Sources,
+    /// More are going to follow with the same token, without its holder: the account updater looks ahead for it.
+    pub recurring: bool,
     /// The street of the billing address, for address verification.
     pub street: Option<Zeroizing<String>>,
     /// What the dialect wants to see again with order and transaction: references, descriptions. JSON object's text, in
@@ -133,8 +135,9 @@ pub struct TransactionView {
     pub amount: Amount,
     /// Of what.
     pub currency: Currency,
-    /// The acquirer's answer.
-    pub answer: Answer,
+    /// The acquirer's answer. None: it is pending, the acquirer was asked and what it said was not written down before the
+    /// daemon or the connection ended. The same request again completes it; until then the order takes no other.
+    pub answer: Option<Answer>,
     /// The card, where one was used.
     pub card: Option<ShownCard>,
     /// The transaction it refers to.

@@ -24,6 +24,7 @@ mod inspect;
 mod jwe;
 mod last_used;
 mod login;
+mod look;
 mod notes;
 pub mod owner;
 mod pay;
@@ -38,7 +39,7 @@ mod search;
 mod sweeper;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokenize;
 mod turns;
 pub mod types;

@@ -1,4 +1,5 @@
-//! The verbs over a store in memory and keys in software. The HSM itself is tested where it runs.
+//! The verbs over a store in memory and keys in software. The HSM itself is tested where it runs. [`Rig`] also serves the
+//! tests of the floors above.
 
 mod audited;
 mod batch;
@@ -9,8 +10,8 @@ mod lifecycle;
 mod reveal;
 mod search;
 mod search_cost;
-mod soft_sealer;
-mod test_store;
+pub(crate) mod soft_sealer;
+pub(crate) mod test_store;
 mod tokenize;
 
 use std::collections::BTreeSet;
@@ -35,20 +36,20 @@ pub(super) const MASTERCARD: &str = "5555555555554444";
 pub(super) const AMEX: &str = "378282246310005";
 
 /// A vault, and the parts a test looks behind.
-pub(super) struct Rig {
-    pub(super) vault: Arc<Vault>,
-    pub(super) actor: Actor,
-    pub(super) store: Arc<TestStore>,
-    pub(super) sealer: Arc<SoftSealer>,
+pub(crate) struct Rig {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) actor: Actor,
+    pub(crate) store: Arc<TestStore>,
+    pub(crate) sealer: Arc<SoftSealer>,
 }
 
 impl Rig {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Arc::new(SoftSealer::new())).await
     }
 
     /// With a store of its own.
-    pub(super) async fn with(sealer: Arc<SoftSealer>) -> Self {
+    pub(crate) async fn with(sealer: Arc<SoftSealer>) -> Self {
         let store = Arc::new(TestStore::default());
         let metrics = Metrics::new().unwrap();
         let accounts = Accounts::load(store.clone()).await.unwrap();
@@ -109,7 +110,7 @@ impl Rig {
     }
 
     /// The same store and keys after a restart: nothing of the old process is left.
-    pub(super) async fn restarted(&self) -> Self {
+    pub(crate) async fn restarted(&self) -> Self {
         let fresh = Self::new().await;
         let bins = Arc::new(RwLock::new(Arc::new(BinTable::built_in())));
         let Ok(parts) = Arc::try_unwrap(fresh.vault) else {
@@ -131,7 +132,7 @@ impl Rig {
         }
     }
 
-    pub(super) async fn create(&self, new: NewToken) -> View {
+    pub(crate) async fn create(&self, new: NewToken) -> View {
         match self.vault.tokenize(&self.actor, new).await.unwrap() {
             Tokenized::Created(view) => view,
             Tokenized::Reused(view) => panic!("reused {}", view.token),
@@ -139,7 +140,7 @@ impl Rig {
     }
 
     /// `action outcome` of all audit events of the verbs, oldest first.
-    pub(super) async fn events(&self) -> Vec<String> {
+    pub(crate) async fn events(&self) -> Vec<String> {
         let lines = self.store.audit(1, 10_000).await.unwrap();
         lines
             .iter()
@@ -153,7 +154,7 @@ impl Rig {
     }
 
     /// All keys of the verbs' tables.
-    pub(super) async fn keys(&self) -> Vec<Key> {
+    pub(crate) async fn keys(&self) -> Vec<Key> {
         let from = std::ops::Bound::Included(Key(vec![RECORD_TABLE]));
         let to = std::ops::Bound::Excluded(Key(vec![0x20]));
         let page = self.store.scan(Part::default(), from, to, 10_000).await.unwrap();
@@ -167,7 +168,7 @@ pub(super) fn token(text: &str) -> Token {
 }
 
 /// A card as the simplest caller hands it in.
-pub(super) fn card(pan: &str) -> NewToken {
+pub(crate) fn card(pan: &str) -> NewToken {
     NewToken {
         pan: Pan::parse(pan).unwrap(),
         expiry: Some(Expiry::new(12, 2030).unwrap()),

@@ -14,11 +14,11 @@ use crate::id::{RepositoryId, fill_random};
 use crate::keys::{self, Compartment, Fingerprint, Place, Sealed, SealedCompartment, SecretBytes};
 use crate::vault::sealer::{Fut, Sealer};
 /// Keys in software that bind and detect as the HSM does, and count their jobs.
-pub(in crate::vault) struct SoftSealer {
+pub(crate) struct SoftSealer {
     kek: [u8; 32],
     mac: hmac::Key,
     audit: Ed25519KeyPair,
-    pub(in crate::vault) audit_public: PublicKey,
+    pub(crate) audit_public: PublicKey,
     down: AtomicBool,
     seals: AtomicUsize,
     /// Which compartments were opened, in order.
@@ -26,7 +26,7 @@ pub(in crate::vault) struct SoftSealer {
 }
 
 impl SoftSealer {
-    pub(in crate::vault) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut seed = [0; 32];
         fill_random(&mut seed).unwrap();
         let audit = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
@@ -42,16 +42,16 @@ impl SoftSealer {
         }
     }
 
-    pub(in crate::vault) fn set_down(&self, down: bool) {
+    pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 
-    pub(in crate::vault) fn seals(&self) -> usize {
+    pub(crate) fn seals(&self) -> usize {
         self.seals.load(Ordering::SeqCst)
     }
 
     /// What was opened since the last time this was asked.
-    pub(in crate::vault) fn opened(&self) -> Vec<Compartment> {
+    pub(crate) fn opened(&self) -> Vec<Compartment> {
         std::mem::take(&mut self.opened.lock().unwrap())
     }
 

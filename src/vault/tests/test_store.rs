@@ -8,7 +8,7 @@ use crate::store::{self, Commit, Depth, Health, Key, Outcome, Page, Part, Store,
 
 /// The store in memory, and the faults it is told to have.
 #[derive(Default)]
-pub(in crate::vault) struct TestStore {
+pub(crate) struct TestStore {
     inner: MemoryStore,
     faults: Mutex<Vec<Fault>>,
     commits: AtomicUsize,
@@ -16,7 +16,7 @@ pub(in crate::vault) struct TestStore {
 }
 
 /// What the next commit meets.
-pub(in crate::vault) enum Fault {
+pub(crate) enum Fault {
     /// It happens, but the answer is lost.
     AnswerLost,
     /// It does not happen.
@@ -26,15 +26,15 @@ pub(in crate::vault) enum Fault {
 }
 
 impl TestStore {
-    pub(in crate::vault) fn next_commit(&self, fault: Fault) {
+    pub(crate) fn next_commit(&self, fault: Fault) {
         self.faults.lock().unwrap().push(fault);
     }
 
-    pub(in crate::vault) fn last_commit(&self) -> Commit {
+    pub(crate) fn last_commit(&self) -> Commit {
         self.last.lock().unwrap().clone()
     }
 
-    pub(in crate::vault) fn commits(&self) -> usize {
+    pub(crate) fn commits(&self) -> usize {
         self.commits.load(Ordering::SeqCst)
     }
 }
