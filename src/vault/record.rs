@@ -1,18 +1,27 @@
 //! A token's record as it is stored: one version byte, then postcard. Numbers of few digits and absent fields take one
 //! byte, so a record is little more than its ciphertexts.
 
+mod shown;
+
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::shown::Shown;
 use super::identity;
 use super::tables::{self, PanIndex};
-use super::types::{Error, Format, IntegrityError, Status, Uses, View};
+use super::types::{Error, Format, IntegrityError, Status, Uses, Verification, View};
 use crate::card::Expiry;
 use crate::id::{MerchantId, Namespace, RecordId, RepositoryId, Revision, Token, UnixMillis};
 use crate::keys::{Place, Sealed};
 use crate::store::{Key, Write};
 
 /// The format that this program writes. An older one is read, a newer one is refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The format before, which ends behind `sealed`.
+const VERSION_1: u8 = 1;
+
+/// The four fields that version 1 has not, absent.
+const NOT_IN_VERSION_1: [u8; 4] = [0; 4];
 
 /// How a token was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,13 +44,7 @@ pub(super) struct Record {
     pub(super) status: Status,
     pub(super) uses: Uses,
     pub(super) strategy: Strategy,
-    pub(super) bin: String,
-    pub(super) last4: String,
-    /// Digits of the PAN.
-    pub(super) length: u8,
-    pub(super) brand: Option<String>,
-    pub(super) funding: Option<String>,
-    pub(super) country: Option<String>,
+    pub(super) shown: Shown,
     pub(super) expiry: Option<Expiry>,
     pub(super) namespace: Option<Namespace>,
     pub(super) metadata: Option<String>,
@@ -55,6 +58,14 @@ pub(super) struct Record {
     pub(super) holder: bool,
     /// [`Sealed`] as it encodes itself; none once the token is spent.
     pub(super) sealed: Option<Vec<u8>>,
+    /// What, beside repository and PAN, made the reuse key; a new PAN makes a new key with it.
+    pub(super) scope: Option<Vec<u8>>,
+    /// Who changed it last; none: the account updater.
+    pub(super) updated_by: Option<MerchantId>,
+    /// How the card was checked.
+    pub(super) verification: Option<Verification>,
+    /// The token that takes over from this one.
+    pub(super) replacement: Option<Token>,
 }
 
 impl Record {
@@ -76,12 +87,31 @@ impl Record {
 
     fn parse(bytes: &[u8]) -> Result<Self, IntegrityError> {
         match bytes.split_first() {
-            Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
-                Ok((record, [])) => Ok(record),
-                _ => Err(IntegrityError::Damaged),
-            },
+            Some((&VERSION, body)) => Self::read(body),
+            Some((&VERSION_1, body)) => Self::read(&[body, &NOT_IN_VERSION_1].concat()).map(Self::upgraded),
             Some((newer, _)) if *newer > VERSION => Err(IntegrityError::NewerFormat),
             _ => Err(IntegrityError::Damaged),
+        }
+    }
+
+    fn read(body: &[u8]) -> Result<Self, IntegrityError> {
+        match postcard::take_from_bytes(body) {
+            Ok((record, [])) => Ok(record),
+            _ => Err(IntegrityError::Damaged),
+        }
+    }
+
+    /// A record of version 1 as version 2 would have it. Only the native dialect wrote that version: its scope is the
+    /// namespace, and only merchants changed a record.
+    fn upgraded(self) -> Self {
+        let scope = |_| match &self.namespace {
+            Some(namespace) => [b"namespace:", namespace.as_str().as_bytes()].concat(),
+            None => Vec::new(),
+        };
+        Self {
+            scope: self.reuse.map(scope),
+            updated_by: Some(self.merchant.clone()),
+            ..self
         }
     }
 
@@ -117,11 +147,13 @@ impl Record {
 
     /// All entries that lead to it, with their values; the reuse key, where there is one, is the last.
     pub(super) fn entries(&self) -> Vec<(Key, Vec<u8>)> {
-        let reuse = self
-            .reuse
-            .map(|hash| (tables::reuse(&hash), tables::reuse_value(self.repository, &self.token)));
         let indexes = self.indexes().into_iter().map(|key| (key, Vec::new()));
-        indexes.chain(reuse).collect()
+        indexes.chain(self.reuse_entry()).collect()
+    }
+
+    fn reuse_entry(&self) -> Option<(Key, Vec<u8>)> {
+        let value = tables::reuse_value(self.repository, &self.token);
+        self.reuse.map(|hash| (tables::reuse(&hash), value))
     }
 
     /// Whether an entry is one of those that come and go with this record.
@@ -141,7 +173,9 @@ impl Record {
             .collect()
     }
 
-    /// Turns `old` into this record: writes only what differs.
+    /// Turns `old` into this record: writes only what differs. A new reuse key must be [`Cond::Absent`] before.
+    ///
+    /// [`Cond::Absent`]: crate::store::Cond::Absent
     pub(super) fn replacement(&self, old: &Self) -> Result<Vec<Write>, IntegrityError> {
         let (before, after) = (old.indexes(), self.indexes());
         let mut writes = vec![Write::Put(self.key(), self.encode()?)];
@@ -158,8 +192,9 @@ impl Record {
                 .filter(|key| !before.contains(key))
                 .map(|key| Write::Put(key.clone(), Vec::new())),
         );
-        if let (Some(hash), None) = (old.reuse, self.reuse) {
-            writes.push(Write::Del(tables::reuse(&hash)));
+        if old.reuse != self.reuse {
+            writes.extend(old.reuse.map(|hash| Write::Del(tables::reuse(&hash))));
+            writes.extend(self.reuse_entry().map(|(key, value)| Write::Put(key, value)));
         }
         Ok(writes)
     }
@@ -179,15 +214,14 @@ impl Record {
 
     /// The masked view.
     pub(super) fn view(&self, last_used_at: Option<UnixMillis>) -> View {
-        let hidden = usize::from(self.length).saturating_sub(self.bin.len() + self.last4.len());
         View {
             token: self.token.clone(),
-            bin: self.bin.clone(),
-            last4: self.last4.clone(),
-            masked: format!("{}{}{}", self.bin, "*".repeat(hidden), self.last4),
-            brand: self.brand.clone(),
-            funding: self.funding.clone(),
-            country: self.country.clone(),
+            bin: self.shown.bin.clone(),
+            last4: self.shown.last4.clone(),
+            masked: self.shown.masked(),
+            brand: self.shown.brand.clone(),
+            funding: self.shown.funding.clone(),
+            country: self.shown.country.clone(),
             expiry: self.expiry,
             status: self.status,
             uses: self.uses,
@@ -195,9 +229,9 @@ impl Record {
             metadata: self.metadata.clone(),
             created_at: self.created_at,
             updated_at: self.updated_at,
-            updated_by: None,
-            verification: None,
-            replacement: None,
+            updated_by: self.updated_by.clone(),
+            verification: self.verification,
+            replacement: self.replacement.clone(),
             last_used_at,
             expires_at: self.expires_at,
             revision: self.revision,

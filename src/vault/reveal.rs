@@ -95,6 +95,7 @@ fn in_vain(fault: &CallerError) -> Option<&'static str> {
         | CallerError::Field { .. }
         | CallerError::FormatExhausted
         | CallerError::IdempotencyMismatch
+        | CallerError::Replaced
         | CallerError::Revision { .. }
         | CallerError::TokenTaken => None,
     }
@@ -106,8 +107,8 @@ fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
         .ok()
         .and_then(|digits| Pan::parse(digits).ok())
         .ok_or(IntegrityError::Damaged)?;
-    let shown = Masked::new(&pan, record.bin.len());
-    if shown.bin != record.bin || shown.last4 != record.last4 {
+    let shown = Masked::new(&pan, record.shown.bin.len());
+    if shown.bin != record.shown.bin || shown.last4 != record.shown.last4 {
         return Err(IntegrityError::Tampered.into());
     }
     Ok(pan)
@@ -121,6 +122,7 @@ fn spent(record: &Record) -> Record {
         updated_at: UnixMillis::now().max(record.updated_at),
         holder: false,
         reuse: None,
+        scope: None,
         sealed: None,
         ..record.clone()
     }

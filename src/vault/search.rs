@@ -208,8 +208,8 @@ fn fits(record: &Record, query: &Query) -> bool {
     namespace
         .as_ref()
         .is_none_or(|name| record.namespace.as_ref() == Some(name))
-        && bin.as_ref().is_none_or(|bin| record.bin.starts_with(bin))
-        && last4.as_ref().is_none_or(|last4| record.last4 == *last4)
+        && bin.as_ref().is_none_or(|bin| record.shown.bin.starts_with(bin))
+        && last4.as_ref().is_none_or(|last4| record.shown.last4 == *last4)
         && expiry_from.is_none_or(|from| record.expiry.is_some_and(|at| at >= from))
         && expiry_to.is_none_or(|to| record.expiry.is_some_and(|at| at <= to))
         && updated_since.is_none_or(|since| record.updated_at >= since)

@@ -5,7 +5,10 @@
 
 mod making;
 
-use self::making::{Draft, Making, compartments, reuse_hash};
+use zeroize::Zeroizing;
+
+pub(super) use self::making::reuse_hash;
+use self::making::{Draft, Making, compartments};
 use super::accounts::gate_key;
 use super::format::{self, Candidates};
 use super::idempotency::Claim;
@@ -19,7 +22,7 @@ use super::types::{
 };
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{BinTable, Pan};
-use crate::id::{Token, UnixMillis};
+use crate::id::{RepositoryId, Token, UnixMillis};
 use crate::keys::{Fingerprint, Place};
 use crate::store::{Commit, Cond, Outcome, Part};
 
@@ -103,7 +106,7 @@ impl Vault {
             candidates,
             claim,
             fingerprint,
-            reuse: reuse_hash(&fingerprint, &new.reuse, new.uses),
+            reuse: new.reuse.scope().map(|scope| reuse_hash(&fingerprint, scope, new.uses)),
             draft,
         })
     }
@@ -130,16 +133,9 @@ impl Vault {
         if let Some(hash) = &making.reuse
             && let Some(found) = self.store.get(Part::default(), &tables::reuse(hash)).await?
         {
-            let (repository, token) = tables::parse_reuse(&found.value).ok_or(IntegrityError::Damaged)?;
-            if repository != making.actor.repository {
-                // the fingerprint in the key is the repository's own, so nothing honest leads elsewhere
-                return Err(IntegrityError::Tampered.into());
-            }
-            return match self.load(repository, &token).await {
-                Ok(held) => self.give_existing(making, held).await,
-                // removed just now, together with the reuse key
-                Err(Error::Caller(CallerError::UnknownToken)) => Ok(None),
-                Err(error) => Err(error),
+            return match self.holder_of(making.actor.repository, &found.value).await? {
+                Some(held) => self.give_existing(making, held).await,
+                None => Ok(None),
             };
         }
         let draft = match making.draft.take() {
@@ -178,6 +174,20 @@ impl Vault {
                 making.draft = Some(draft).filter(|_| key != record.key());
                 Ok(None)
             }
+        }
+    }
+
+    /// The record that the value of a reuse key of `repository` names; `None`: removed just now, together with the key.
+    pub(super) async fn holder_of(&self, repository: RepositoryId, value: &[u8]) -> Result<Option<Held>, Error> {
+        let (named, token) = tables::parse_reuse(value).ok_or(IntegrityError::Damaged)?;
+        if named != repository {
+            // the fingerprint in the key is the repository's own, so nothing honest leads elsewhere
+            return Err(IntegrityError::Tampered.into());
+        }
+        match self.load(repository, &token).await {
+            Ok(held) => Ok(Some(held)),
+            Err(Error::Caller(CallerError::UnknownToken)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -248,6 +258,7 @@ impl Vault {
 fn check(new: &NewToken, now: UnixMillis, bins: &BinTable) -> Result<(), Error> {
     if let Format::Supplied(token) = &new.format {
         format::check_supplied(token, bins)?;
+        check_hides(token, &new.pan)?;
     }
     if let Some(namespace) = &new.namespace {
         screen::no_card("namespace", namespace.as_str(), bins)?;
@@ -257,6 +268,15 @@ fn check(new: &NewToken, now: UnixMillis, bins: &BinTable) -> Result<(), Error> 
     }
     check_profile(&new.profile, bins)?;
     check_expires_at(new.expires_at, now)
+}
+
+/// Refuses a number that its token would show.
+pub(super) fn check_hides(token: &Token, pan: &Pan) -> Result<(), Error> {
+    let digits: Zeroizing<String> = Zeroizing::new(token.as_str().chars().filter(char::is_ascii_digit).collect());
+    if digits.contains(pan.expose()) {
+        return Err(screen::refused("token", "shows the card number"));
+    }
+    Ok(())
 }
 
 /// Refuses a profile that cannot be stored.

@@ -1,29 +1,43 @@
-//! Changing a record. A change of the profile seals that compartment anew under the record's own DEK; the PAN is never
-//! opened for it.
+//! Changing a record. What is sealed is sealed anew under the record's own DEK; the PAN that is there is never opened
+//! for it.
 
-use super::record::Record;
+use super::record::{Record, Shown, Strategy};
 use super::screen::{self, METADATA_MAX};
-use super::tokenize::{check_expires_at, check_profile};
-use super::types::{Actor, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
-use super::{ATTEMPTS, Vault, event};
-use crate::card::BinTable;
+use super::tables::{self, PanIndex};
+use super::tokenize::{check_expires_at, check_hides, check_profile, reuse_hash};
+use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
+use super::{ATTEMPTS, Held, Vault, event};
+use crate::card::{BinTable, Pan};
 use crate::id::{Revision, Token, UnixMillis};
-use crate::keys::{Compartment, Sealed};
+use crate::keys::{Compartment, Fingerprint, Sealed, SecretBytes};
+use crate::store::{Commit, Cond, Outcome};
+
+/// A number that is not the one that is there.
+#[derive(Clone, Copy)]
+struct NewNumber<'a> {
+    pan: &'a Pan,
+    fingerprint: &'a Fingerprint,
+}
 
 impl Vault {
     /// Changes what `patch` names. A patch that changes nothing answers the view as it is, unaudited.
     ///
     /// # Errors
-    /// Not granted; a field that cannot be taken; no such token, expired, spent; [`CallerError::Revision`]; tampered
-    /// with; the HSM or the store does not work.
+    /// Not granted; a field that cannot be taken; no such token, expired, spent; [`CallerError::Replaced`],
+    /// [`CallerError::Revision`], [`CallerError::CardFixed`], [`CallerError::CardExists`]; tampered with; the HSM or
+    /// the store does not work.
     pub async fn update(&self, actor: &Actor, token: &Token, patch: Patch) -> Result<View, Error> {
         let result = self.update_record(actor, token, &patch).await;
         self.conclude(actor, Operation::Update, Some(token), "ok", result).await
     }
 
-    async fn update_record(&self, actor: &Actor, token: &Token, patch: &Patch) -> Result<View, Error> {
+    pub(super) async fn update_record(&self, actor: &Actor, token: &Token, patch: &Patch) -> Result<View, Error> {
         self.access.permit(actor, Operation::Update, 1)?;
-        check(patch, UnixMillis::now(), &self.bins())?;
+        check(patch, token, UnixMillis::now(), &self.bins())?;
+        let fingerprint = match &patch.pan {
+            Some(pan) => Some(self.sealer.fingerprint(actor.repository, pan).await?),
+            None => None,
+        };
         let _turn = self.turns.wait(actor.repository, token).await;
         for _ in 0..ATTEMPTS {
             let held = self.load_live(actor, token).await?;
@@ -34,32 +48,106 @@ impl Vault {
             if old.status == Status::Spent {
                 return Err(CallerError::Spent.into());
             }
-            let changed = patch.changed();
+            if old.replacement.is_some() && patch.author == Author::Merchant {
+                return Err(CallerError::Replaced.into());
+            }
+            let number = patch.pan.as_ref().zip(fingerprint.as_ref());
+            let number = number
+                .map(|(pan, fingerprint)| NewNumber { pan, fingerprint })
+                .filter(|number| PanIndex::of(number.fingerprint) != old.pan);
+            let changed = patch.changed(number);
             if changed.is_empty() {
                 return self.view(old).await;
             }
-            let mut record = patched(old, patch);
+            let mut record = patched(old, patch, actor);
+            if let Some(number) = number {
+                record = numbered(record, patch.author, number, &self.bins())?;
+                record.sealed = Some(self.reseal_pan(&record, number.pan).await?.encode());
+            }
             if patch.touches_profile() {
-                let (sealed, holder) = self.reseal_profile(old, patch).await?;
+                let (sealed, holder) = self.reseal_profile(&record, patch).await?;
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
             }
-            let mut event = event(actor, Operation::Update, "ok", Some(token));
-            event.detail = Some(changed.join(", "));
-            if self.commit_if_unchanged(&held, record.replacement(old)?, event).await? {
+            if self.replace(actor, &held, &record, patch, &changed).await? {
                 return self.view(&record).await;
             }
         }
         Err(CallerError::Contended.into())
     }
 
+    /// One commit that turns the record into `record`, if nothing stands against it. `false`: look again.
+    async fn replace(
+        &self,
+        actor: &Actor,
+        held: &Held,
+        record: &Record,
+        patch: &Patch,
+        changed: &[&str],
+    ) -> Result<bool, Error> {
+        let old = &held.record;
+        let mut event = event(actor, Operation::Update, "ok", Some(&record.token));
+        let by = match patch.author {
+            Author::Merchant => "",
+            Author::Updater => ", by the account updater",
+        };
+        event.detail = Some(format!("{}{by}", changed.join(", ")));
+        let mut conds = vec![Cond::Rev(old.key(), held.rev)];
+        let reuse = record.reuse.filter(|_| record.reuse != old.reuse);
+        let reuse = reuse.map(|hash| tables::reuse(&hash));
+        conds.extend(reuse.clone().map(Cond::Absent));
+        let replacement = match &patch.replacement {
+            Change::Set(other) => Some(tables::record(record.repository, other)),
+            Change::Keep | Change::Clear => None,
+        };
+        conds.extend(replacement.clone().map(Cond::Exists));
+        let commit = Commit {
+            conds,
+            writes: record.replacement(old)?,
+            event: Some(event.encode()),
+            ..Commit::default()
+        };
+        match self.store.commit(commit).await? {
+            Outcome::Done { .. } => Ok(true),
+            Outcome::CondFailed { key, now: Some(there) } if Some(&key) == reuse.as_ref() => {
+                match self.holder_of(record.repository, &there.value).await? {
+                    Some(other) if other.record.expired(UnixMillis::now()) => {
+                        self.expire(&other).await?;
+                        Ok(false)
+                    }
+                    Some(other) => {
+                        let token = other.record.token;
+                        Err(CallerError::CardExists { token }.into())
+                    }
+                    None => Ok(false),
+                }
+            }
+            Outcome::CondFailed { key, .. } if Some(&key) == replacement.as_ref() => {
+                Err(screen::refused("replacement", "is no token of this repository"))
+            }
+            Outcome::CondFailed { .. } => Ok(false),
+        }
+    }
+
+    async fn reseal_pan(&self, record: &Record, pan: &Pan) -> Result<Sealed, Error> {
+        let text = SecretBytes::new(pan.expose().as_bytes().to_vec());
+        let sealed = record.sealed()?;
+        Ok(self
+            .sealer
+            .reseal(record.place(), &sealed, Compartment::Pan, text)
+            .await?)
+    }
+
     /// The record's sealed part with the patched profile, and whether that has a holder. What is there is opened only if
     /// some of it stays. A profile that is cleared becomes an empty one, so that its revision still counts up.
-    async fn reseal_profile(&self, old: &Record, patch: &Patch) -> Result<(Sealed, bool), Error> {
-        let sealed = old.sealed()?;
+    async fn reseal_profile(&self, record: &Record, patch: &Patch) -> Result<(Sealed, bool), Error> {
+        let sealed = record.sealed()?;
         let keeps = matches!(patch.holder, Change::Keep) || matches!(patch.extra, Change::Keep);
         let before = match keeps {
-            true => self.sealer.open(old.place(), &sealed, &[Compartment::Profile]).await?,
+            true => {
+                let profile = [Compartment::Profile];
+                self.sealer.open(record.place(), &sealed, &profile).await?
+            }
             false => Vec::new(),
         };
         let before = match before.into_iter().next().flatten() {
@@ -74,7 +162,7 @@ impl Vault {
         let text = profile.encode()?;
         let resealed = self
             .sealer
-            .reseal(old.place(), &sealed, Compartment::Profile, text)
+            .reseal(record.place(), &sealed, Compartment::Profile, text)
             .await?;
         Ok((resealed, profile.holder.is_some()))
     }
@@ -82,14 +170,17 @@ impl Vault {
 
 impl Patch {
     /// The names of what it changes.
-    fn changed(&self) -> Vec<&'static str> {
+    fn changed(&self, number: Option<NewNumber<'_>>) -> Vec<&'static str> {
         [
+            ("number", number.is_some()),
             ("expiry", self.expiry != Change::Keep),
             ("holder", self.holder != Change::Keep),
             ("profile", self.extra != Change::Keep),
             ("metadata", self.metadata != Change::Keep),
             ("expires_at", self.expires_at != Change::Keep),
             ("status", self.status.is_some()),
+            ("verification", self.verification.is_some()),
+            ("replacement", self.replacement != Change::Keep),
         ]
         .into_iter()
         .filter_map(|(name, changed)| changed.then_some(name))
@@ -102,7 +193,13 @@ impl Patch {
 }
 
 /// Refuses what cannot be stored.
-fn check(patch: &Patch, now: UnixMillis, bins: &BinTable) -> Result<(), Error> {
+fn check(patch: &Patch, token: &Token, now: UnixMillis, bins: &BinTable) -> Result<(), Error> {
+    if let Some(pan) = &patch.pan {
+        check_hides(token, pan)?;
+    }
+    if patch.replacement == Change::Set(token.clone()) {
+        return Err(screen::refused("replacement", "is the token itself"));
+    }
     if let Change::Set(metadata) = &patch.metadata {
         screen::object("metadata", metadata, METADATA_MAX, Some(bins))?;
     }
@@ -119,18 +216,43 @@ fn check(patch: &Patch, now: UnixMillis, bins: &BinTable) -> Result<(), Error> {
     check_profile(&profile, bins)
 }
 
-/// All but the sealed part.
-fn patched(old: &Record, patch: &Patch) -> Record {
+/// All but number and sealed part.
+fn patched(old: &Record, patch: &Patch, actor: &Actor) -> Record {
     Record {
         expiry: merged(old.expiry, &patch.expiry),
         metadata: merged(old.metadata.clone(), &patch.metadata),
         expires_at: merged(old.expires_at, &patch.expires_at),
         status: patch.status.unwrap_or(old.status),
+        verification: patch.verification.or(old.verification),
+        replacement: merged(old.replacement.clone(), &patch.replacement),
         revision: Revision(old.revision.0.saturating_add(1)),
         // a clock that was set back does not bring a change out of sight of `updated_since`
         updated_at: UnixMillis::now().max(old.updated_at),
+        updated_by: match patch.author {
+            Author::Merchant => Some(actor.merchant.clone()),
+            Author::Updater => None,
+        },
         ..old.clone()
     }
+}
+
+/// The patched record with another number: what is shown of it, and the keys that lead from it.
+fn numbered(record: Record, author: Author, number: NewNumber<'_>, bins: &BinTable) -> Result<Record, Error> {
+    let replaced = record.replacement.is_some();
+    if record.strategy == Strategy::Preserve64 && !(replaced && author == Author::Updater) {
+        return Err(CallerError::CardFixed.into());
+    }
+    // the scope's one token of the new number is the replacement
+    let scope = record.scope.filter(|_| !replaced);
+    Ok(Record {
+        shown: Shown::of(number.pan, bins),
+        pan: PanIndex::of(number.fingerprint),
+        reuse: scope
+            .as_ref()
+            .map(|scope| reuse_hash(number.fingerprint, scope, record.uses)),
+        scope,
+        ..record
+    })
 }
 
 fn merged<T: Clone>(before: Option<T>, change: &Change<T>) -> Option<T> {

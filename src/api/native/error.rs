@@ -52,6 +52,7 @@ impl From<CallerError> for Problem {
             CallerError::FormatExhausted => Self::new(Code::FormatExhausted, text),
             CallerError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text).at("Idempotency-Key"),
             CallerError::Inactive => Self::new(Code::TokenInactive, text),
+            CallerError::Replaced => Self::new(Code::TokenReplaced, text),
             CallerError::Revision { .. } => Self::new(Code::RevisionMismatch, text).at("If-Match"),
             CallerError::Spent => Self::new(Code::TokenSpent, text),
             CallerError::TokenTaken => Self::new(Code::TokenTaken, text).at("token"),

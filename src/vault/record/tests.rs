@@ -19,12 +19,14 @@ fn sample() -> Record {
         status: Status::Active,
         uses: Uses::Multi,
         strategy: Strategy::Opaque,
-        bin: "41111111".to_owned(),
-        last4: "1111".to_owned(),
-        length: 16,
-        brand: Some("visa".to_owned()),
-        funding: None,
-        country: None,
+        shown: Shown {
+            bin: "41111111".to_owned(),
+            last4: "1111".to_owned(),
+            length: 16,
+            brand: Some("visa".to_owned()),
+            funding: None,
+            country: None,
+        },
         expiry: Some(Expiry::new(12, 2030).unwrap()),
         namespace: None,
         metadata: None,
@@ -36,6 +38,10 @@ fn sample() -> Record {
         holder: true,
         // epoch, wrapped DEK, a PAN of 16 digits and a short holder
         sealed: Some(vec![1; 7 + 41 + 1 + (22 + 16 + 16) + (22 + 16 + 25)]),
+        scope: None,
+        updated_by: Some(MerchantId::parse("TESTshop").unwrap()),
+        verification: None,
+        replacement: None,
     }
 }
 
@@ -62,6 +68,60 @@ fn other_bytes_are_classed() {
     let mut older = good;
     older[0] = 0;
     assert_eq!(decode(&older), Err(IntegrityError::Damaged));
+}
+
+/// Version 1, field by field in its order.
+#[derive(Serialize)]
+struct Version1(
+    (RecordId, RepositoryId, Token, MerchantId),
+    (Revision, Status, Uses, super::Strategy),
+    (String, String, u8, Option<String>, Option<String>, Option<String>),
+    (Option<Expiry>, Option<Namespace>, Option<String>),
+    (UnixMillis, UnixMillis, Option<UnixMillis>),
+    ([u8; 16], Option<[u8; 16]>, bool, Option<Vec<u8>>),
+);
+
+fn version_1(record: &Record) -> Vec<u8> {
+    let r = record.clone();
+    let shown = r.shown;
+    let old = Version1(
+        (r.id, r.repository, r.token, r.merchant),
+        (r.revision, r.status, r.uses, r.strategy),
+        (
+            shown.bin,
+            shown.last4,
+            shown.length,
+            shown.brand,
+            shown.funding,
+            shown.country,
+        ),
+        (r.expiry, r.namespace, r.metadata),
+        (r.created_at, r.updated_at, r.expires_at),
+        (r.pan.0, r.reuse, r.holder, r.sealed),
+    );
+    postcard::to_extend(&old, vec![1]).unwrap()
+}
+
+#[test]
+fn a_record_of_version_1_is_read_and_its_scope_is_known() {
+    assert_eq!(decode(&version_1(&sample())), Ok(sample()));
+    let namespace = Namespace::parse("customer-1").unwrap();
+    for (reuse, namespace, scope) in [
+        (None, Some(&namespace), None),
+        (Some([1; 16]), None, Some(&b""[..])),
+        (Some([1; 16]), Some(&namespace), Some(&b"namespace:customer-1"[..])),
+    ] {
+        let record = Record {
+            reuse,
+            namespace: namespace.cloned(),
+            ..sample()
+        };
+        let scope = scope.map(<[u8]>::to_vec);
+        assert_eq!(decode(&version_1(&record)), Ok(Record { scope, ..record }));
+    }
+    let good = version_1(&sample());
+    assert_eq!(decode(&good[..good.len() - 1]), Err(IntegrityError::Damaged));
+    assert_eq!(decode(&[good.as_slice(), &[0]].concat()), Err(IntegrityError::Damaged));
 }
 
 #[test]
@@ -124,6 +184,30 @@ fn a_replacement_moves_only_the_entries_that_change() {
     assert!(put(tables::updated(old.repository, spent.updated_at, &old.token)));
 }
 
+#[test]
+fn a_new_number_moves_the_ways_to_it() {
+    let old = Record {
+        reuse: Some([1; 16]),
+        ..sample()
+    };
+    let renumbered = Record {
+        pan: PanIndex([8; 16]),
+        reuse: Some([2; 16]),
+        ..old.clone()
+    };
+    let writes = renumbered.replacement(&old).unwrap();
+    let value = tables::reuse_value(old.repository, &old.token);
+    for expected in [
+        Write::Del(tables::pan(old.repository, old.pan, &old.token)),
+        Write::Put(tables::pan(old.repository, renumbered.pan, &old.token), Vec::new()),
+        Write::Del(tables::reuse(&[1; 16])),
+        Write::Put(tables::reuse(&[2; 16]), value),
+    ] {
+        assert!(writes.contains(&expected), "{expected:?}");
+    }
+    assert_eq!(writes.len(), 5);
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in any::<prop::sample::Index>(), to in any::<u8>()) {
@@ -141,9 +225,14 @@ proptest! {
         metadata in proptest::option::of("\\PC{0,40}"), funding in proptest::option::of("[a-z]{1,8}"),
         expires in proptest::option::of(any::<u64>()), revision in any::<u64>(), reuse in proptest::option::of(any::<[u8; 16]>()),
         sealed in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200)),
+        scope in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)), replaced in any::<bool>(),
     ) {
         let record = Record {
-            metadata, funding, reuse, sealed,
+            metadata, reuse, sealed, scope,
+            updated_by: None,
+            verification: Some(Verification::AccountUpdater),
+            replacement: replaced.then(|| Token::parse("tok_b").unwrap()),
+            shown: Shown { funding, ..sample().shown },
             expires_at: expires.map(UnixMillis),
             revision: Revision(revision),
             ..sample()

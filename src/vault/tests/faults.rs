@@ -87,10 +87,8 @@ async fn a_number_that_is_not_the_one_shown_raises_the_alarm() {
     let rig = Rig::new().await;
     let token = rig.create(card(VISA)).await.token;
     let held = rig.vault.load(rig.actor.repository, &token).await.unwrap();
-    let changed = record::Record {
-        last4: "4444".to_owned(),
-        ..held.record
-    };
+    let mut changed = held.record;
+    changed.shown.last4 = "4444".to_owned();
     let writes = vec![Write::Put(changed.key(), changed.encode().unwrap())];
     rig.store
         .commit(Commit {
@@ -107,7 +105,7 @@ async fn a_number_that_is_not_the_one_shown_raises_the_alarm() {
 async fn a_newer_format_is_refused_by_name() {
     let rig = Rig::new().await;
     let token = rig.create(card(VISA)).await.token;
-    let writes = vec![Write::Put(tables::record(rig.actor.repository, &token), vec![2, 0])];
+    let writes = vec![Write::Put(tables::record(rig.actor.repository, &token), vec![3, 0])];
     rig.store
         .commit(Commit {
             writes,

@@ -7,6 +7,7 @@ mod check;
 mod faults;
 mod idempotency;
 mod lifecycle;
+mod number;
 mod reveal;
 mod search;
 mod search_cost;

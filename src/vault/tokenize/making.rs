@@ -2,12 +2,12 @@
 
 use ring::digest::{Context, SHA256};
 
-use crate::card::{BinTable, Masked};
+use crate::card::BinTable;
 use crate::id::{Revision, Token, UnixMillis};
 use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
 use crate::vault::format::Candidates;
 use crate::vault::idempotency::Claim;
-use crate::vault::record::{Record, Strategy};
+use crate::vault::record::{Record, Shown, Strategy};
 use crate::vault::tables::{self, PanIndex};
 use crate::vault::types::{Actor, Error, NewToken, Reuse, Status, Uses};
 
@@ -36,8 +36,6 @@ impl Making<'_> {
     /// The record as it would be stored now.
     pub(super) fn record(&self, draft: &Draft) -> Record {
         let Self { actor, new, .. } = self;
-        let info = self.bins.lookup(&new.pan);
-        let Masked { bin, last4, .. } = Masked::new(&new.pan, info.bin_len);
         let now = UnixMillis::now();
         Record {
             id: draft.place.record,
@@ -48,13 +46,7 @@ impl Making<'_> {
             status: Status::Active,
             uses: new.uses,
             strategy: Strategy::from(&new.format),
-            bin,
-            last4,
-            // a PAN has at most 19 digits
-            length: u8::try_from(new.pan.expose().len()).unwrap_or(u8::MAX),
-            brand: info.brand,
-            funding: info.funding,
-            country: info.country,
+            shown: Shown::of(&new.pan, self.bins),
             expiry: new.expiry,
             namespace: new.namespace.clone(),
             metadata: new.metadata.clone(),
@@ -65,6 +57,10 @@ impl Making<'_> {
             reuse: self.reuse,
             holder: new.profile.holder.is_some(),
             sealed: Some(draft.sealed.encode()),
+            scope: new.reuse.scope().map(<[u8]>::to_vec),
+            updated_by: Some(actor.merchant.clone()),
+            verification: new.verification,
+            replacement: None,
         }
     }
 }
@@ -80,11 +76,7 @@ pub(super) fn compartments(new: &NewToken) -> Result<Vec<(Compartment, SecretByt
 
 /// What is unique within a scope. `uses` is part of it, so that a caller who asks for a single-use token never gets one
 /// that others hold for good. Nobody can make it from a PAN without the HSM.
-pub(super) fn reuse_hash(fingerprint: &Fingerprint, reuse: &Reuse, uses: Uses) -> Option<[u8; 16]> {
-    let scope = match reuse {
-        Reuse::Never => return None,
-        Reuse::Return { scope } | Reuse::Refuse { scope } => scope,
-    };
+pub(in crate::vault) fn reuse_hash(fingerprint: &Fingerprint, scope: &[u8], uses: Uses) -> [u8; 16] {
     let mut hash = Context::new(&SHA256);
     hash.update(&fingerprint.0);
     hash.update(match uses {
@@ -92,5 +84,15 @@ pub(super) fn reuse_hash(fingerprint: &Fingerprint, reuse: &Reuse, uses: Uses) -
         Uses::Single => b"single/",
     });
     hash.update(scope);
-    Some(tables::half(hash.finish().as_ref()))
+    tables::half(hash.finish().as_ref())
+}
+
+impl Reuse {
+    /// What, beside repository and PAN, makes a card the same; none where nothing does.
+    pub(super) fn scope(&self) -> Option<&[u8]> {
+        match self {
+            Self::Never => None,
+            Self::Return { scope } | Self::Refuse { scope } => Some(scope),
+        }
+    }
 }

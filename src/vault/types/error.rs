@@ -51,6 +51,9 @@ pub enum CallerError {
     /// A supplied token that exists, for another card.
     #[error("the supplied token is taken")]
     TokenTaken,
+    /// Another token took over from it: only the account updater changes it now.
+    #[error("the token was replaced by another")]
+    Replaced,
     /// The token keeps digits of its card number, so the number cannot change.
     #[error("the token keeps digits of its card number")]
     CardFixed,

@@ -31,12 +31,13 @@ pub enum Author {
 /// Changes to a record.
 #[derive(Default)]
 pub struct Patch {
-    /// Another card number. Refused where the token keeps digits of the old one, or where the scope of the record's reuse
-    /// key has the number already.
+    /// The card number; the one that is there may be given again. Another is refused where the token keeps digits of the
+    /// old one, or where the scope of the record's reuse key has it already. The updater may change it below a token that
+    /// was replaced, or is by this patch, also where the token keeps digits; the replacement has its place in the scope.
     pub pan: Option<Pan>,
     /// How the card was checked.
     pub verification: Option<Verification>,
-    /// A token that takes over from this one.
+    /// A token of the repository that takes over from this one: from then on only the updater changes it.
     pub replacement: Change<Token>,
     /// Who changes.
     pub author: Author,

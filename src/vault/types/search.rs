@@ -32,9 +32,9 @@ pub struct Query {
 /// What to look for, composed. At most 32 parts in all, 8 of them card numbers, nested at most 4 deep.
 pub enum Filter {
     /// All must hold.
-    All(Vec<Filter>),
+    All(Vec<Self>),
     /// At least one must hold.
-    Any(Vec<Filter>),
+    Any(Vec<Self>),
     /// Just this token.
     Token(Token),
     /// The card number.

@@ -43,7 +43,8 @@ pub enum Status {
     Spent,
 }
 
-/// What to do when the card is already there within the scope.
+/// What to do when the card is already there within the scope. The record keeps the scope in clear: what names a person
+/// goes into it as a MAC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reuse {
     /// Always a new token.

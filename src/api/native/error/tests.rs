@@ -29,6 +29,7 @@ async fn every_error_of_the_core_has_its_status_and_code() {
         (caller(CallerError::UnknownToken), 404, "token_unknown"),
         (caller(CallerError::Expired), 410, "token_expired"),
         (caller(CallerError::Inactive), 409, "token_inactive"),
+        (caller(CallerError::Replaced), 409, "token_replaced"),
         (caller(CallerError::Spent), 410, "token_spent"),
         (caller(CallerError::Revision { now }), 412, "revision_mismatch"),
         (caller(CallerError::TokenTaken), 409, "token_taken"),
