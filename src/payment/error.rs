@@ -56,7 +56,7 @@ pub enum Error {
     /// Another operation on the order is under way.
     #[error("the order is in use")]
     Locked,
-    /// The merchant is live and no acquirer is configured for it.
+    /// The merchant is live and no acquirer (or account updater, which comes with it) is configured for it.
     #[error("no acquirer is configured for this merchant")]
     NoAcquirer,
 }

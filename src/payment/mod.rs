@@ -19,21 +19,59 @@ pub use error::{Error, Part};
 pub use security_code::SecurityCode;
 pub use sources::{CardDetails, Sources};
 
+use self::acquirer::Acquirer;
 use self::sessions::SecurityCodes;
+use self::simulator::{SimulatedAcquirer, SimulatedUpdater};
+use self::updater::AccountUpdater;
 use crate::vault::Vault;
+use crate::vault::types::Actor;
 
 /// What dialects with payments call.
 pub struct Payments {
     vault: Arc<Vault>,
     codes: SecurityCodes,
+    /// For TEST merchants.
+    acquirer: Box<dyn Acquirer>,
+    /// For TEST merchants.
+    updater: Box<dyn AccountUpdater>,
 }
 
 impl Payments {
     /// Payments over this vault. TEST merchants get the simulators; no acquirer is configured for others yet.
     pub fn new(vault: Arc<Vault>) -> Self {
+        let acquirer = SimulatedAcquirer::new(Arc::clone(&vault));
+        Self::with(vault, Box::new(acquirer), Box::new(SimulatedUpdater))
+    }
+
+    /// Payments whose TEST merchants get these.
+    fn with(vault: Arc<Vault>, acquirer: Box<dyn Acquirer>, updater: Box<dyn AccountUpdater>) -> Self {
         Self {
             vault,
             codes: SecurityCodes::default(),
+            acquirer,
+            updater,
+        }
+    }
+
+    /// Who checks the merchant's cards and moves its money.
+    ///
+    /// # Errors
+    /// [`Error::NoAcquirer`].
+    fn acquirer(&self, actor: &Actor) -> Result<&dyn Acquirer, Error> {
+        match actor.test {
+            true => Ok(self.acquirer.as_ref()),
+            false => Err(Error::NoAcquirer),
+        }
+    }
+
+    /// Who knows what is newer than the merchant's cards.
+    ///
+    /// # Errors
+    /// [`Error::NoAcquirer`].
+    fn updater(&self, actor: &Actor) -> Result<&dyn AccountUpdater, Error> {
+        match actor.test {
+            true => Ok(self.updater.as_ref()),
+            false => Err(Error::NoAcquirer),
         }
     }
 }

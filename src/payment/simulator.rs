@@ -1,1 +1,0 @@
-//! The simulators that serve TEST merchants. Deterministic: the same request gets the same answer.

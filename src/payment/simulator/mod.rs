@@ -1,0 +1,8 @@
+//! The simulators that serve TEST merchants. Deterministic: the same request gets the same answer, until a card passes its
+//! expiry. They say that they are simulators wherever a user meets them.
+
+mod acquirer;
+mod updater;
+
+pub(super) use self::acquirer::SimulatedAcquirer;
+pub(super) use self::updater::SimulatedUpdater;
