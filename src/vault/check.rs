@@ -1,8 +1,11 @@
-//! Whether records and indexes say the same: every record has its entries, and every entry has its record.
+//! Whether records and indexes say the same: every record has its entries, and every entry has its record. So with
+//! documents and when they expire.
 //!
 //! Needs no HSM and opens nothing. Reads a few hundred entries at a time, also while the vault serves: what looks wrong
 //! is read once more, and is a fault only if it stood so the whole time. Commits change a record and its entries
 //! together, and a store revision is never used twice, so that tells.
+
+mod documents;
 
 use std::ops::Bound;
 
@@ -26,7 +29,7 @@ pub async fn everything(store: &dyn Store) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Reads all records and all index entries and says what does not fit. `audit_lines` stays 0: the chain is the store's
+/// Reads all records, documents and index entries and says what does not fit. `audit_lines` stays 0: the chain is the store's
 /// own to verify.
 ///
 /// # Errors
@@ -37,7 +40,10 @@ pub async fn indexes(store: &dyn Store) -> Result<Report, Error> {
         report: Report::default(),
         untold: 0,
     };
-    for table in tables::CHECKED {
+    for table in tables::CHECKED
+        .into_iter()
+        .chain([tables::DOCUMENT, tables::DOCUMENT_EXPIRY])
+    {
         check.table(table).await?;
     }
     if check.untold > 0 {
@@ -63,6 +69,8 @@ impl Check<'_> {
                 self.report.entries += 1;
                 match table {
                     tables::RECORD => self.record(&key, &found).await?,
+                    tables::DOCUMENT => self.document(&key, &found).await?,
+                    tables::DOCUMENT_EXPIRY => self.document_expiry(&key, &found).await?,
                     _ => self.entry(&key, &found).await?,
                 }
             }

@@ -60,7 +60,7 @@ use self::turns::Turns;
 use self::types::{Actor, CallerError, Error, IntegrityError, Operation, View};
 use crate::audit::Event;
 use crate::card::BinTable;
-use crate::id::{RepositoryId, Token, UnixMillis, VaultId};
+use crate::id::{RepositoryId, RequestId, Token, UnixMillis, VaultId};
 use crate::keys::Keys;
 use crate::store::{Commit, Cond, Outcome, Part, Store, Versioned, Write};
 use crate::telemetry::Metrics;
@@ -186,29 +186,38 @@ impl Vault {
         };
         self.metrics.operations.with_label_values(&[op.as_str(), label]).inc();
         if matches!(result, Err(Error::Integrity(IntegrityError::Tampered))) {
-            self.metrics.tampered.inc();
-            tracing::error!(op = op.as_str(), request = %actor.request, "a record was tampered with");
-            if let Err(error) = self.note(event(actor, op, "tampered", token)).await {
-                tracing::error!(%error, request = %actor.request, "the alarm could not be audited");
-            }
+            self.alarm(event(actor, op, "tampered", token)).await;
         }
         result
+    }
+
+    /// Stored data was changed by another hand.
+    async fn alarm(&self, event: Event) {
+        self.metrics.tampered.inc();
+        let request = event.request.as_ref().map(RequestId::as_str);
+        tracing::error!(op = event.action, request, "a record was tampered with");
+        if let Err(error) = self.note(event.clone()).await {
+            tracing::error!(%error, request, "the alarm could not be audited");
+        }
     }
 }
 
 /// The event of a verb.
 fn event(actor: &Actor, op: Operation, outcome: &str, token: Option<&Token>) -> Event {
     Event {
-        at: UnixMillis::now(),
-        action: op.as_str().to_owned(),
-        outcome: outcome.to_owned(),
+        token: token.cloned(),
+        ..event_of(actor, op.as_str(), outcome)
+    }
+}
+
+/// The event of what an actor did.
+fn event_of(actor: &Actor, action: &str, outcome: &str) -> Event {
+    Event {
         peer: Some(actor.peer),
         dialect: Some(actor.dialect.as_str().to_owned()),
         merchant: Some(actor.merchant.clone()),
         repository: Some(actor.repository_name.clone()),
-        token: token.cloned(),
         request: Some(actor.request.clone()),
-        count: None,
-        detail: None,
+        ..Event::new(action, outcome)
     }
 }

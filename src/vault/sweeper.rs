@@ -1,4 +1,4 @@
-//! What the vault does by itself: removes tokens past their time and idempotency keys past theirs, and writes the times
+//! What the vault does by itself: removes tokens, documents and idempotency keys past their time, and writes the times
 //! of last use and the refusals that were counted.
 
 use std::ops::Bound;
@@ -52,9 +52,15 @@ impl Vault {
     }
 
     async fn sweep_until(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        if let Err(error) = self.sweep_orphaned_documents(&stopped).await {
+            tracing::warn!(%error, "documents of removed merchants wait to be removed");
+        }
         loop {
             if let Err(error) = self.sweep(&stopped).await {
                 tracing::warn!(%error, "expired tokens wait to be removed");
+            }
+            if let Err(error) = self.sweep_documents(&stopped).await {
+                tracing::warn!(%error, "expired documents wait to be removed");
             }
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_EVERY) => {}

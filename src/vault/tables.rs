@@ -13,9 +13,11 @@
 //! | `0x17` | last use | repository, token | milliseconds |
 //! | `0x18` | the vault's own | - | its id |
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
+//! | `0x30` | document | length, merchant, kind, name | [`Row`](super::documents::Row) |
+//! | `0x31` | document expiry index, only of documents that expire | milliseconds, the document's key after its byte | - |
 //!
 //! Numbers are big-endian, so that the order of the bytes is the order of the numbers. A repository is 4 bytes,
-//! milliseconds 8, a day 4; a token comes last and needs no length.
+//! milliseconds 8, a day 4, a length and a kind 1; a token or a name comes last and needs no length.
 
 use std::ops::Bound;
 
@@ -33,6 +35,10 @@ const EXPIRY: u8 = 0x15;
 const IDEMPOTENCY: u8 = 0x16;
 const LAST_USED: u8 = 0x17;
 const OWNER: u8 = 0x18;
+/// The table of the documents.
+pub(super) const DOCUMENT: u8 = 0x30;
+/// When documents expire.
+pub(super) const DOCUMENT_EXPIRY: u8 = 0x31;
 
 /// The records and everything that leads to one.
 pub(super) const CHECKED: [u8; 7] = [RECORD, PAN, REUSE, NAMESPACE, UPDATED, EXPIRY, LAST_USED];
@@ -54,7 +60,7 @@ pub(super) fn half(hash: &[u8]) -> [u8; 16] {
     half
 }
 
-fn key(table: u8, parts: &[&[u8]]) -> Key {
+pub(super) fn key(table: u8, parts: &[&[u8]]) -> Key {
     let mut bytes = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
     bytes.push(table);
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
@@ -222,6 +228,8 @@ pub(super) fn name_of(key: &Key) -> &'static str {
         Some(&UPDATED) => "updated-at index",
         Some(&EXPIRY) => "expiry index",
         Some(&LAST_USED) => "times of last use",
+        Some(&DOCUMENT) => "documents",
+        Some(&DOCUMENT_EXPIRY) => "document expiry index",
         _ => "another table",
     }
 }

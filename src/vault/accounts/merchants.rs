@@ -7,6 +7,7 @@ use super::{
     AccountError, AccountStatus, Accounts, Act, AdminActor, Change, Kind, MerchantView, NewMerchant, to_its_end,
 };
 use crate::id::{MerchantId, RepositoryName, UnixMillis};
+use crate::vault::documents;
 
 impl Accounts {
     /// Adds a merchant, and a repository of its name unless it is given one that exists.
@@ -51,6 +52,8 @@ impl Accounts {
             test: new.test,
             created_at: UnixMillis::now(),
         };
+        // what an interrupted removal of a merchant of this id left: the new one must not find it
+        documents::remove_all_of(&*self.inner.store, &row.id).await?;
         let act = Act {
             repository: Some(&repository_name),
             detail: new.test.then(|| "test merchant".to_owned()),
@@ -86,8 +89,8 @@ impl Accounts {
             .await
     }
 
-    /// Removes a merchant with its credentials and the repository made with it. Refused while a repository that only
-    /// this merchant may act in holds tokens.
+    /// Removes a merchant with its credentials, its documents and the repository made with it. Refused while a
+    /// repository that only this merchant may act in holds tokens.
     ///
     /// # Errors
     /// [`AccountError`]; [`AccountError::InUse`] names the repository.
@@ -129,6 +132,9 @@ impl Accounts {
                 ..Act::new(admin, "merchant-remove")
             };
             change.commit(act).await?;
+            if let Err(error) = documents::remove_all_of(&*accounts.inner.store, &id).await {
+                tracing::warn!(%error, merchant = %id, "documents of a removed merchant stay until the next start");
+            }
             Ok(())
         })
         .await

@@ -20,7 +20,7 @@ pub use types::{
     NewCredential, NewMerchant, RepositoryView,
 };
 
-pub(in crate::vault) use row::{Merchant, Repository, gate_key};
+pub(in crate::vault) use row::{Merchant, Repository, gate_key, merchant_key};
 pub(in crate::vault) use snapshot::{Held, Snapshot};
 
 use self::change::{Act, Change, to_its_end};

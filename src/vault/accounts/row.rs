@@ -98,7 +98,7 @@ impl Row for Merchant {
     const TABLE: u8 = 0x20;
 
     fn key(&self) -> Key {
-        key(Self::TABLE, self.id.as_str().as_bytes())
+        merchant_key(&self.id)
     }
 }
 
@@ -116,6 +116,12 @@ impl Row for Credential {
     fn key(&self) -> Key {
         key(Self::TABLE, self.id.as_str().as_bytes())
     }
+}
+
+/// There exactly while the merchant is: a commit that writes something of a merchant's is on the condition that it
+/// exists, so nothing is left behind by a request that was under way when the merchant was removed.
+pub(in crate::vault) fn merchant_key(id: &MerchantId) -> Key {
+    key(Merchant::TABLE, id.as_str().as_bytes())
 }
 
 /// When a credential was last used.

@@ -4,6 +4,7 @@
 mod audited;
 mod batch;
 mod check;
+mod documents;
 mod faults;
 mod idempotency;
 mod lifecycle;

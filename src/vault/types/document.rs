@@ -1,10 +1,12 @@
 //! Documents: what the floors above keep beside tokens (orders, sessions, …). The clear part is theirs; the secret part is
 //! sealed under a data key of the document's own, as a token's profile is.
 
-use crate::id::{MerchantId, Token, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MerchantId, RecordId, RepositoryId, Token, UnixMillis};
 use crate::keys::SecretBytes;
 
-/// What a document is. Each kind is a table of its own; the order is the stored order.
+/// What a document is. Each kind has names of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentKind {
     /// An order and its totals.
@@ -24,7 +26,7 @@ pub struct Document {
     pub kind: DocumentKind,
     /// Whose.
     pub merchant: MerchantId,
-    /// Its name, unique for kind and merchant: 1 to 200 bytes.
+    /// Its name, unique for kind and merchant: 1 to [`Document::NAME_MAX`] bytes.
     pub name: String,
     /// Which commit wrote it.
     pub rev: u64,
@@ -36,18 +38,31 @@ pub struct Document {
     pub sealed: Option<SealedSecret>,
 }
 
-/// A document's sealed part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Document {
+    /// The longest name in bytes.
+    pub const NAME_MAX: usize = 200;
+    /// The longest clear part in bytes.
+    pub const CLEAR_MAX: usize = 48 << 10;
+    /// The longest sealed part in bytes.
+    pub const SECRET_MAX: usize = 64 << 10;
+    /// The most documents of one write.
+    pub const WRITES_MAX: usize = 32;
+}
+
+/// A document's sealed part. The order of the fields is the stored order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSecret {
-    pub(in crate::vault) repository: crate::id::RepositoryId,
-    pub(in crate::vault) record: crate::id::RecordId,
+    /// Where its ciphertext belongs: the repository it was written in, and an identity made for the document.
+    pub(in crate::vault) repository: RepositoryId,
+    pub(in crate::vault) record: RecordId,
+    /// [`Sealed`](crate::keys::Sealed) as it encodes itself.
     pub(in crate::vault) sealed: Vec<u8>,
 }
 
 /// What must be there before a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// None of that name.
+    /// None of that name; one past its time counts as none.
     Absent,
     /// The one that this revision wrote.
     Rev(u64),
@@ -55,7 +70,7 @@ pub enum Expect {
 
 /// What becomes of a document's sealed part.
 pub enum Secret {
-    /// As it is in this document, as read before.
+    /// As it is in the document that is replaced, as read before.
     Keep(Option<SealedSecret>),
     /// None.
     Nothing,
@@ -71,11 +86,11 @@ pub struct DocumentWrite {
     pub name: String,
     /// What must be there.
     pub expect: Expect,
-    /// The part in clear, at most 48 KiB. The writer answers for it holding no card number.
+    /// The part in clear, at most [`Document::CLEAR_MAX`] bytes. The writer answers for it holding no card number.
     pub clear: Vec<u8>,
-    /// The sealed part, at most [`MAX_TEXT`](crate::keys::MAX_TEXT) bytes.
+    /// The sealed part, at most [`Document::SECRET_MAX`] bytes.
     pub secret: Secret,
-    /// Removed after this.
+    /// Removed after this. A time that is past removes it at once.
     pub expires_at: Option<UnixMillis>,
 }
 
