@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use secrecy::ExposeSecret;
 
 use self::signals::{Signals, bins};
@@ -106,6 +107,7 @@ async fn serve(
     let accounts = Accounts::load(store.clone()).await?;
     let settings = AccessConfig {
         caps: config.caps,
+        front_uid: config.front_uid,
         ..AccessConfig::default()
     };
     let access = Access::new(accounts, policy, settings, events, metrics.clone())?;
@@ -211,10 +213,12 @@ impl Daemon {
             merchant: id.clone(),
             dialect: Dialect::Native,
             kind: CredentialKind::ApiKey,
+            certificate: None,
             expires_at: None,
         };
         let issued = accounts.add_credential(admin, new).await?;
-        Ok(issued.secret.expose_secret().to_owned())
+        let secret = issued.secret.context("a key without a secret")?;
+        Ok(secret.expose_secret().to_owned())
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Config {
     pub admin_users: Vec<u32>,
     /// Primary groups of users that may use it.
     pub admin_gids: Vec<u32>,
+    /// The TLS front's user: its word on a client's certificate is taken.
+    pub front_uid: Option<u32>,
     /// Caps per caller and merchant, where a grant has none of its own.
     pub caps: CapTable,
     /// The log.
@@ -152,7 +154,11 @@ impl Reader<'_> {
         store.audit_window = spec.store.audit_window;
         store.record_table = Some(RECORD_TABLE);
         store.audit_dir = Some(state_dir.join("audit"));
-        let mut admin_users = self.users(&spec.listen.admin_users)?;
+        let mut admin_users = Vec::with_capacity(spec.listen.admin_users.len());
+        for name in &spec.listen.admin_users {
+            admin_users.push(self.user("listen.admin_users", name)?);
+        }
+        let front_user = spec.listen.front_user.as_deref();
         let mut admin_gids = Vec::new();
         if let Some(name) = &spec.listen.admin_group {
             let group = self.group("listen.admin_group", name)?;
@@ -170,6 +176,9 @@ impl Reader<'_> {
             store,
             admin_users,
             admin_gids,
+            front_uid: front_user
+                .map(|name| self.user("listen.front_user", name))
+                .transpose()?,
             limits: Limits {
                 max_connections: self.within("listen.max_connections", spec.listen.max_connections, 1 << 20)?,
                 drain: Duration::from_secs(spec.listen.drain_s),
@@ -278,16 +287,12 @@ impl Reader<'_> {
             .ok_or_else(|| self.value(key, "must be octal access bits such as \"0660\"".to_owned()))
     }
 
-    fn users(&self, names: &[String]) -> Result<Vec<u32>, Error> {
-        let mut users = Vec::with_capacity(names.len());
-        for name in names {
-            let user = User::from_name(name)
-                .ok()
-                .flatten()
-                .ok_or_else(|| self.value("listen.admin_users", format!("there is no user {name}")))?;
-            users.push(user.uid.as_raw());
-        }
-        Ok(users)
+    fn user(&self, key: &'static str, name: &str) -> Result<u32, Error> {
+        User::from_name(name)
+            .ok()
+            .flatten()
+            .map(|user| user.uid.as_raw())
+            .ok_or_else(|| self.value(key, format!("there is no user {name}")))
     }
 
     fn group(&self, key: &'static str, name: &str) -> Result<Group, Error> {

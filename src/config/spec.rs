@@ -103,6 +103,10 @@ pub(super) struct ListenSpec {
     pub(super) admin_group: Option<String>,
     /// Users that may use admin.sock, beside root and the daemon's own.
     pub(super) admin_users: Vec<String>,
+    /// The user as which the TLS front runs. Of this user only a client's certificate is believed, forwarded in the header
+    /// `X-Client-Certificate` as nginx's `$ssl_client_escaped_cert`. The front must have checked it, and must set the
+    /// header itself on every request. Absent: of nobody.
+    pub(super) front_user: Option<String>,
     /// Loopback TCP for Prometheus; absent: only on admin.sock.
     pub(super) metrics: Option<SocketAddr>,
     /// Open at once on api.sock; one user has at most half of them, or 64 if that is more.
@@ -176,6 +180,7 @@ impl Default for ListenSpec {
             admin_mode: "0660".to_owned(),
             admin_group: None,
             admin_users: Vec::new(),
+            front_user: None,
             metrics: None,
             max_connections: 1024,
             drain_s: 30,

@@ -61,6 +61,17 @@ fn a_pin_in_the_wrong_place_is_not_echoed() {
 }
 
 #[test]
+fn the_front_is_a_user_by_name() {
+    let own = User::from_uid(nix::unistd::getuid()).unwrap().unwrap();
+    let config = load(&format!("{MINIMAL}[listen]\nfront_user = \"{}\"\n", own.name)).unwrap();
+    assert_eq!(config.front_uid, Some(own.uid.as_raw()));
+    assert_eq!(load(MINIMAL).unwrap().front_uid, None);
+    let unknown = load(&format!("{MINIMAL}[listen]\nfront_user = \"no-such-user-here\"\n"));
+    let text = unknown.err().unwrap().to_string();
+    assert!(text.contains("listen.front_user: there is no user"), "{text}");
+}
+
+#[test]
 fn the_admin_group_is_let_in() {
     let own = Group::from_gid(nix::unistd::getgid()).unwrap().unwrap();
     let config = load(&format!("{MINIMAL}[listen]\nadmin_group = \"{}\"\n", own.name)).unwrap();

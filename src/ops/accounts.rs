@@ -12,7 +12,8 @@ use serde_json::json;
 use super::Services;
 use super::answer::{Admin, At, Json, Refusal, answer};
 use crate::id::{CredentialId, MerchantId, RepositoryName};
-use crate::vault::accounts::{CredentialView, NewCredential, NewMerchant};
+use crate::vault::accounts::{CredentialView, NewCredential, NewMerchant, RulesChange};
+use crate::vault::types::TokenRules;
 
 type Answer = Result<Response, Refusal>;
 
@@ -20,6 +21,9 @@ type Answer = Result<Response, Refusal>;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRepository {
     name: RepositoryName,
+    /// With them it comes with a TEST twin.
+    #[serde(default)]
+    rules: Option<TokenRules>,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +37,9 @@ pub(super) struct Grant {
 #[derive(Serialize)]
 struct Issued<'a> {
     credential: &'a CredentialView,
-    secret: &'a str,
+    /// Nothing for a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
 }
 
 pub(super) async fn merchants(State(services): State<Arc<Services>>) -> Answer {
@@ -88,8 +94,19 @@ pub(super) async fn add_repository(
     Json(new): Json<NewRepository>,
 ) -> Answer {
     let accounts = services.vault.access().accounts();
-    let repository = accounts.add_repository(admin, &new.name).await?;
+    let repository = accounts.add_repository(admin, &new.name, new.rules).await?;
     Ok(answer(StatusCode::CREATED, &repository))
+}
+
+pub(super) async fn set_rules(
+    State(services): State<Arc<Services>>,
+    Admin(admin): Admin,
+    At(name): At<RepositoryName>,
+    Json(change): Json<RulesChange>,
+) -> Answer {
+    let accounts = services.vault.access().accounts();
+    let repository = accounts.set_rules(admin, &name, change).await?;
+    Ok(answer(StatusCode::OK, &repository))
 }
 
 pub(super) async fn suspend_repository(
@@ -162,7 +179,7 @@ pub(super) async fn add_credential(
     let issued = services.vault.access().accounts().add_credential(admin, new).await?;
     let body = Issued {
         credential: &issued.credential,
-        secret: issued.secret.expose_secret(),
+        secret: issued.secret.as_ref().map(ExposeSecret::expose_secret),
     };
     Ok(answer(StatusCode::CREATED, &body))
 }

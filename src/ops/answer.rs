@@ -84,7 +84,10 @@ impl IntoResponse for Refusal {
 impl From<AccountError> for Refusal {
     fn from(error: AccountError) -> Self {
         let status = match &error {
-            AccountError::Exists(_) | AccountError::InUse(_) | AccountError::Limit { .. } => StatusCode::CONFLICT,
+            AccountError::Exists(_)
+            | AccountError::InUse(_)
+            | AccountError::Limit { .. }
+            | AccountError::Live { .. } => StatusCode::CONFLICT,
             AccountError::Field { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             AccountError::Unknown(_) => StatusCode::NOT_FOUND,
             AccountError::Vault(error) => status_of(error),

@@ -87,6 +87,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
             get(accounts::repositories).post(accounts::add_repository),
         )
         .route("/admin/repositories/{name}", delete(accounts::remove_repository))
+        .route("/admin/repositories/{name}/rules", post(accounts::set_rules))
         .route("/admin/repositories/{name}/suspend", post(accounts::suspend_repository))
         .route("/admin/repositories/{name}/resume", post(accounts::resume_repository))
         .route(

@@ -26,6 +26,8 @@ pub struct AccessConfig {
     pub caps: CapTable,
     /// Pauses after failed logins.
     pub login: LoginLimits,
+    /// The user of the TLS front: the only one whose word on a client's certificate is taken.
+    pub front_uid: Option<u32>,
 }
 
 /// Accounts, policy and caps together: what every request is held against.
@@ -37,6 +39,7 @@ pub struct Access {
     caps: Caps,
     login: Login,
     comparison: Comparison,
+    front_uid: Option<u32>,
     events: Arc<Events>,
     metrics: Metrics,
 }
@@ -61,6 +64,7 @@ impl Access {
             caps: Caps::new(MAX_CAPPED),
             login: Login::new(config.login, MAX_FAILING),
             comparison: Comparison::new()?,
+            front_uid: config.front_uid,
             events,
             metrics,
         })

@@ -1,23 +1,25 @@
-//! API keys: how they look, what is kept of them, how they are compared.
+//! Credentials: how they look, what is kept of them, how they are compared.
 //!
-//! A key is `pv_<id>_<secret>`. The id is public and finds the credential; of the secret only SHA-256(id, secret) is
-//! kept. That is enough because the secret is machine-made from 256 random bits: there is nothing to guess.
+//! An API key is `pv_<id>_<secret>`: the id is public and finds the credential. A password is 32 upper-case hex digits,
+//! shown with its merchant. Of either only SHA-256(id, secret) is kept. That is enough because the secret is
+//! machine-made from 256 or 128 random bits: there is nothing to guess. A certificate is no secret: its SHA-256 is kept.
 
 use std::fmt;
 
-use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXUPPER};
 use ring::{digest, hmac};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::certificate::CertificateDigest;
 use crate::id::{CredentialId, Malformed, NoRandom, fill_random};
 
 /// A credential just made: the only moment its secret exists here.
 pub(super) struct Fresh {
     pub(super) id: CredentialId,
     pub(super) hash: SecretHash,
-    /// `pv_<id>_<secret>`.
+    /// As it is shown.
     pub(super) text: SecretString,
 }
 
@@ -36,23 +38,35 @@ pub(super) struct SecretHash([u8; digest::SHA256_OUTPUT_LEN]);
 pub(super) struct Comparison {
     key: hmac::Key,
     decoy: SecretHash,
+    nobody: CredentialId,
 }
 
 impl Fresh {
     /// # Errors
     /// No random bytes.
-    pub(super) fn random() -> Result<Self, NoRandom> {
-        let mut id = [0; ID_BYTES];
-        fill_random(&mut id)?;
+    pub(super) fn api_key() -> Result<Self, NoRandom> {
+        let id = fresh_id()?;
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         fill_random(&mut *secret)?;
         let mut secret = Zeroizing::new(BASE32_NOPAD.encode(&*secret));
         secret.make_ascii_lowercase();
-        let id =
-            CredentialId::parse(&BASE32_NOPAD.encode(&id).to_ascii_lowercase()).map_err(|_: Malformed| NoRandom)?;
         Ok(Self {
             hash: SecretHash::of(&id, &secret),
             text: SecretString::from(format!("{PREFIX}{id}_{}", &*secret)),
+            id,
+        })
+    }
+
+    /// # Errors
+    /// No random bytes.
+    pub(super) fn password() -> Result<Self, NoRandom> {
+        let id = fresh_id()?;
+        let mut secret = Zeroizing::new([0; PASSWORD_BYTES]);
+        fill_random(&mut *secret)?;
+        let secret = HEXUPPER.encode(&*secret);
+        Ok(Self {
+            hash: SecretHash::of(&id, &secret),
+            text: SecretString::from(secret),
             id,
         })
     }
@@ -74,7 +88,8 @@ impl Presented {
 }
 
 impl SecretHash {
-    fn of(id: &CredentialId, secret: &str) -> Self {
+    /// Of a secret under the id of its credential.
+    pub(super) fn of(id: &CredentialId, secret: &str) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"panvault credential v1\0");
         // the id has no NUL, so this ends it
@@ -98,7 +113,13 @@ impl Comparison {
         Ok(Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &*key),
             decoy: SecretHash(decoy),
+            nobody: fresh_id()?,
         })
+    }
+
+    /// An id to hash under where there is no credential.
+    pub(super) fn nobody(&self) -> &CredentialId {
+        &self.nobody
     }
 
     /// Whether `presented` is `stored`; a missing one costs the same and is never it.
@@ -114,6 +135,19 @@ impl Comparison {
 impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretHash(..)")
+    }
+}
+
+impl From<CertificateDigest> for SecretHash {
+    fn from(digest: CertificateDigest) -> Self {
+        Self(digest.0)
+    }
+}
+
+/// Of a certificate's credential only.
+impl From<SecretHash> for CertificateDigest {
+    fn from(hash: SecretHash) -> Self {
+        Self(hash.0)
     }
 }
 
@@ -134,10 +168,20 @@ impl TryFrom<String> for SecretHash {
     }
 }
 
+/// # Errors
+/// No random bytes.
+pub(super) fn fresh_id() -> Result<CredentialId, NoRandom> {
+    let mut id = [0; ID_BYTES];
+    fill_random(&mut id)?;
+    CredentialId::parse(&BASE32_NOPAD.encode(&id).to_ascii_lowercase()).map_err(|_: Malformed| NoRandom)
+}
+
 const PREFIX: &str = "pv_";
 /// 16 characters in base32.
 const ID_BYTES: usize = 10;
 const SECRET_BYTES: usize = 32;
+/// The Mastercard gateway's form of a password.
+const PASSWORD_BYTES: usize = 16;
 /// 32 bytes in base32 without padding.
 const SECRET_CHARS: usize = 52;
 
@@ -151,20 +195,33 @@ mod tests {
     #[test]
     fn a_fresh_key_is_found_again_by_its_text_alone() {
         let comparison = Comparison::new().unwrap();
-        let fresh = Fresh::random().unwrap();
+        let fresh = Fresh::api_key().unwrap();
         let text = fresh.text.expose_secret();
         let presented = Presented::parse(text).unwrap();
         assert_eq!(presented.id, fresh.id);
         assert!(comparison.holds(Some(&fresh.hash), &presented.hash));
         assert!(!comparison.holds(None, &presented.hash));
-        assert!(!comparison.holds(Some(&Fresh::random().unwrap().hash), &presented.hash));
-        assert_ne!(text, Fresh::random().unwrap().text.expose_secret());
+        assert!(!comparison.holds(Some(&Fresh::api_key().unwrap().hash), &presented.hash));
+        assert_ne!(text, Fresh::api_key().unwrap().text.expose_secret());
+    }
+
+    #[test]
+    fn a_password_is_32_upper_case_hex_digits() {
+        let comparison = Comparison::new().unwrap();
+        let fresh = Fresh::password().unwrap();
+        let text = fresh.text.expose_secret();
+        assert_eq!(text.len(), 32);
+        assert!(text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')));
+        assert!(comparison.holds(Some(&fresh.hash), &SecretHash::of(&fresh.id, text)));
+        assert!(!comparison.holds(Some(&fresh.hash), &SecretHash::of(&fresh.id, &text.to_lowercase())));
+        assert!(!comparison.holds(Some(&fresh.hash), &SecretHash::of(comparison.nobody(), text)));
+        assert_ne!(text, Fresh::password().unwrap().text.expose_secret());
     }
 
     #[test]
     fn every_changed_character_is_another_key() {
         let comparison = Comparison::new().unwrap();
-        let fresh = Fresh::random().unwrap();
+        let fresh = Fresh::api_key().unwrap();
         let text = fresh.text.expose_secret();
         for at in 0..text.len() {
             let mut changed = text.as_bytes().to_vec();
@@ -185,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_reads_back_and_prints_nothing() {
-        let fresh = Fresh::random().unwrap();
+        let fresh = Fresh::api_key().unwrap();
         let json = serde_json::to_string(&fresh.hash).unwrap();
         let back: SecretHash = serde_json::from_str(&json).unwrap();
         assert_eq!(back.0, fresh.hash.0);

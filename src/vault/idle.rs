@@ -80,10 +80,11 @@ async fn add_merchant(vault: &Vault, peer: Peer) -> String {
         merchant,
         dialect: Dialect::Native,
         kind: CredentialKind::ApiKey,
+        certificate: None,
         expires_at: None,
     };
     let issued = accounts.add_credential(admin, credential).await.unwrap();
-    format!("Bearer {}", issued.secret.expose_secret())
+    format!("Bearer {}", issued.secret.unwrap().expose_secret())
 }
 
 fn no_hsm() -> Config {

@@ -1,14 +1,15 @@
 //! A pause for callers whose logins fail again and again (PCI DSS 8.3.4).
 //!
-//! Who fails is the process's user, as the kernel says, and the credential that was shown, so that one client with a key
-//! of the past does not pause the others of its user. Ids that nobody has share one pool per user.
+//! Who fails is the process's user, as the kernel says, and what was shown: a credential, so that one client with a key
+//! of the past does not pause the others of its user, or a merchant's name. Ids that nobody has share one pool per user;
+//! names do not, whether there is such a merchant or not, or else the pauses would tell which there are.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::types::Dialect;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, MerchantId};
 
 /// When a caller is paused and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,18 @@ pub(super) struct Source {
     /// The process's user.
     pub(super) uid: u32,
     pub(super) dialect: Dialect,
-    /// The credential whose secret was wrong; `None` for all that are no credential's.
-    pub(super) credential: Option<CredentialId>,
+    pub(super) shown: Shown,
+}
+
+/// Whose secret was wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Shown {
+    /// This credential's.
+    Credential(CredentialId),
+    /// One said to be this merchant's, which may not exist.
+    Merchant(MerchantId),
+    /// No credential's.
+    Unknown,
 }
 
 struct Failing {
@@ -136,7 +147,7 @@ mod tests {
         Source {
             uid,
             dialect: Dialect::Native,
-            credential: None,
+            shown: Shown::Unknown,
         }
     }
 
@@ -200,7 +211,7 @@ mod tests {
         fail(&login, 10, now);
         assert_eq!(login.pause(&of(2), now), None);
         let known = Source {
-            credential: Some(CredentialId::parse("a").unwrap()),
+            shown: Shown::Credential(CredentialId::parse("a").unwrap()),
             ..of(1)
         };
         assert_eq!(login.pause(&known, now), None);

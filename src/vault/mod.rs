@@ -5,8 +5,10 @@
 
 mod access;
 pub mod accounts;
+mod basic;
 mod batch;
 pub mod caps;
+mod certificate;
 pub mod check;
 mod credential;
 mod cursor;
@@ -48,6 +50,8 @@ mod update;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use access::{Access, AccessConfig, ReloadError};
+pub use basic::BasicLogin;
+pub use certificate::{BadCertificate, CertificateDigest};
 pub use login::LoginLimits;
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;

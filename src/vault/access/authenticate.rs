@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::Access;
-use crate::id::{RequestId, UnixMillis};
-use crate::vault::accounts::{AccountStatus, Held, Merchant, Repository, Snapshot};
-use crate::vault::credential::Presented;
+use crate::id::{CredentialId, MerchantId, RequestId, UnixMillis};
+use crate::vault::accounts::{AccountStatus, CredentialKind, Held, MAX_LIVE, Merchant, Repository, Snapshot};
+use crate::vault::certificate::CertificateDigest;
+use crate::vault::credential::{Presented, SecretHash};
 use crate::vault::events::Repeated;
-use crate::vault::login::Source;
+use crate::vault::login::{Shown, Source};
 use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError};
 
 /// Why a credential is not accepted, for the audit trail only: the caller gets one answer for all.
@@ -15,10 +16,15 @@ use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError};
 enum Refused {
     Expired,
     Malformed,
+    /// A certificate that not the TLS front forwarded.
+    NotFront,
     Suspended,
     /// No such id, not its secret, or not for this dialect.
     Wrong,
 }
+
+/// A credential that is good, its merchant and the merchant's default repository.
+type Accepted<'a> = (&'a Held, &'a Merchant, &'a Repository);
 
 impl Access {
     /// Who asks, by an API key. `authorization` is the value of the header of that name. Where a connection has no
@@ -41,15 +47,94 @@ impl Access {
             return Err(Error::Policy(PolicyError::NoCredential));
         };
         let accounts = self.accounts.current();
-        let shown = shown(authorization);
+        let presented = presented(authorization);
         // an id that nobody has leads to the pool that all such ids of a caller share
-        let known = shown.as_ref().and_then(|shown| accounts.credential(&shown.id));
+        let known = presented.as_ref().and_then(|key| accounts.credential(&key.id));
+        let shown = known.map_or(Shown::Unknown, |held| Shown::Credential(held.row.id.clone()));
+        let accepted = self.accepted_key(&accounts, dialect, presented.as_ref(), known);
+        self.enter(peer, dialect, request, shown, accepted)
+    }
+
+    /// Who asks, by a password: `user` must be `merchant.<id>` of the merchant that the request names. Any live password
+    /// of the merchant is good. What is said of [`Self::authenticate_bearer`] holds here too, with 128 random bits.
+    ///
+    /// Where a header is there but [`BasicLogin::parse`](crate::vault::BasicLogin::parse) makes nothing of it, give an
+    /// empty `user` and `password`.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_bearer`]: [`PolicyError::NoCredential`] where neither `user` nor `password` is given, and
+    /// one answer whether there is no such merchant or the password is wrong.
+    pub fn authenticate_basic(
+        &self,
+        peer: Peer,
+        dialect: Dialect,
+        request: RequestId,
+        merchant: &MerchantId,
+        user: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Actor, Error> {
+        if user.is_none() && password.is_none() {
+            return Err(Error::Policy(PolicyError::NoCredential));
+        }
+        let accounts = self.accounts.current();
+        let password = password.unwrap_or_default();
+        let right = self.held_by(&accounts, merchant, dialect, CredentialKind::Password, |id| {
+            SecretHash::of(id, password)
+        });
+        let named = user.and_then(|user| user.strip_prefix("merchant.")) == Some(merchant.as_str());
+        let accepted = right
+            .filter(|_| named)
+            .ok_or(Refused::Wrong)
+            .and_then(|held| at_home(&accounts, held));
+        self.enter(peer, dialect, request, Shown::Merchant(merchant.clone()), accepted)
+    }
+
+    /// Who asks, by a client certificate that the TLS front forwards; `header` is its percent-encoded PEM, as nginx's
+    /// `$ssl_client_escaped_cert` gives it. It is believed of the front's user only
+    /// ([`AccessConfig::front_uid`](super::AccessConfig::front_uid)); from any other it is a credential that is not good.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_basic`].
+    pub fn authenticate_certificate(
+        &self,
+        peer: Peer,
+        dialect: Dialect,
+        request: RequestId,
+        merchant: &MerchantId,
+        header: &str,
+    ) -> Result<Actor, Error> {
+        let accounts = self.accounts.current();
+        let accepted = if self.front_uid == Some(peer.uid) {
+            CertificateDigest::of_forwarded(header)
+                .ok_or(Refused::Malformed)
+                .and_then(|digest| {
+                    self.held_by(&accounts, merchant, dialect, CredentialKind::Certificate, |_| {
+                        digest.into()
+                    })
+                    .ok_or(Refused::Wrong)
+                })
+                .and_then(|held| at_home(&accounts, held))
+        } else {
+            Err(Refused::NotFront)
+        };
+        self.enter(peer, dialect, request, Shown::Merchant(merchant.clone()), accepted)
+    }
+
+    /// Lets in who is accepted; counts who is not.
+    fn enter(
+        &self,
+        peer: Peer,
+        dialect: Dialect,
+        request: RequestId,
+        shown: Shown,
+        accepted: Result<Accepted<'_>, Refused>,
+    ) -> Result<Actor, Error> {
         let source = Source {
             uid: peer.uid,
             dialect,
-            credential: known.map(|held| held.row.id.clone()),
+            shown,
         };
-        match self.accepted(&accounts, dialect, shown.as_ref(), known) {
+        match accepted {
             Ok((held, merchant, repository)) => {
                 self.login.succeeded(&source);
                 self.accounts.note_use(held, UnixMillis::now());
@@ -79,18 +164,19 @@ impl Access {
         }
     }
 
-    /// The credential that was shown, its merchant and the merchant's default repository. Takes as long whether the
-    /// credential exists or not.
-    fn accepted<'a>(
+    /// The API key that was shown. Takes as long whether it exists or not.
+    fn accepted_key<'a>(
         &self,
         accounts: &'a Snapshot,
         dialect: Dialect,
-        shown: Option<&Presented>,
+        presented: Option<&Presented>,
         known: Option<&'a Held>,
-    ) -> Result<(&'a Held, &'a Merchant, &'a Repository), Refused> {
-        let shown = shown.ok_or(Refused::Malformed)?;
-        let same = self.comparison.holds(known.map(|held| &held.row.hash), &shown.hash);
-        let held = known
+    ) -> Result<Accepted<'a>, Refused> {
+        let presented = presented.ok_or(Refused::Malformed)?;
+        // nothing but a key is found by an id
+        let key = known.filter(|held| held.row.kind == CredentialKind::ApiKey);
+        let same = self.comparison.holds(key.map(|held| &held.row.hash), &presented.hash);
+        let held = key
             .filter(|held| same && held.row.dialect == dialect)
             .ok_or(Refused::Wrong)?;
         if held.row.status == AccountStatus::Suspended {
@@ -99,9 +185,32 @@ impl Access {
         if !held.row.is_live(UnixMillis::now()) {
             return Err(Refused::Expired);
         }
-        let merchant = accounts.merchant(&held.row.merchant).ok_or(Refused::Wrong)?;
-        let repository = accounts.repository(merchant.repository).ok_or(Refused::Wrong)?;
-        Ok((held, merchant, repository))
+        at_home(accounts, held)
+    }
+
+    /// The merchant's live credential of which `hash`, given its id, is the hash. Takes as long whether there is such a
+    /// merchant or not, and however many credentials it has.
+    fn held_by<'a>(
+        &self,
+        accounts: &'a Snapshot,
+        merchant: &MerchantId,
+        dialect: Dialect,
+        kind: CredentialKind,
+        hash: impl Fn(&CredentialId) -> SecretHash,
+    ) -> Option<&'a Held> {
+        let now = UnixMillis::now();
+        let mut live = accounts
+            .credentials_of(merchant)
+            .filter(|held| held.row.dialect == dialect && held.row.kind == kind && held.row.is_live(now));
+        let mut right = None;
+        for _ in 0..MAX_LIVE {
+            let held = live.next();
+            let id = held.map_or(self.comparison.nobody(), |held| &held.row.id);
+            if self.comparison.holds(held.map(|held| &held.row.hash), &hash(id)) {
+                right = held;
+            }
+        }
+        right
     }
 
     fn count_auth_failure(&self, peer: Peer, dialect: Dialect, outcome: &'static str) {
@@ -122,14 +231,22 @@ impl Refused {
         match self {
             Self::Expired => "expired",
             Self::Malformed => "malformed",
+            Self::NotFront => "not-front",
             Self::Suspended => "suspended",
             Self::Wrong => "wrong",
         }
     }
 }
 
+/// A good credential with its merchant and where that acts.
+fn at_home<'a>(accounts: &'a Snapshot, held: &'a Held) -> Result<Accepted<'a>, Refused> {
+    let merchant = accounts.merchant(&held.row.merchant).ok_or(Refused::Wrong)?;
+    let repository = accounts.repository(merchant.repository).ok_or(Refused::Wrong)?;
+    Ok((held, merchant, repository))
+}
+
 /// The API key in the header's value, split but not believed.
-fn shown(authorization: &str) -> Option<Presented> {
+fn presented(authorization: &str) -> Option<Presented> {
     let (scheme, key) = authorization.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;

@@ -74,9 +74,10 @@ impl Change {
     pub(super) fn put_credential(&mut self, row: Credential) -> Result<(), Error> {
         let there = self.next.credentials.get(&row.id).cloned();
         self.put(&row, there.is_some())?;
-        let id = row.id.clone();
-        let held = there.map_or_else(|| Held::new(row.clone(), 0), |held| held.with(row.clone()));
-        self.next.credentials.insert(id, held);
+        self.next.put_credential(match there {
+            Some(held) => held.with(row),
+            None => Held::new(row, 0),
+        });
         Ok(())
     }
 
@@ -95,7 +96,7 @@ impl Change {
     }
 
     pub(super) fn remove_credential(&mut self, id: &CredentialId) {
-        if let Some(held) = self.next.credentials.remove(id) {
+        if let Some(held) = self.next.remove_credential(id) {
             self.remove(held.row.key());
             self.writes.push(Write::Del(last_use_key(id)));
         }

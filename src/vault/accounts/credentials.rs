@@ -1,19 +1,22 @@
 //! Credentials: add, list, suspend, resume, remove.
 
+use secrecy::SecretString;
+
 use super::row::Credential;
 use super::{
-    AccountError, AccountStatus, Accounts, Act, AdminActor, Change, CredentialView, IssuedCredential, Kind,
-    NewCredential,
+    AccountError, AccountStatus, Accounts, Act, AdminActor, Change, CredentialKind, CredentialView, IssuedCredential,
+    Kind, NewCredential,
 };
-use crate::id::{CredentialId, MerchantId, UnixMillis};
-use crate::vault::credential::Fresh;
+use crate::id::{CredentialId, MerchantId, NoRandom, UnixMillis};
+use crate::vault::credential::{Fresh, SecretHash, fresh_id};
 use crate::vault::types::{DependencyError, Error};
 
 impl Accounts {
-    /// Makes a credential. Two may be live at once, so that one can follow another without a gap.
+    /// Makes a credential. Two of a kind may be live at once, so that one can follow another without a gap.
     ///
     /// # Errors
-    /// [`AccountError`]: no such merchant or not of that dialect, two live ones, an expiry that is past.
+    /// [`AccountError`]: no such merchant or not of that dialect, a kind that the dialect does not take, two live ones, an
+    /// expiry that is past.
     pub async fn add_credential(
         &self,
         admin: AdminActor,
@@ -32,6 +35,12 @@ impl Accounts {
                 reason: "the merchant does not speak it",
             });
         }
+        if !new.kind.is_for(new.dialect) {
+            return Err(AccountError::Field {
+                field: "kind",
+                reason: "the dialect does not take credentials of that kind",
+            });
+        }
         if new.expires_at.is_some_and(|end| end <= now) {
             return Err(AccountError::Field {
                 field: "expires_at",
@@ -44,13 +53,31 @@ impl Accounts {
                 max: MAX_PER_MERCHANT,
             });
         }
-        let fresh = Fresh::random().map_err(|_| Error::Dependency(DependencyError::NoRandom))?;
+        let (id, hash, secret) = match (new.kind, new.certificate) {
+            (CredentialKind::Certificate, Some(certificate)) => {
+                (fresh_id().map_err(no_random)?, certificate.into(), None)
+            }
+            (CredentialKind::Certificate, None) => {
+                return Err(AccountError::Field {
+                    field: "certificate",
+                    reason: "is missing",
+                });
+            }
+            (CredentialKind::ApiKey | CredentialKind::Password, Some(_)) => {
+                return Err(AccountError::Field {
+                    field: "certificate",
+                    reason: "is for credentials of kind certificate",
+                });
+            }
+            (CredentialKind::ApiKey, None) => shown_once(Fresh::api_key().map_err(no_random)?),
+            (CredentialKind::Password, None) => shown_once(Fresh::password().map_err(no_random)?),
+        };
         let row = Credential {
-            id: fresh.id,
+            id,
             kind: new.kind,
             merchant: new.merchant,
             dialect: new.dialect,
-            hash: fresh.hash,
+            hash,
             status: AccountStatus::Active,
             created_at: now,
             expires_at: new.expires_at,
@@ -59,7 +86,7 @@ impl Accounts {
         change.put_credential(row.clone())?;
         Ok(IssuedCredential {
             credential: change.commit_credential(row, admin, "credential-add").await?,
-            secret: fresh.text,
+            secret,
         })
     }
 
@@ -147,19 +174,21 @@ impl Change {
 
     /// That `row`, if live, has at most one live one beside it of the same merchant, dialect and kind.
     fn check_live(&self, row: &Credential, now: UnixMillis) -> Result<(), AccountError> {
-        let others = self
+        let mut others: Vec<_> = self
             .next
             .credentials_of(&row.merchant)
             .filter(|held| held.row.id != row.id && held.row.dialect == row.dialect && held.row.kind == row.kind)
             .filter(|held| held.row.is_live(now))
-            .count();
-        if row.is_live(now) && others >= MAX_LIVE {
-            return Err(AccountError::Limit {
-                what: "live credentials of one merchant, dialect and kind: suspend or remove one",
-                max: MAX_LIVE,
-            });
+            .collect();
+        others.sort_by_key(|held| (held.last_use(), held.row.created_at));
+        match others.as_slice() {
+            [idle, .., used_last] if row.is_live(now) => Err(AccountError::Live {
+                kind: row.kind,
+                idle: idle.row.id.clone(),
+                used_last: used_last.row.id.clone(),
+            }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn commit_credential(
@@ -185,5 +214,14 @@ fn act_on<'a>(row: &'a Credential, admin: AdminActor, action: &'static str) -> A
     }
 }
 
-const MAX_LIVE: usize = 2;
+fn shown_once(fresh: Fresh) -> (CredentialId, SecretHash, Option<SecretString>) {
+    (fresh.id, fresh.hash, Some(fresh.text))
+}
+
+fn no_random(_: NoRandom) -> Error {
+    Error::Dependency(DependencyError::NoRandom)
+}
+
+/// Of one merchant, dialect and kind.
+pub(in crate::vault) const MAX_LIVE: usize = 2;
 const MAX_PER_MERCHANT: usize = 32;

@@ -8,14 +8,19 @@ use super::{
 };
 use crate::id::{MerchantId, RepositoryName, UnixMillis};
 use crate::vault::documents;
+use crate::vault::types::{Dialect, TokenRules};
 
 impl Accounts {
-    /// Adds a merchant, and a repository of its name unless it is given one that exists.
+    /// Adds a merchant, and a repository of its name unless it is given one that exists. A TEST merchant given one of a
+    /// pair acts in the one for tests. One of the Mastercard gateway's dialect must be given one with rules.
     ///
     /// # Errors
     /// [`AccountError`]: the id or the repository's name is taken, a value cannot be taken, too many.
     pub async fn add_merchant(&self, admin: AdminActor, new: NewMerchant) -> Result<MerchantView, AccountError> {
         check_name(&new.name)?;
+        if new.dialects.contains(&Dialect::Mastercard) {
+            check_gateway_id(&new.id, new.test)?;
+        }
         if new.dialects.is_empty() {
             return Err(AccountError::Field {
                 field: "dialects",
@@ -33,8 +38,13 @@ impl Accounts {
             });
         }
         let (repository, repository_name) = match new.repository {
-            Some(name) => (change.next.known_repository(&name)?.id, name),
+            Some(name) => {
+                let row = change.next.repository_for(&name, new.test)?;
+                check_rules(&new.dialects, row.rules)?;
+                (row.id, row.name.clone())
+            }
             None => {
+                check_rules(&new.dialects, None)?;
                 let name = RepositoryName::parse(new.id.as_str()).map_err(|_| AccountError::Field {
                     field: "id",
                     reason: "is not a name for a repository",
@@ -181,5 +191,35 @@ fn check_name(name: &str) -> Result<(), AccountError> {
     Err(AccountError::Field { field: "name", reason })
 }
 
+/// That the id is one of the gateway's: contract §1, and §10 for the prefix.
+fn check_gateway_id(id: &MerchantId, test: bool) -> Result<(), AccountError> {
+    let reason = match id.as_str() {
+        text if text.len() > MAX_GATEWAY_ID || text.contains('.') => {
+            "of a merchant of dialect mastercard has 1 to 40 letters, digits, `_` and `-`"
+        }
+        text if test && !text.starts_with(TEST) => "of a TEST merchant of dialect mastercard begins with TEST",
+        text if !test && text.starts_with(TEST) => {
+            "begins with TEST, which of dialect mastercard only TEST merchants do"
+        }
+        _ => return Ok(()),
+    };
+    Err(AccountError::Field { field: "id", reason })
+}
+
+/// That a merchant of these dialects can act where there are these rules.
+pub(super) fn check_rules(dialects: &BTreeSet<Dialect>, rules: Option<TokenRules>) -> Result<(), AccountError> {
+    if dialects.contains(&Dialect::Mastercard) && rules.is_none() {
+        return Err(AccountError::Field {
+            field: "repository",
+            reason: "a merchant of dialect mastercard acts in one with rules: add it with management, generation and \
+                     verification, and name it",
+        });
+    }
+    Ok(())
+}
+
+const MAX_GATEWAY_ID: usize = 40;
+/// What ids of TEST merchants of the gateway begin with.
+const TEST: &str = "TEST";
 const MAX_MERCHANTS: usize = 10_000;
 const MAX_NAME: usize = 128;

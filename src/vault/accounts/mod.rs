@@ -6,6 +6,7 @@
 mod change;
 mod credentials;
 mod merchants;
+mod pairs;
 mod repositories;
 mod row;
 mod snapshot;
@@ -17,9 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use types::{
     AccountError, AccountStatus, AdminActor, CredentialKind, CredentialView, IssuedCredential, Kind, MerchantView,
-    NewCredential, NewMerchant, RepositoryView,
+    NewCredential, NewMerchant, RepositoryView, RulesChange,
 };
 
+pub(in crate::vault) use credentials::MAX_LIVE;
 pub(in crate::vault) use row::{Merchant, Repository, gate_key, merchant_key};
 pub(in crate::vault) use snapshot::{Held, Snapshot};
 

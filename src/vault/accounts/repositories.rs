@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::row::{Repository, counter_key};
+use super::merchants::check_rules;
+use super::pairs::described;
+use super::row::{Repository, Twin, counter_key};
 use super::{
     AccountError, AccountStatus, Accounts, Act, AdminActor, Change, Kind, MerchantView, RepositoryView, Trust,
     gate_key, to_its_end,
@@ -11,21 +13,32 @@ use super::{
 use crate::id::{MerchantId, RepositoryId, RepositoryName, UnixMillis};
 use crate::store::{Commit, Part, Write};
 use crate::vault::tables;
-use crate::vault::types::Error;
+use crate::vault::types::{Error, TokenRules};
 
 impl Accounts {
-    /// Adds a repository in which no merchant may act yet.
+    /// Adds a repository in which no merchant may act yet. With rules it comes as a pair: business is done in it, tests
+    /// in its twin, which is made beside it as `TEST` and its name.
     ///
     /// # Errors
-    /// [`AccountError`]: the name is taken, too many.
+    /// [`AccountError`]: the name is taken or, with rules, cannot be taken, too many.
     pub async fn add_repository(
         &self,
         admin: AdminActor,
         name: &RepositoryName,
+        rules: Option<TokenRules>,
     ) -> Result<RepositoryView, AccountError> {
         let mut change = self.begin().await?;
-        change.make_repository(name.clone(), None)?;
-        change.commit_repository(name, Act::new(admin, "repository-add")).await
+        let mut act = Act::new(admin, "repository-add");
+        match rules {
+            None => {
+                change.make_repository(name.clone(), None)?;
+            }
+            Some(rules) => {
+                let twin = change.make_pair(name.clone(), rules)?;
+                act.detail = Some(format!("{}, with its TEST twin {twin}", described(rules)));
+            }
+        }
+        change.commit_repository(name, act).await
     }
 
     /// All repositories by number.
@@ -39,11 +52,12 @@ impl Accounts {
         }
         now.repositories
             .values()
-            .map(|row| row.view(merchants.remove(&row.id).unwrap_or_default()))
+            .map(|row| now.view_repository(row, merchants.remove(&row.id).unwrap_or_default()))
             .collect()
     }
 
-    /// Refuses all that is asked for in the repository, until it is resumed. Nothing to do is no error.
+    /// Refuses all that is asked for in the repository, until it is resumed. Its TEST twin goes with it; a twin can be
+    /// suspended alone. Nothing to do is no error.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -56,7 +70,7 @@ impl Accounts {
             .await
     }
 
-    /// Ends a suspension. Nothing to do is no error.
+    /// Ends a suspension, of its TEST twin too. Nothing to do is no error.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -69,7 +83,8 @@ impl Accounts {
             .await
     }
 
-    /// Removes a repository; its number is never used again. Refused while it holds tokens or a merchant may act in it.
+    /// Removes a repository, with its TEST twin; their numbers are never used again. Refused while either holds tokens or
+    /// a merchant may act in it, and for a twin alone.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -77,14 +92,23 @@ impl Accounts {
         let (accounts, name) = (self.clone(), name.clone());
         to_its_end(async move {
             let mut change = accounts.begin().await?;
-            let id = change.next.known_repository(&name)?.id;
-            if let Some(merchant) = change.next.merchants_of(id).next() {
+            let row = change.next.known_repository(&name)?.clone();
+            if let Some(live) = change.next.tested_by(&row) {
+                return Err(AccountError::InUse(format!(
+                    "it is the TEST twin of {live} and is removed with it"
+                )));
+            }
+            let ids: Vec<_> = [row.id].into_iter().chain(row.twin.map(Twin::id)).collect();
+            if let Some(merchant) = ids.iter().find_map(|id| change.next.merchants_of(*id).next()) {
                 return Err(AccountError::InUse(format!("merchant {merchant} may act in it")));
             }
-            change.shut_empty(&[id]).await?;
-            change.remove_repository(id);
+            change.shut_empty(&ids).await?;
+            for id in ids {
+                change.remove_repository(id);
+            }
             let act = Act {
                 repository: Some(&name),
+                detail: row.twin.map(|_| "with its TEST twin".to_owned()),
                 ..Act::new(admin, "repository-remove")
             };
             change.commit(act).await?;
@@ -93,7 +117,8 @@ impl Accounts {
         .await
     }
 
-    /// Lets a merchant act in a repository. With `default` it is where the merchant acts when a request names none.
+    /// Lets a merchant act in a repository; of a pair, a TEST merchant in the one for tests. With `default` it is where
+    /// the merchant acts when a request names none.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -105,8 +130,12 @@ impl Accounts {
         default: bool,
     ) -> Result<MerchantView, AccountError> {
         let change = self.begin().await?;
-        let id = change.next.known_repository(name)?.id;
         let mut row = change.next.known_merchant(merchant)?.clone();
+        let repository = change.next.repository_for(name, row.test)?;
+        if default {
+            check_rules(&row.dialects, repository.rules)?;
+        }
+        let (id, name) = (repository.id, repository.name.clone());
         let added = row.repositories.insert(id);
         if !added && (!default || row.repository == id) {
             return change.next.view_merchant(&row);
@@ -122,7 +151,7 @@ impl Accounts {
         }
         let detail = default.then(|| "as its default".to_owned());
         let act = Act {
-            repository: Some(name),
+            repository: Some(&name),
             detail,
             ..Act::new(admin, "repository-grant")
         };
@@ -140,8 +169,9 @@ impl Accounts {
         merchant: &MerchantId,
     ) -> Result<MerchantView, AccountError> {
         let change = self.begin().await?;
-        let id = change.next.known_repository(name)?.id;
         let mut row = change.next.known_merchant(merchant)?.clone();
+        let repository = change.next.repository_for(name, row.test)?;
+        let (id, name) = (repository.id, repository.name.clone());
         if row.repository == id {
             return Err(AccountError::InUse(
                 "it is the merchant's default repository: make another one that first".to_owned(),
@@ -151,7 +181,7 @@ impl Accounts {
             return change.next.view_merchant(&row);
         }
         let act = Act {
-            repository: Some(name),
+            repository: Some(&name),
             ..Act::new(admin, "repository-revoke")
         };
         change.commit_merchant(row, act).await
@@ -166,11 +196,17 @@ impl Accounts {
     ) -> Result<RepositoryView, AccountError> {
         let mut change = self.begin().await?;
         let row = change.next.known_repository(name)?;
-        if row.status == status {
-            return Ok(change.next.view_repository(row));
+        let mut rows = vec![row.clone()];
+        if let Some(Twin::TestedIn(twin)) = row.twin {
+            rows.extend(change.next.repository(twin).cloned());
         }
-        let row = Repository { status, ..row.clone() };
-        change.put_repository(row)?;
+        rows.retain(|row| row.status != status);
+        if rows.is_empty() {
+            return Ok(change.next.view_now(row));
+        }
+        for row in rows {
+            change.put_repository(Repository { status, ..row })?;
+        }
         change.commit_repository(name, Act::new(admin, action)).await
     }
 }
@@ -185,17 +221,7 @@ impl Change {
         if self.next.numbers.contains_key(&name) {
             return Err(AccountError::Exists(Kind::Repository));
         }
-        let full = AccountError::Limit {
-            what: "repositories",
-            max: MAX_REPOSITORIES,
-        };
-        if self.next.repositories.len() >= MAX_REPOSITORIES {
-            return Err(full);
-        }
-        let id = RepositoryId(self.next.next_repository);
-        let next = id.0.checked_add(1).ok_or(full)?;
-        self.next.next_repository = next;
-        self.writes.push(Write::Put(counter_key(), next.to_be_bytes().to_vec()));
+        let [id] = self.take_numbers()?;
         self.put_repository(Repository {
             id,
             name,
@@ -203,8 +229,28 @@ impl Change {
             status: AccountStatus::Active,
             created_at: UnixMillis::now(),
             rules: None,
+            twin: None,
         })?;
         Ok(id)
+    }
+
+    /// The next numbers: never given again once this change is made.
+    pub(super) fn take_numbers<const N: usize>(&mut self) -> Result<[RepositoryId; N], AccountError> {
+        let full = AccountError::Limit {
+            what: "repositories",
+            max: MAX_REPOSITORIES,
+        };
+        if self.next.repositories.len() + N > MAX_REPOSITORIES {
+            return Err(full);
+        }
+        let mut taken = [RepositoryId(0); N];
+        for id in &mut taken {
+            *id = RepositoryId(self.next.next_repository);
+            self.next.next_repository = id.0.checked_add(1).ok_or(full.clone())?;
+        }
+        let next = self.next.next_repository.to_be_bytes().to_vec();
+        self.writes.push(Write::Put(counter_key(), next));
+        Ok(taken)
     }
 
     /// Makes sure that the repositories are empty and stay so: shuts them for new tokens, those under way too, and
@@ -270,13 +316,17 @@ impl Change {
         Ok(())
     }
 
-    async fn commit_repository(self, name: &RepositoryName, act: Act<'_>) -> Result<RepositoryView, AccountError> {
+    pub(super) async fn commit_repository(
+        self,
+        name: &RepositoryName,
+        act: Act<'_>,
+    ) -> Result<RepositoryView, AccountError> {
         let act = Act {
             repository: Some(name),
             ..act
         };
         let now = self.commit(act).await?;
-        Ok(now.view_repository(now.known_repository(name)?))
+        Ok(now.view_now(now.known_repository(name)?))
     }
 }
 

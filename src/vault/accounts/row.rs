@@ -50,6 +50,19 @@ pub(in crate::vault) struct Repository {
     /// How tokens are made in the dialects that have such rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::vault) rules: Option<TokenRules>,
+    /// The other one of the pair; there exactly where there are rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) twin: Option<Twin>,
+}
+
+/// One of a pair of repositories with the same rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Twin {
+    /// This one is for business, that one for tests.
+    TestedIn(RepositoryId),
+    /// This one is for tests, that one for business.
+    TestOf(RepositoryId),
 }
 
 /// A credential, without its secret.
@@ -57,7 +70,7 @@ pub(in crate::vault) struct Repository {
 #[serde(deny_unknown_fields)]
 pub(in crate::vault) struct Credential {
     pub(in crate::vault) id: CredentialId,
-    pub(super) kind: CredentialKind,
+    pub(in crate::vault) kind: CredentialKind,
     pub(in crate::vault) merchant: MerchantId,
     pub(in crate::vault) dialect: Dialect,
     pub(in crate::vault) hash: SecretHash,
@@ -91,6 +104,23 @@ impl Credential {
     /// Neither suspended nor expired.
     pub(in crate::vault) fn is_live(&self, now: UnixMillis) -> bool {
         self.status == AccountStatus::Active && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+impl Twin {
+    /// The other one.
+    pub(super) fn id(self) -> RepositoryId {
+        match self {
+            Self::TestedIn(id) | Self::TestOf(id) => id,
+        }
+    }
+
+    /// What the other one calls this one.
+    pub(super) fn seen_from(self, this: RepositoryId) -> Self {
+        match self {
+            Self::TestedIn(_) => Self::TestOf(this),
+            Self::TestOf(_) => Self::TestedIn(this),
+        }
     }
 }
 
@@ -160,6 +190,7 @@ const VERSION: u8 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::types::{Generation, Management, Verification};
 
     fn repository() -> Repository {
         Repository {
@@ -169,6 +200,7 @@ mod tests {
             status: AccountStatus::Active,
             created_at: UnixMillis(1),
             rules: None,
+            twin: None,
         }
     }
 
@@ -192,5 +224,16 @@ mod tests {
     fn the_stored_form_stays() {
         let written = br#"{"id":7,"name":"eu","made_with":null,"status":"active","created_at":1}"#;
         assert_eq!(repository().encode().unwrap(), [&[1], &written[..]].concat());
+        let ruled = Repository {
+            rules: Some(TokenRules {
+                management: Management::UniqueToken,
+                generation: Generation::Preserve64,
+                verification: Verification::Basic,
+            }),
+            twin: Some(Twin::TestedIn(RepositoryId(8))),
+            ..repository()
+        };
+        let written = br#"{"id":7,"name":"eu","made_with":null,"status":"active","created_at":1,"rules":{"management":"UNIQUE_TOKEN","generation":"PRESERVE_6_4","verification":"BASIC"},"twin":{"tested-in":8}}"#;
+        assert_eq!(ruled.encode().unwrap(), [&[1], &written[..]].concat());
     }
 }

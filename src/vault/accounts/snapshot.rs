@@ -1,14 +1,14 @@
 //! All accounts at one moment, in memory: what requests are held against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::row::{
-    Credential, DAMAGED, GATE, LAST_USE, Merchant, Repository, Row, counter_key, gate_key, key, parse_last_use,
+    Credential, DAMAGED, GATE, LAST_USE, Merchant, Repository, Row, Twin, counter_key, gate_key, key, parse_last_use,
 };
-use super::types::{AccountError, AccountStatus, CredentialView, Kind, MerchantView, RepositoryView};
+use super::types::{AccountError, AccountStatus, CredentialKind, CredentialView, Kind, MerchantView, RepositoryView};
 use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
 use crate::store::{Commit, Key, Part, Store, Versioned, Write};
 use crate::vault::types::Error;
@@ -20,6 +20,8 @@ pub(in crate::vault) struct Snapshot {
     pub(super) repositories: BTreeMap<RepositoryId, Arc<Repository>>,
     pub(super) numbers: BTreeMap<RepositoryName, RepositoryId>,
     pub(super) credentials: BTreeMap<CredentialId, Held>,
+    /// Whose they are.
+    holders: BTreeMap<MerchantId, BTreeSet<CredentialId>>,
     /// Above every repository number ever given.
     pub(super) next_repository: u32,
 }
@@ -45,7 +47,7 @@ impl Snapshot {
         }
         for (_, value) in table(store, Credential::TABLE).await? {
             let row = Credential::decode(&value.value)?;
-            snapshot.credentials.insert(row.id.clone(), Held::new(row, 0));
+            snapshot.put_credential(Held::new(row, 0));
         }
         for (key, value) in table(store, LAST_USE).await? {
             let id = parse_last_use(&key).ok_or(DAMAGED)?;
@@ -96,15 +98,40 @@ impl Snapshot {
             .credentials
             .values()
             .all(|held| self.merchants.contains_key(&held.row.merchant));
+        // of a pair each leads to the other, with the same rules
+        let pairs_whole = self.repositories.values().all(|row| match row.twin {
+            None => row.rules.is_none(),
+            Some(twin) => self.repository(twin.id()).is_some_and(|other| {
+                row.rules.is_some() && row.rules == other.rules && other.twin == Some(twin.seen_from(row.id))
+            }),
+        });
         let numbers_fresh = self
             .repositories
             .last_key_value()
             .is_none_or(|(id, _)| id.0 < self.next_repository);
-        if merchants_whole && credentials_whole && numbers_fresh && self.numbers.len() == self.repositories.len() {
+        let names_whole = self.numbers.len() == self.repositories.len();
+        if merchants_whole && credentials_whole && pairs_whole && numbers_fresh && names_whole {
             Ok(())
         } else {
             Err(DAMAGED)
         }
+    }
+
+    pub(super) fn put_credential(&mut self, held: Held) {
+        let of_merchant = self.holders.entry(held.row.merchant.clone()).or_default();
+        of_merchant.insert(held.row.id.clone());
+        self.credentials.insert(held.row.id.clone(), held);
+    }
+
+    pub(super) fn remove_credential(&mut self, id: &CredentialId) -> Option<Held> {
+        let held = self.credentials.remove(id)?;
+        if let Some(of_merchant) = self.holders.get_mut(&held.row.merchant) {
+            of_merchant.remove(id);
+            if of_merchant.is_empty() {
+                self.holders.remove(&held.row.merchant);
+            }
+        }
+        Some(held)
     }
 
     pub(super) fn put_repository(&mut self, row: Repository) {
@@ -135,6 +162,19 @@ impl Snapshot {
             .ok_or(AccountError::Unknown(Kind::Repository))
     }
 
+    /// The repository of that name for a merchant: of a pair, TEST merchants act in the one for tests and no others do.
+    pub(super) fn repository_for(&self, name: &RepositoryName, test: bool) -> Result<&Repository, AccountError> {
+        let named = self.known_repository(name)?;
+        match named.twin {
+            Some(Twin::TestedIn(twin)) if test => Ok(self.repository(twin).ok_or(DAMAGED)?),
+            Some(Twin::TestOf(_)) if !test => Err(AccountError::Field {
+                field: "repository",
+                reason: "it is for TEST merchants: name the one that it is the twin of",
+            }),
+            Some(_) | None => Ok(named),
+        }
+    }
+
     /// The merchants that may act in a repository.
     pub(super) fn merchants_of(&self, id: RepositoryId) -> impl Iterator<Item = &MerchantId> {
         self.merchants
@@ -143,8 +183,9 @@ impl Snapshot {
             .map(|merchant| &merchant.id)
     }
 
-    pub(super) fn credentials_of(&self, id: &MerchantId) -> impl Iterator<Item = &Held> {
-        self.credentials.values().filter(move |held| held.row.merchant == *id)
+    pub(in crate::vault) fn credentials_of(&self, id: &MerchantId) -> impl Iterator<Item = &Held> {
+        let ids = self.holders.get(id).into_iter().flatten();
+        ids.filter_map(|id| self.credentials.get(id))
     }
 
     pub(super) fn view_merchant(&self, row: &Merchant) -> Result<MerchantView, AccountError> {
@@ -161,19 +202,30 @@ impl Snapshot {
         })
     }
 
-    pub(super) fn view_repository(&self, row: &Repository) -> RepositoryView {
-        row.view(self.merchants_of(row.id).cloned().collect())
+    /// The repository of which this one is the TEST twin.
+    pub(super) fn tested_by(&self, row: &Repository) -> Option<&RepositoryName> {
+        match row.twin? {
+            Twin::TestOf(live) => self.repository(live).map(|live| &live.name),
+            Twin::TestedIn(_) => None,
+        }
     }
-}
 
-impl Repository {
-    pub(super) fn view(&self, merchants: Vec<MerchantId>) -> RepositoryView {
+    pub(super) fn view_now(&self, row: &Repository) -> RepositoryView {
+        self.view_repository(row, self.merchants_of(row.id).cloned().collect())
+    }
+
+    /// A repository, in which these merchants may act.
+    pub(super) fn view_repository(&self, row: &Repository, merchants: Vec<MerchantId>) -> RepositoryView {
+        let twin = row.twin.and_then(|twin| self.repository(twin.id()));
         RepositoryView {
-            id: self.id.0,
-            name: self.name.clone(),
+            id: row.id.0,
+            name: row.name.clone(),
+            rules: row.rules,
+            twin: twin.map(|twin| twin.name.clone()),
+            test: matches!(row.twin, Some(Twin::TestOf(_))),
             merchants,
-            status: self.status,
-            created_at: self.created_at.to_string(),
+            status: row.status,
+            created_at: row.created_at.to_string(),
         }
     }
 }
@@ -200,15 +252,21 @@ impl Held {
         (self.last_use.fetch_max(minute, Ordering::Relaxed) < minute).then_some(UnixMillis(minute))
     }
 
+    /// Milliseconds, to the minute; 0: never.
+    pub(super) fn last_use(&self) -> u64 {
+        self.last_use.load(Ordering::Relaxed)
+    }
+
     pub(super) fn view(&self, now: UnixMillis) -> CredentialView {
         let row = &self.row;
-        let last_use = self.last_use.load(Ordering::Relaxed);
+        let last_use = self.last_use();
         CredentialView {
             id: row.id.clone(),
             kind: row.kind,
             merchant: row.merchant.clone(),
             dialect: row.dialect,
             status: row.status,
+            certificate: (row.kind == CredentialKind::Certificate).then(|| row.hash.into()),
             expired: row.expires_at.is_some_and(|end| end <= now),
             created_at: row.created_at.to_string(),
             expires_at: row.expires_at.map(|at| at.to_string()),

@@ -45,6 +45,7 @@ fn new_key(id: &str) -> NewCredential {
         merchant: merchant(id),
         dialect: Dialect::Native,
         kind: CredentialKind::ApiKey,
+        certificate: None,
         expires_at: None,
     }
 }
@@ -103,7 +104,7 @@ async fn every_change_is_stored_and_audited_once() {
     accounts.suspend_merchant(ADMIN, &shop).await.unwrap();
     accounts.suspend_merchant(ADMIN, &shop).await.unwrap();
     accounts.resume_merchant(ADMIN, &shop).await.unwrap();
-    accounts.add_repository(ADMIN, &repository("eu")).await.unwrap();
+    accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     accounts.suspend_repository(ADMIN, &repository("eu")).await.unwrap();
     accounts.resume_repository(ADMIN, &repository("eu")).await.unwrap();
     accounts
@@ -156,7 +157,7 @@ async fn the_secret_is_shown_once_and_stored_nowhere() {
     let (store, accounts) = empty().await;
     accounts.add_merchant(ADMIN, new_merchant("shop")).await.unwrap();
     let issued = accounts.add_credential(ADMIN, new_key("shop")).await.unwrap();
-    let text = issued.secret.expose_secret();
+    let text = issued.secret.as_ref().unwrap().expose_secret();
     let secret = text.rsplit('_').next().unwrap();
     assert!(text.starts_with(&format!("pv_{}_", issued.credential.id)));
     let page = store
@@ -181,14 +182,14 @@ async fn names_are_taken_once_and_numbers_never_again() {
         accounts.add_merchant(ADMIN, new_merchant("shop")).await,
         Err(AccountError::Exists(Kind::Merchant))
     );
-    accounts.add_repository(ADMIN, &repository("eu")).await.unwrap();
+    accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     assert_eq!(
         accounts.add_merchant(ADMIN, new_merchant("eu")).await,
         Err(AccountError::Exists(Kind::Repository))
     );
     let first = accounts.repositories().into_iter().map(|row| row.id).max();
     accounts.remove_repository(ADMIN, &repository("eu")).await.unwrap();
-    let again = accounts.add_repository(ADMIN, &repository("eu")).await.unwrap();
+    let again = accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     assert!(Some(again.id) > first);
 }
 
@@ -254,7 +255,10 @@ async fn of_many_credentials_at_once_two_are_made() {
     accounts.add_credential(ADMIN, new_key("shop")).await.unwrap();
     assert!(matches!(
         accounts.resume_credential(ADMIN, &first).await,
-        Err(AccountError::Limit { max: 2, .. })
+        Err(AccountError::Live {
+            kind: CredentialKind::ApiKey,
+            ..
+        })
     ));
 }
 
@@ -296,7 +300,7 @@ async fn a_removed_merchant_leaves_nothing_and_takes_no_late_token() {
 #[tokio::test]
 async fn a_shared_repository_outlives_its_merchants() {
     let (store, accounts) = empty().await;
-    accounts.add_repository(ADMIN, &repository("eu")).await.unwrap();
+    accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     let id = RepositoryId(accounts.repositories()[0].id);
     for name in ["a", "b"] {
         let new = NewMerchant {
@@ -332,7 +336,7 @@ async fn a_default_repository_can_be_changed_but_not_revoked() {
     let (store, accounts) = empty().await;
     let shop = merchant("shop");
     accounts.add_merchant(ADMIN, new_merchant("shop")).await.unwrap();
-    accounts.add_repository(ADMIN, &repository("eu")).await.unwrap();
+    accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     assert!(matches!(
         accounts.revoke_repository(ADMIN, &repository("shop"), &shop).await,
         Err(AccountError::InUse(_))
@@ -353,7 +357,7 @@ async fn a_default_repository_can_be_changed_but_not_revoked() {
 #[tokio::test]
 async fn a_suspended_repository_is_shut_for_new_tokens() {
     let (store, accounts) = empty().await;
-    accounts.add_repository(ADMIN, &repository("eu")).await.unwrap();
+    accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     let id = RepositoryId(accounts.repositories()[0].id);
     accounts.suspend_repository(ADMIN, &repository("eu")).await.unwrap();
     assert!(matches!(put_token(&*store, id).await, Outcome::CondFailed { .. }));
@@ -366,7 +370,7 @@ async fn a_suspended_repository_is_shut_for_new_tokens() {
 #[tokio::test]
 async fn a_repository_left_shut_by_a_crash_is_opened_by_the_next_start() {
     let (store, accounts) = empty().await;
-    accounts.add_repository(ADMIN, &repository("eu")).await.unwrap();
+    accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     let id = RepositoryId(accounts.repositories()[0].id);
     store
         .commit(Commit {

@@ -6,7 +6,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CredentialId, MerchantId, RepositoryName, UnixMillis};
-use crate::vault::types::{Dialect, Peer};
+use crate::vault::CertificateDigest;
+use crate::vault::types::{Dialect, Generation, Management, Peer, TokenRules, Verification};
 
 /// Who administers: a process on the operators' socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,12 @@ pub enum AccountStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialKind {
-    /// `Authorization: Bearer pv_<id>_<secret>`.
+    /// `Authorization: Bearer pv_<id>_<secret>`: for the native dialect.
     ApiKey,
+    /// A client certificate, shown to the TLS front: for the Mastercard gateway's dialect.
+    Certificate,
+    /// 32 upper-case hex digits, shown with the merchant's id: for the Mastercard gateway's dialect.
+    Password,
 }
 
 /// A merchant to be added.
@@ -59,19 +64,37 @@ pub struct NewCredential {
     pub merchant: MerchantId,
     /// For which dialect; the merchant speaks it.
     pub dialect: Dialect,
-    /// Of what kind.
+    /// Of what kind; one that the dialect takes.
     pub kind: CredentialKind,
+    /// Which certificate it is, where it is one.
+    #[serde(default)]
+    pub certificate: Option<CertificateDigest>,
     /// Good until then; in the future.
     #[serde(default)]
     pub expires_at: Option<UnixMillis>,
+}
+
+/// What to change of a repository's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RulesChange {
+    /// How many tokens a card may have.
+    #[serde(default)]
+    pub management: Option<Management>,
+    /// Where token ids come from.
+    #[serde(default)]
+    pub generation: Option<Generation>,
+    /// How a card is checked where the request does not say.
+    #[serde(default)]
+    pub verification: Option<Verification>,
 }
 
 /// A credential just made. Its secret is nowhere else and cannot be shown again.
 pub struct IssuedCredential {
     /// As it is listed from now on.
     pub credential: CredentialView,
-    /// `pv_<id>_<secret>`.
-    pub secret: SecretString,
+    /// `pv_<id>_<secret>`, or a password; a certificate has none.
+    pub secret: Option<SecretString>,
 }
 
 /// A merchant as listed. Times are RFC 3339.
@@ -102,6 +125,15 @@ pub struct RepositoryView {
     pub id: u32,
     /// Its name.
     pub name: RepositoryName,
+    /// How tokens are made in the dialects that have such rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<TokenRules>,
+    /// The other one of a pair: business in one, tests in the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<RepositoryName>,
+    /// The one of a pair that is for tests.
+    #[serde(default)]
+    pub test: bool,
     /// The merchants that may act in it.
     pub merchants: Vec<MerchantId>,
     /// Whether it works.
@@ -110,7 +142,7 @@ pub struct RepositoryView {
     pub created_at: String,
 }
 
-/// A credential as listed: never its secret, nor a hash of it. Times are RFC 3339.
+/// A credential as listed: never its secret, nor a hash of a secret. Times are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialView {
     /// The public part.
@@ -123,6 +155,9 @@ pub struct CredentialView {
     pub dialect: Dialect,
     /// Whether it works, expiry apart.
     pub status: AccountStatus,
+    /// SHA-256 of a certificate's DER form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateDigest>,
     /// Past its expiry.
     pub expired: bool,
     /// When it was added.
@@ -161,6 +196,19 @@ pub enum AccountError {
     /// Something depends on it.
     #[error("{0}")]
     InUse(String),
+    /// Two are live.
+    #[error(
+        "two {kind} credentials of this merchant are live, {used_last} and {idle}: suspend or remove one first; {idle} is \
+         the one not used for longest", kind = kind.as_str()
+    )]
+    Live {
+        /// Of this kind.
+        kind: CredentialKind,
+        /// The one not used for longest.
+        idle: CredentialId,
+        /// The other.
+        used_last: CredentialId,
+    },
     /// No more of them.
     #[error("there may be at most {max} {what}")]
     Limit {
@@ -175,6 +223,35 @@ pub enum AccountError {
     /// The vault's own trouble.
     #[error("{0}")]
     Vault(#[from] crate::vault::types::Error),
+}
+
+impl CredentialKind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api-key",
+            Self::Certificate => "certificate",
+            Self::Password => "password",
+        }
+    }
+
+    /// Whether the dialect takes it.
+    pub fn is_for(self, dialect: Dialect) -> bool {
+        match self {
+            Self::ApiKey => dialect == Dialect::Native,
+            Self::Certificate | Self::Password => dialect == Dialect::Mastercard,
+        }
+    }
+}
+
+impl RulesChange {
+    pub(super) fn on(self, rules: TokenRules) -> TokenRules {
+        TokenRules {
+            management: self.management.unwrap_or(rules.management),
+            generation: self.generation.unwrap_or(rules.generation),
+            verification: self.verification.unwrap_or(rules.verification),
+        }
+    }
 }
 
 impl Kind {

@@ -77,9 +77,15 @@ impl Rig {
             merchant,
             dialect: Dialect::Native,
             kind: CredentialKind::ApiKey,
+            certificate: None,
             expires_at: None,
         };
-        let secret = accounts.add_credential(admin, credential).await.unwrap().secret;
+        let secret = accounts
+            .add_credential(admin, credential)
+            .await
+            .unwrap()
+            .secret
+            .unwrap();
         let events = Arc::new(Events::new(store.clone()));
         let access = Access::new(
             accounts,

@@ -76,15 +76,15 @@ async fn memory_follows_the_store_where_a_commit_ended_in_doubt() {
     let accounts = Accounts::load(doubtful.clone()).await.unwrap();
     doubtful.doubt.store(true, Ordering::Relaxed);
     // reading works: memory is right at once
-    assert!(accounts.add_repository(ADMIN, &repository("a")).await.is_err());
+    assert!(accounts.add_repository(ADMIN, &repository("a"), None).await.is_err());
     assert_eq!(accounts.repositories().len(), 1);
     // reading fails too: no change is made until it works again
     doubtful.deaf.store(true, Ordering::Relaxed);
-    assert!(accounts.add_repository(ADMIN, &repository("b")).await.is_err());
+    assert!(accounts.add_repository(ADMIN, &repository("b"), None).await.is_err());
     doubtful.doubt.store(false, Ordering::Relaxed);
-    assert!(accounts.add_repository(ADMIN, &repository("c")).await.is_err());
+    assert!(accounts.add_repository(ADMIN, &repository("c"), None).await.is_err());
     doubtful.deaf.store(false, Ordering::Relaxed);
-    accounts.add_repository(ADMIN, &repository("d")).await.unwrap();
+    accounts.add_repository(ADMIN, &repository("d"), None).await.unwrap();
     let names: Vec<_> = accounts.repositories().into_iter().map(|row| row.name).collect();
     assert_eq!(names, ["a", "b", "d"].map(repository));
     assert_in_step(&doubtful.inner, &accounts).await;

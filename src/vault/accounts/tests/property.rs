@@ -59,7 +59,7 @@ async fn run(accounts: &Accounts, step: &Step) -> Result<(), AccountError> {
             };
             accounts.add_merchant(ADMIN, new).await.map(drop)
         }
-        Step::AddRepository(r) => accounts.add_repository(ADMIN, &repository(r)).await.map(drop),
+        Step::AddRepository(r) => accounts.add_repository(ADMIN, &repository(r), None).await.map(drop),
         Step::Grant(r, m, default) => {
             let granted = accounts
                 .grant_repository(ADMIN, &repository(r), &merchant(m), *default)
