@@ -164,6 +164,7 @@ fn refused_token(error: core::Error) -> Error {
         | CallerError::Field { .. }
         | CallerError::FormatExhausted
         | CallerError::IdempotencyMismatch
+        | CallerError::Replaced
         | CallerError::Revision { .. }
         | CallerError::TokenTaken => Error::Core(error),
     }
