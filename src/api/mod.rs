@@ -33,11 +33,18 @@ impl Services {
     }
 }
 
-/// The routes of every dialect. A path that none has is answered in the form of the native one, which is the only
-/// dialect so far.
+/// The routes of every dialect. A path that none has is answered by the dialect whose paths begin like it, and else in the
+/// form of the native one.
 ///
 /// Requests must carry their caller ([`crate::vault::types::Peer`]) among their extensions.
 pub fn router(services: Services) -> Router {
     let services = Arc::new(services);
-    native::router(&services).fallback(async move |request: Request| native::not_found(&services, request))
+    native::router(&services)
+        .merge(mastercard::router(&services))
+        .fallback(
+            async move |request: Request| match mastercard::owns(request.uri().path()) {
+                true => mastercard::not_found(&services, request),
+                false => native::not_found(&services, request),
+            },
+        )
 }

@@ -1,0 +1,199 @@
+//! An answer: fields by their paths, written as nested JSON or as name-value pairs. Groups are in the order of their names.
+
+use std::collections::BTreeMap;
+
+/// An answer's fields.
+#[derive(Default)]
+pub(super) struct Tree(BTreeMap<String, Node>);
+
+enum Node {
+    Text(String),
+    /// As it stands in JSON: digits and at most one point.
+    Number(String),
+    Group(Tree),
+    List(Vec<Tree>),
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a text; `path` is dotted.
+    pub(super) fn text(&mut self, path: &str, value: impl Into<String>) {
+        self.set(path, Node::Text(value.into()));
+    }
+
+    /// Sets a text that may be absent.
+    pub(super) fn maybe(&mut self, path: &str, value: Option<impl Into<String>>) {
+        if let Some(value) = value {
+            self.text(path, value);
+        }
+    }
+
+    /// Sets a number, written as the caller of this wrote it: digits and at most one point, nothing else.
+    pub(super) fn number(&mut self, path: &str, digits: impl Into<String>) {
+        self.set(path, Node::Number(digits.into()));
+    }
+
+    /// Sets a list of groups.
+    pub(super) fn list(&mut self, path: &str, items: Vec<Self>) {
+        self.set(path, Node::List(items));
+    }
+
+    /// Nested JSON.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        self.write_json(&mut out);
+        out
+    }
+
+    /// `a.b=c&d[0].e=f`, percent-encoded.
+    pub(super) fn to_form(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        self.write_form(&mut String::new(), &mut out);
+        out
+    }
+
+    fn set(&mut self, path: &str, node: Node) {
+        let Some((group, rest)) = path.split_once('.') else {
+            self.0.insert(path.to_owned(), node);
+            return;
+        };
+        // looked for first: the name is copied once only
+        if !matches!(self.0.get(group), Some(Node::Group(_))) {
+            self.0.insert(group.to_owned(), Node::Group(Self::new()));
+        }
+        if let Some(Node::Group(tree)) = self.0.get_mut(group) {
+            tree.set(rest, node);
+        }
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (at, (name, node)) in self.0.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write_string(name, out);
+            out.push(b':');
+            match node {
+                Node::Text(text) => write_string(text, out),
+                Node::Number(digits) => out.extend_from_slice(digits.as_bytes()),
+                Node::Group(tree) => tree.write_json(out),
+                Node::List(items) => {
+                    out.push(b'[');
+                    for (at, item) in items.iter().enumerate() {
+                        if at > 0 {
+                            out.push(b',');
+                        }
+                        item.write_json(out);
+                    }
+                    out.push(b']');
+                }
+            }
+        }
+        out.push(b'}');
+    }
+
+    /// `path` is what stands before the names of this group.
+    fn write_form(&self, path: &mut String, out: &mut Vec<u8>) {
+        let length = path.len();
+        for (name, node) in &self.0 {
+            path.push_str(name);
+            match node {
+                Node::Text(value) | Node::Number(value) => {
+                    if !out.is_empty() {
+                        out.push(b'&');
+                    }
+                    out.extend_from_slice(path.as_bytes());
+                    out.push(b'=');
+                    write_encoded(value, out);
+                }
+                Node::Group(tree) => {
+                    path.push('.');
+                    tree.write_form(path, out);
+                }
+                Node::List(items) => {
+                    let named = path.len();
+                    for (at, item) in items.iter().enumerate() {
+                        path.push_str(&format!("[{at}]."));
+                        item.write_form(path, out);
+                        path.truncate(named);
+                    }
+                }
+            }
+            path.truncate(length);
+        }
+    }
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    // writing a text into memory does not fail
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// As HTML forms are encoded.
+fn write_encoded(text: &str, out: &mut Vec<u8>) {
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push(b'+'),
+            b'*' | b'-' | b'.' | b'_' => out.push(byte),
+            _ if byte.is_ascii_alphanumeric() => out.push(byte),
+            _ => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::mastercard::fields::Fields;
+
+    fn sample() -> Tree {
+        let token = |id: &str| {
+            let mut tree = Tree::new();
+            tree.text("token", id);
+            tree.text("usage.lastUpdatedBy", "TEST & sons");
+            tree
+        };
+        let mut tree = Tree::new();
+        tree.text("result", "SUCCESS");
+        tree.number("order.amount", "1.00");
+        tree.text("order.id", "a\"b");
+        tree.maybe("order.status", None::<String>);
+        tree.list("page.token", vec![token("1"), token("2")]);
+        tree
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        assert_eq!(
+            String::from_utf8(sample().to_json()).unwrap(),
+            r#"{"order":{"amount":1.00,"id":"a\"b"},"page":{"token":[{"token":"1","usage":{"lastUpdatedBy":"TEST & sons"}},{"token":"2","usage":{"lastUpdatedBy":"TEST & sons"}}]},"result":"SUCCESS"}"#
+        );
+        assert_eq!(
+            String::from_utf8(sample().to_form()).unwrap(),
+            "order.amount=1.00&order.id=a%22b&page.token[0].token=1&page.token[0].usage.lastUpdatedBy=TEST+%26+sons\
+             &page.token[1].token=2&page.token[1].usage.lastUpdatedBy=TEST+%26+sons&result=SUCCESS"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(values in prop::collection::btree_map("[a-z]{1,3}(\\.[A-Z]{1,3}){0,3}", "\\PC{1,20}", 0..12)) {
+            let mut tree = Tree::new();
+            for (path, value) in &values {
+                tree.text(path, value.as_str());
+            }
+            let (mut from_json, mut from_form) = (Fields::default(), Fields::default());
+            from_json.read_json(&tree.to_json()).unwrap();
+            from_form.read_form(&tree.to_form()).unwrap();
+            let list = |fields: &Fields| fields.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect::<Vec<_>>();
+            prop_assert_eq!(list(&from_json), list(&from_form));
+            prop_assert!(list(&from_json).iter().all(|(name, value)| values.get(name) == Some(value)));
+        }
+    }
+}
