@@ -8,6 +8,8 @@
     reason = "a test program: a panic fails the test"
 )]
 
+#[path = "operation/gateway.rs"]
+mod gateway;
 mod support;
 
 use std::time::Duration;

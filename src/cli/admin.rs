@@ -3,18 +3,34 @@
 mod args;
 mod request;
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
 use hyper::Method;
 use serde_json::{Value, json};
 
+use self::args::Rules;
 pub(crate) use self::args::{CredentialCommand, MerchantCommand, PolicyCommand, RepositoryCommand};
 use self::request::{cell, segment};
 use super::client::Client;
 use super::instance::Instance;
 use super::{Exit, Which, terminal};
+use crate::vault::CertificateDigest;
+use crate::vault::accounts::CredentialKind;
 use crate::vault::types::{Dialect, Operation};
 
 const MERCHANTS: &[&str] = &["id", "status", "dialects", "repository", "test", "created_at", "name"];
-const REPOSITORIES: &[&str] = &["name", "status", "merchants", "created_at"];
+const REPOSITORIES: &[&str] = &[
+    "name",
+    "status",
+    "merchants",
+    "twin",
+    "rules.management",
+    "rules.generation",
+    "rules.verification",
+    "created_at",
+];
 const CREDENTIALS: &[&str] = &[
     "id",
     "merchant",
@@ -25,6 +41,7 @@ const CREDENTIALS: &[&str] = &[
     "created_at",
     "expires_at",
     "last_used_at",
+    "certificate",
 ];
 
 /// `merchant …`
@@ -61,9 +78,13 @@ pub(super) fn repository(command: &RepositoryCommand) -> anyhow::Result<Exit> {
         ))
     };
     match command {
-        RepositoryCommand::Add(named) => {
-            let body = json!({"name": named.name});
-            named.common.show(Method::POST, "/admin/repositories", Some(&body))
+        RepositoryCommand::Add { name, rules, common } => {
+            let body = json!({"name": name, "rules": whole(rules)?});
+            common.show(Method::POST, "/admin/repositories", Some(&body))
+        }
+        RepositoryCommand::Set { name, rules, common } => {
+            let path = format!("/admin/repositories/{}/rules", segment(name)?);
+            common.show(Method::POST, &path, Some(&given(rules)))
         }
         RepositoryCommand::List(common) => common.table("/admin/repositories", "repositories", REPOSITORIES),
         RepositoryCommand::Suspend(named) => named.on("repositories", "/suspend"),
@@ -87,20 +108,31 @@ pub(super) fn credential(command: &CredentialCommand) -> anyhow::Result<Exit> {
         CredentialCommand::Add {
             merchant,
             dialect,
+            kind,
+            certificate,
             expires_at,
             common,
         } => {
+            let dialect = by_name::<Dialect>("dialect", dialect)?;
+            let kind = match kind {
+                Some(kind) => by_name("kind", kind)?,
+                None => default_kind(dialect, certificate.is_some()),
+            };
             let body = json!({
-                "merchant": merchant, "dialect": by_name::<Dialect>("dialect", dialect)?, "kind": "api-key",
+                "merchant": merchant, "dialect": dialect, "kind": kind,
+                "certificate": certificate.as_deref().map(digest).transpose()?,
                 "expires_at": expires_at.map(jiff::Timestamp::as_millisecond),
             });
             let made = common.call(Method::POST, "/admin/credentials", Some(&body))?;
+            let id = made.pointer("/credential/id").cloned().unwrap_or_default();
             if common.json {
-                let id = made.pointer("/credential/id").cloned().unwrap_or_default();
                 terminal::json(&json!({"id": id, "secret": made.get("secret"), "credential": made.get("credential")}))?;
+            } else if let Some(secret) = made.get("secret").and_then(Value::as_str) {
+                terminal::say(secret);
+                terminal::remark("This secret is shown once: nothing keeps it.");
             } else {
-                terminal::say(made.get("secret").and_then(Value::as_str).unwrap_or_default());
-                terminal::remark("This key is shown once: nothing keeps it.");
+                terminal::say(cell(Some(&id)));
+                terminal::remark("The vault knows this certificate by its SHA-256.");
             }
             Ok(Exit::Ok)
         }
@@ -178,6 +210,35 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
         terminal::say(format!("configuration  {}", at("/config_digest")));
     }
     Ok(if ready { Exit::Ok } else { Exit::Unavailable })
+}
+
+/// All three rules, or none.
+fn whole(rules: &Rules) -> anyhow::Result<Option<Value>> {
+    match (&rules.management, &rules.generation, &rules.verification) {
+        (None, None, None) => Ok(None),
+        (Some(_), Some(_), Some(_)) => Ok(Some(given(rules))),
+        _ => anyhow::bail!("rules are given whole: --management, --generation and --verification"),
+    }
+}
+
+fn given(rules: &Rules) -> Value {
+    json!({
+        "management": rules.management, "generation": rules.generation, "verification": rules.verification,
+    })
+}
+
+fn default_kind(dialect: Dialect, certificate: bool) -> CredentialKind {
+    match dialect {
+        Dialect::Native => CredentialKind::ApiKey,
+        Dialect::Mastercard if certificate => CredentialKind::Certificate,
+        Dialect::Mastercard => CredentialKind::Password,
+    }
+}
+
+/// What the vault keeps of a certificate: the file itself stays here.
+fn digest(file: &Path) -> anyhow::Result<CertificateDigest> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    CertificateDigest::of_pem(&text).with_context(|| file.display().to_string())
 }
 
 fn dialects(names: &[String]) -> anyhow::Result<Vec<Dialect>> {

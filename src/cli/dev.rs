@@ -2,6 +2,8 @@
 //!
 //! The token, its PINs, the keys and the merchants are made once; a second start goes on with them.
 
+mod merchants;
+
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,12 +16,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::instance::{DevFile, DevNative, Instance};
+use super::instance::{DevFile, Instance};
 use super::serve::{Daemon, Extra};
 use super::{Exit, loopback, terminal};
 use crate::config::Config;
 use crate::hsm::{PinSource, officer, read_pin};
-use crate::id::{MerchantId, fill_random};
+use crate::id::fill_random;
 
 /// Where distributions put SoftHSM's module.
 const SOFTHSM: &[&str] = &[
@@ -31,7 +33,6 @@ const SOFTHSM: &[&str] = &[
 const TOKEN: &str = "panvault-dev";
 /// `dev.json` appears when the token is ready, or after this.
 const READY: Duration = Duration::from_secs(20);
-const MERCHANT: &str = "TEST_native";
 
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -152,18 +153,11 @@ fn previous(dir: &Path) -> Option<DevFile> {
     serde_json::from_str(&text).ok()
 }
 
-/// Makes the merchant and its credential if they are not there, and writes `dev.json`.
+/// Makes the merchants and their credentials if they are not there, and writes `dev.json`.
 async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> anyhow::Result<()> {
-    let native = match previous.filter(|file| daemon.accepts(&file.native.api_key)) {
-        Some(file) => file.native,
-        None => {
-            let merchant = MerchantId::parse(MERCHANT)?;
-            DevNative {
-                merchant: MERCHANT.to_owned(),
-                api_key: daemon.test_merchant(&merchant).await?,
-            }
-        }
-    };
+    let (native, mastercard) = previous.map(|file| (file.native, file.mastercard)).unzip();
+    let native = merchants::native(daemon.access(), native).await?;
+    let mastercard = merchants::mastercard(daemon.access(), &mastercard.unwrap_or_default()).await?;
     daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
@@ -171,6 +165,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         tcp: daemon.tcp.map(|address| address.to_string()),
         metrics: daemon.metrics.map(|address| address.to_string()),
         native,
+        mastercard,
     };
     let path = dir.join("dev.json");
     private(&path, &serde_json::to_string_pretty(&file)?)?;

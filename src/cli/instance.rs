@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Exit, Which};
 use crate::config::Config;
+use crate::vault::types::{Generation, Management, Verification};
 
 /// The file that a serving dev instance leaves for its users; paths are relative to its directory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub(super) struct DevFile {
     pub(super) tcp: Option<String>,
     pub(super) metrics: Option<String>,
     pub(super) native: DevNative,
+    #[serde(default)]
+    pub(super) mastercard: Vec<DevMastercard>,
 }
 
 /// The native dialect's test merchant.
@@ -24,6 +27,17 @@ pub(super) struct DevFile {
 pub(super) struct DevNative {
     pub(super) merchant: String,
     pub(super) api_key: String,
+}
+
+/// A TEST merchant of the Mastercard gateway's dialect, and how tokens are made where it acts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DevMastercard {
+    pub(super) merchant: String,
+    pub(super) password: String,
+    pub(super) repository: String,
+    pub(super) management: Management,
+    pub(super) generation: Generation,
+    pub(super) verification: Verification,
 }
 
 /// An instance, by its configuration.

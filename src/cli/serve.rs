@@ -8,9 +8,6 @@ use std::pin::Pin;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use secrecy::ExposeSecret;
-
 use self::signals::{Signals, bins};
 use super::instance::Instance;
 use super::offline::store_fault;
@@ -18,7 +15,6 @@ use super::{Exit, Which};
 use crate::api;
 use crate::config::Config;
 use crate::hsm;
-use crate::id::MerchantId;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
 use crate::server::{self, Limits, Listener, Tcp};
@@ -26,11 +22,11 @@ use crate::store::Store;
 use crate::store::sled::SledStore;
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::{Filter, Logs, Sink};
-use crate::vault::accounts::{Accounts, AdminActor, CredentialKind, NewCredential, NewMerchant};
+use crate::vault::accounts::Accounts;
 use crate::vault::events::Events;
 use crate::vault::owner;
 use crate::vault::policy::Policy;
-use crate::vault::types::{Dialect, Peer};
+use crate::vault::types::Peer;
 use crate::vault::{Access, AccessConfig, SharedBins, Vault};
 
 /// What `dev` asks for beside the configuration.
@@ -173,56 +169,20 @@ async fn serve(
 }
 
 impl Daemon {
+    /// Accounts and policy.
+    pub(super) fn access(&self) -> &Access {
+        self.vault.access()
+    }
+
     /// Waits until the HSM works, or is refused, or the limit is over: who comes next finds it ready where it can be.
     pub(super) async fn settled(&self, limit: Duration) {
         // What is wrong is told by the log and by `/readyz`.
         let _ = tokio::time::timeout(limit, self.hsm.ready()).await;
     }
-
-    /// Whether this API key is good here, for a process of this user.
-    pub(super) fn accepts(&self, api_key: &str) -> bool {
-        let Ok(request) = crate::id::RequestId::random() else {
-            return false;
-        };
-        let header = format!("Bearer {api_key}");
-        let access = self.vault.access();
-        access
-            .authenticate_bearer(own_peer(), Dialect::Native, request, Some(&header))
-            .is_ok()
-    }
-
-    /// An API key for the native test merchant, which is made if it is not there.
-    pub(super) async fn test_merchant(&self, id: &MerchantId) -> anyhow::Result<String> {
-        let accounts = self.vault.access().accounts();
-        let admin = AdminActor { peer: own_peer() };
-        if !accounts.merchants()?.iter().any(|merchant| merchant.id == *id) {
-            let new = NewMerchant {
-                id: id.clone(),
-                name: "test merchant".to_owned(),
-                dialects: [Dialect::Native].into(),
-                repository: None,
-                test: true,
-            };
-            accounts.add_merchant(admin, new).await?;
-        }
-        // Keys of which nobody has the secret any more make room for the new one.
-        for old in accounts.credentials(Some(id)) {
-            accounts.remove_credential(admin, &old.id).await?;
-        }
-        let new = NewCredential {
-            merchant: id.clone(),
-            dialect: Dialect::Native,
-            kind: CredentialKind::ApiKey,
-            certificate: None,
-            expires_at: None,
-        };
-        let issued = accounts.add_credential(admin, new).await?;
-        let secret = issued.secret.context("a key without a secret")?;
-        Ok(secret.expose_secret().to_owned())
-    }
 }
 
-fn own_peer() -> Peer {
+/// This process.
+pub(super) fn own_peer() -> Peer {
     Peer {
         uid: nix::unistd::getuid().as_raw(),
         gid: nix::unistd::getgid().as_raw(),

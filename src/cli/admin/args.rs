@@ -1,6 +1,8 @@
 //! The commands as they are typed.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 
 use super::request::{Common, Named};
 
@@ -37,8 +39,24 @@ pub(crate) enum MerchantCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepositoryCommand {
-    /// Add a repository
-    Add(Named),
+    /// Add a repository; with rules, for dialects that have such, it comes with a TEST twin
+    Add {
+        /// Letters, digits, `_`, `-` and `.`; with rules 1 to 12 letters and digits
+        name: String,
+        #[command(flatten)]
+        rules: Rules,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change its rules: verification at any time, the others while it and its TEST twin hold no tokens
+    Set {
+        /// The repository
+        name: String,
+        #[command(flatten)]
+        rules: Rules,
+        #[command(flatten)]
+        common: Common,
+    },
     /// List repositories
     List(Common),
     /// Refuse all requests on it until it is resumed
@@ -72,6 +90,23 @@ pub(crate) enum RepositoryCommand {
     },
 }
 
+/// How tokens are made in a repository.
+#[derive(Debug, Args)]
+pub(crate) struct Rules {
+    /// How many tokens a card may have: any number, or one
+    #[arg(long, value_parser = ["UNIQUE_TOKEN", "UNIQUE_ACCOUNT_IDENTIFIER"])]
+    pub(super) management: Option<String>,
+    /// Where token ids come from
+    #[arg(
+        long,
+        value_parser = ["RANDOM_WITH_LUHN", "PRESERVE_6_4", "MERCHANT_PROVIDED", "ACQUIRER_TOKENIZATION"]
+    )]
+    pub(super) generation: Option<String>,
+    /// How a card is checked where the request does not say
+    #[arg(long, value_parser = ["BASIC", "ACQUIRER", "NONE", "ACCOUNT_UPDATER"])]
+    pub(super) verification: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CredentialCommand {
     /// Make a credential; its secret is shown once
@@ -82,6 +117,12 @@ pub(crate) enum CredentialCommand {
         /// What it is used in, e.g. `native`
         #[arg(long)]
         dialect: String,
+        /// An API key in `native`, a password in `mastercard` unless a certificate is given
+        #[arg(long, value_parser = ["api-key", "password", "certificate"])]
+        kind: Option<String>,
+        /// A client certificate in PEM, for `mastercard`
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
         /// Good until then, RFC 3339
         #[arg(long)]
         expires_at: Option<jiff::Timestamp>,
@@ -114,7 +155,7 @@ pub(crate) enum PolicyCommand {
         /// Its primary group id
         #[arg(long)]
         gid: Option<u32>,
-        /// tokenize, inspect, reveal, update, delete, search, search-by-pan or export
+        /// tokenize, inspect, reveal, update, delete, search, search-by-pan, export or pay
         #[arg(long)]
         op: String,
         #[command(flatten)]

@@ -47,7 +47,7 @@ impl Common {
         Ok(Exit::Ok)
     }
 
-    /// Prints a list as a table.
+    /// Prints a list as a table. A column is named by its field, one inside another after a point.
     pub(super) fn table(&self, path: &str, list: &str, columns: &[&str]) -> anyhow::Result<Exit> {
         let answer = self.call(Method::GET, path, None)?;
         if self.json {
@@ -58,11 +58,12 @@ impl Common {
             .get(list)
             .and_then(Value::as_array)
             .context("an answer without a list")?;
-        let mut lines = vec![columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
-        lines.extend(
-            rows.iter()
-                .map(|row| columns.iter().map(|name| cell(row.get(name))).collect()),
-        );
+        let title = |column: &&str| column.rsplit('.').next().unwrap_or_default().to_owned();
+        let mut lines = vec![columns.iter().map(title).collect::<Vec<_>>()];
+        lines.extend(rows.iter().map(|row| {
+            let field = |column: &&str| column.split('.').try_fold(row, |value, name| value.get(name));
+            columns.iter().map(|column| cell(field(column))).collect()
+        }));
         let widths: Vec<usize> = (0..columns.len())
             .map(|at| {
                 lines

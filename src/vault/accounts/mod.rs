@@ -5,6 +5,7 @@
 
 mod change;
 mod credentials;
+mod gates;
 mod merchants;
 mod pairs;
 mod repositories;

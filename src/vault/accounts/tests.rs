@@ -1,4 +1,5 @@
 mod doubt;
+mod pairs;
 mod property;
 
 use std::collections::BTreeSet;

@@ -2,39 +2,47 @@
 
 use proptest::prelude::*;
 
+use super::pairs::RULES;
 use super::*;
+use crate::vault::types::Generation;
 
 /// A change of one of three merchants or repositories, or of whatever credential is there.
 #[derive(Debug, Clone)]
 enum Step {
     AddCredential(usize),
     AddMerchant(usize, Option<usize>),
-    AddRepository(usize),
+    AddRepository(usize, bool),
     Grant(usize, usize, bool),
     RemoveCredential(usize),
     RemoveMerchant(usize),
     RemoveRepository(usize),
     Revoke(usize, usize),
+    SetRules(usize, Generation),
     SuspendCredential(usize, bool),
     SuspendMerchant(usize, bool),
     SuspendRepository(usize, bool),
 }
 
+/// All but the last are for tests.
 const MERCHANTS: [&str; 3] = ["a", "b", "c"];
-/// The first is also the name of a merchant's own.
-const REPOSITORIES: [&str; 3] = ["a", "eu", "us"];
+/// The first is also the name of a merchant's own, the last that of a twin.
+const REPOSITORIES: [&str; 3] = ["a", "eu", "TESTeu"];
 
 fn step() -> impl Strategy<Value = Step> {
     let one = 0..3_usize;
     prop_oneof![
         3 => one.clone().prop_map(Step::AddCredential),
         3 => (one.clone(), prop::option::of(one.clone())).prop_map(|(a, b)| Step::AddMerchant(a, b)),
-        2 => one.clone().prop_map(Step::AddRepository),
+        2 => (one.clone(), any::<bool>()).prop_map(|(a, b)| Step::AddRepository(a, b)),
         3 => (one.clone(), one.clone(), any::<bool>()).prop_map(|(a, b, c)| Step::Grant(a, b, c)),
         1 => one.clone().prop_map(Step::RemoveCredential),
         1 => one.clone().prop_map(Step::RemoveMerchant),
         1 => one.clone().prop_map(Step::RemoveRepository),
         2 => (one.clone(), one.clone()).prop_map(|(a, b)| Step::Revoke(a, b)),
+        1 => (one.clone(), any::<bool>()).prop_map(|(a, preserve)| Step::SetRules(a, match preserve {
+            true => Generation::Preserve64,
+            false => Generation::RandomWithLuhn,
+        })),
         2 => (one.clone(), any::<bool>()).prop_map(|(a, b)| Step::SuspendCredential(a, b)),
         1 => (one.clone(), any::<bool>()).prop_map(|(a, b)| Step::SuspendMerchant(a, b)),
         1 => (one, any::<bool>()).prop_map(|(a, b)| Step::SuspendRepository(a, b)),
@@ -55,11 +63,23 @@ async fn run(accounts: &Accounts, step: &Step) -> Result<(), AccountError> {
         Step::AddMerchant(m, r) => {
             let new = NewMerchant {
                 repository: r.as_ref().map(repository),
+                test: *m < 2,
                 ..new_merchant(MERCHANTS[*m])
             };
             accounts.add_merchant(ADMIN, new).await.map(drop)
         }
-        Step::AddRepository(r) => accounts.add_repository(ADMIN, &repository(r), None).await.map(drop),
+        Step::AddRepository(r, ruled) => {
+            let rules = ruled.then_some(RULES);
+            accounts.add_repository(ADMIN, &repository(r), rules).await.map(drop)
+        }
+        Step::SetRules(r, generation) => {
+            let change = RulesChange {
+                management: None,
+                generation: Some(*generation),
+                verification: None,
+            };
+            accounts.set_rules(ADMIN, &repository(r), change).await.map(drop)
+        }
         Step::Grant(r, m, default) => {
             let granted = accounts
                 .grant_repository(ADMIN, &repository(r), &merchant(m), *default)
@@ -89,7 +109,14 @@ async fn check(store: &Arc<MemoryStore>, accounts: &Accounts) {
         let open = has(&**store, &gate_key(RepositoryId(row.id))).await;
         assert_eq!(open, row.status == AccountStatus::Active, "the gate of {}", row.name);
     }
+    let repositories = accounts.repositories();
     for merchant in accounts.merchants().unwrap() {
+        let wrong_side = |row: &&RepositoryView| row.twin.is_some() && row.test != merchant.test;
+        let wrong = repositories
+            .iter()
+            .filter(wrong_side)
+            .find(|row| row.merchants.contains(&merchant.id));
+        assert_eq!(wrong, None, "tests and business never meet");
         let credentials = accounts.credentials(Some(&merchant.id));
         let live = credentials.iter().filter(|view| view.status == AccountStatus::Active);
         assert!(live.count() <= 2);

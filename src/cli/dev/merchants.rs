@@ -1,0 +1,158 @@
+//! The TEST merchants of a dev instance. They are made once; credentials that still work are kept.
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+
+use crate::cli::instance::{DevMastercard, DevNative};
+use crate::cli::serve::own_peer;
+use crate::id::{MerchantId, RepositoryName, RequestId};
+use crate::vault::Access;
+use crate::vault::accounts::{AdminActor, CredentialKind, NewCredential, NewMerchant};
+use crate::vault::types::{Dialect, Generation, Management, TokenRules, Verification};
+
+const NATIVE: &str = "TEST_native";
+/// Repositories of the Mastercard gateway's dialect, one for each strategy worth trying. `TEST` before the name is both
+/// its TEST twin and the merchant that acts there.
+const MASTERCARD: [(&str, Management, Generation); 4] = [
+    ("RANDOM", Management::UniqueToken, Generation::RandomWithLuhn),
+    ("PRESERVE", Management::UniqueToken, Generation::Preserve64),
+    ("SUPPLIED", Management::UniqueToken, Generation::MerchantProvided),
+    (
+        "UNIQUE",
+        Management::UniqueAccountIdentifier,
+        Generation::RandomWithLuhn,
+    ),
+];
+
+/// The native dialect's merchant.
+pub(super) async fn native(access: &Access, previous: Option<DevNative>) -> anyhow::Result<DevNative> {
+    if let Some(previous) = previous.filter(|previous| accepts_key(access, &previous.api_key)) {
+        return Ok(previous);
+    }
+    let id = MerchantId::parse(NATIVE)?;
+    made(access, &id, Dialect::Native, None).await?;
+    Ok(DevNative {
+        merchant: NATIVE.to_owned(),
+        api_key: issued(access, id, Dialect::Native, CredentialKind::ApiKey).await?,
+    })
+}
+
+/// The Mastercard gateway's, each with its repository as that is now.
+pub(super) async fn mastercard(access: &Access, previous: &[DevMastercard]) -> anyhow::Result<Vec<DevMastercard>> {
+    let accounts = access.accounts();
+    let mut merchants = Vec::with_capacity(MASTERCARD.len());
+    for (name, management, generation) in MASTERCARD {
+        let shared = RepositoryName::parse(name)?;
+        let rules = TokenRules {
+            management,
+            generation,
+            verification: Verification::Basic,
+        };
+        if !accounts.repositories().iter().any(|row| row.name == shared) {
+            let admin = AdminActor { peer: own_peer() };
+            accounts.add_repository(admin, &shared, Some(rules)).await?;
+        }
+        let id = MerchantId::parse(&format!("TEST{name}"))?;
+        made(access, &id, Dialect::Mastercard, Some(shared)).await?;
+        let kept = previous
+            .iter()
+            .find(|entry| entry.merchant == id.as_str() && accepts_password(access, &id, &entry.password));
+        let password = match kept {
+            Some(entry) => entry.password.clone(),
+            None => issued(access, id.clone(), Dialect::Mastercard, CredentialKind::Password).await?,
+        };
+        let merchant = accounts.merchants()?.into_iter().find(|row| row.id == id);
+        let repository = merchant.context("a merchant just made is not there")?.repository;
+        let row = accounts.repositories().into_iter().find(|row| row.name == repository);
+        let rules = row.and_then(|row| row.rules);
+        let TokenRules {
+            management,
+            generation,
+            verification,
+        } = rules.with_context(|| format!("repository {repository} has no rules"))?;
+        merchants.push(DevMastercard {
+            merchant: id.to_string(),
+            password,
+            repository: repository.to_string(),
+            management,
+            generation,
+            verification,
+        });
+    }
+    Ok(merchants)
+}
+
+/// Makes the merchant if it is not there.
+async fn made(
+    access: &Access,
+    id: &MerchantId,
+    dialect: Dialect,
+    repository: Option<RepositoryName>,
+) -> anyhow::Result<()> {
+    let accounts = access.accounts();
+    if accounts.merchants()?.iter().any(|merchant| merchant.id == *id) {
+        return Ok(());
+    }
+    let new = NewMerchant {
+        id: id.clone(),
+        name: "test merchant".to_owned(),
+        dialects: [dialect].into(),
+        repository,
+        test: true,
+    };
+    accounts.add_merchant(AdminActor { peer: own_peer() }, new).await?;
+    Ok(())
+}
+
+/// A new secret for the merchant. Those of which nobody has the secret any more make room for it.
+async fn issued(
+    access: &Access,
+    merchant: MerchantId,
+    dialect: Dialect,
+    kind: CredentialKind,
+) -> anyhow::Result<String> {
+    let accounts = access.accounts();
+    let admin = AdminActor { peer: own_peer() };
+    for old in accounts.credentials(Some(&merchant)) {
+        if old.dialect == dialect && old.kind == kind {
+            accounts.remove_credential(admin, &old.id).await?;
+        }
+    }
+    let new = NewCredential {
+        merchant,
+        dialect,
+        kind,
+        certificate: None,
+        expires_at: None,
+    };
+    let issued = accounts.add_credential(admin, new).await?;
+    let secret = issued.secret.context("a credential without a secret")?;
+    Ok(secret.expose_secret().to_owned())
+}
+
+/// Whether this API key is good here, for a process of this user.
+fn accepts_key(access: &Access, api_key: &str) -> bool {
+    let header = format!("Bearer {api_key}");
+    RequestId::random().is_ok_and(|request| {
+        access
+            .authenticate_bearer(own_peer(), Dialect::Native, request, Some(&header))
+            .is_ok()
+    })
+}
+
+/// Whether this password is.
+fn accepts_password(access: &Access, merchant: &MerchantId, password: &str) -> bool {
+    let user = format!("merchant.{merchant}");
+    RequestId::random().is_ok_and(|request| {
+        access
+            .authenticate_basic(
+                own_peer(),
+                Dialect::Mastercard,
+                request,
+                merchant,
+                Some(&user),
+                Some(password),
+            )
+            .is_ok()
+    })
+}
