@@ -1,16 +1,158 @@
-//! Composed searches.
+//! Composed searches. A filter is a sequence of branches, one for each part of a topmost [`Filter::Any`]; each is served
+//! by its narrowest index, one after another, and leaves out what fits an earlier one.
 
-use super::Vault;
-use super::types::{Actor, Error, Found, Search};
+mod cursor;
+mod filter;
+
+use std::ops::Bound;
+
+pub(super) use self::cursor::CursorKey;
+use self::cursor::{Position, Resumed};
+use self::filter::{Branch, Plan, Test};
+use super::search::check_limit;
+use super::tables::PanIndex;
+use super::types::{Actor, CallerError, Error, Filter, Found, IntegrityError, Operation, Search, View};
+use super::walk::{Index, Room, Walked};
+use super::{Vault, event};
+use crate::id::{Token, UnixMillis};
 
 impl Vault {
-    /// A page of the tokens that fit, in the order of the index that served it. Tokens that come and go in between shift
-    /// nothing. A filter with a card number is the right `search-by-pan`, audited; any other is `search`.
+    /// A page of the tokens that fit, in the order of the index that served it; a page may hold fewer than asked for, or
+    /// none, and still have a `next`. Tokens that come and go in between shift nothing. A filter with a card number is
+    /// the right `search-by-pan`, audited; any other is `search`, and so is what such a filter finds by other means.
     ///
     /// # Errors
     /// As [`Vault::search`].
     pub async fn find_tokens(&self, actor: &Actor, search: Search) -> Result<Found, Error> {
-        let _ = (actor, search);
-        unimplemented!()
+        let mut op = Operation::Search;
+        let result = self.find_page(actor, search, &mut op).await;
+        self.conclude(actor, op, None, "ok", result).await
+    }
+
+    async fn find_page(&self, actor: &Actor, search: Search, op: &mut Operation) -> Result<Found, Error> {
+        let (resumed, asked) = match search {
+            Search::Begin { filter, limit } => {
+                check_limit(limit)?;
+                let pans = filter::check(&filter)?;
+                if pans > 0 {
+                    *op = Operation::SearchByPan;
+                }
+                self.access.permit(actor, *op, pans.max(1))?;
+                let test = self.test(actor, filter).await?;
+                let position = Position::default();
+                (Resumed { test, limit, position }, true)
+            }
+            Search::Resume { cursor } => (self.resume(actor, &cursor).await?, false),
+        };
+        let Resumed { test, limit, position } = resumed;
+        if test.has_pan() {
+            *op = Operation::SearchByPan;
+        }
+        let branches = test.branches();
+        // what the PAN index does not serve is a search like any other
+        let wide = *op == Operation::SearchByPan && branches.iter().any(Branch::is_wide);
+        if !asked {
+            self.access.permit(actor, *op, 1)?;
+        }
+        if wide {
+            self.access.permit(actor, Operation::Search, 1)?;
+        }
+        let (tokens, examined, next) = self.page(actor, &branches, limit, position).await?;
+        let next = match next {
+            Some(position) => {
+                let search = Resumed { test, limit, position };
+                Some(self.cursor(actor, &search).await?)
+            }
+            None => None,
+        };
+        if *op == Operation::SearchByPan {
+            let mut event = event(actor, *op, "ok", None);
+            event.count = u64::try_from(tokens.len()).ok();
+            self.note(event).await?;
+        }
+        if wide || *op == Operation::Search {
+            self.charge_page(actor, tokens.len(), examined);
+        }
+        Ok(Found { tokens, next })
+    }
+
+    /// The tokens, how many entries were looked at, and where to go on.
+    async fn page(
+        &self,
+        actor: &Actor,
+        branches: &[Branch<'_>],
+        limit: u32,
+        start: Position,
+    ) -> Result<(Vec<View>, usize, Option<Position>), Error> {
+        let (mut room, mut from) = (Room::for_page(limit), start.after);
+        let (mut tokens, mut examined) = (Vec::new(), 0);
+        for (at, branch) in branches.iter().enumerate().skip(start.branch) {
+            if room.is_used_up() {
+                let next = Position {
+                    branch: at,
+                    after: None,
+                };
+                return Ok((tokens, examined, Some(next)));
+            }
+            let walked = self.branch(actor, branch, from.take(), room).await?;
+            room = room.less(&walked);
+            examined += walked.examined;
+            tokens.extend(walked.tokens);
+            if walked.stopped.is_some() {
+                let next = Position {
+                    branch: at,
+                    after: walked.stopped,
+                };
+                return Ok((tokens, examined, Some(next)));
+            }
+        }
+        Ok((tokens, examined, None))
+    }
+
+    async fn branch(
+        &self,
+        actor: &Actor,
+        branch: &Branch<'_>,
+        after: Option<Vec<u8>>,
+        room: Room,
+    ) -> Result<Walked, Error> {
+        let (index, start) = match branch.plan() {
+            Plan::Token(token) => return self.single(actor, branch, token).await,
+            Plan::Pan(pan) => (Index::pan(actor.repository, pan), Bound::Unbounded),
+            Plan::UpdatedAfter(at) => {
+                let from = at.plus(1).0.to_be_bytes().to_vec();
+                (Index::updated(actor.repository), Bound::Included(from))
+            }
+            Plan::All => (Index::records(actor.repository), Bound::Unbounded),
+        };
+        let from = after.map_or(start, Bound::Excluded);
+        self.walk(&index, from, room, &|record| branch.fits(record)).await
+    }
+
+    async fn single(&self, actor: &Actor, branch: &Branch<'_>, token: &Token) -> Result<Walked, Error> {
+        let mut walked = Walked {
+            examined: 1,
+            ..Walked::default()
+        };
+        match self.load(actor.repository, token).await {
+            Ok(held) if !held.record.expired(UnixMillis::now()) && branch.fits(&held.record) => {
+                walked.tokens.push(self.view(&held.record).await?);
+            }
+            Ok(_) | Err(Error::Caller(CallerError::UnknownToken)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(walked)
+    }
+
+    /// The filter with its card numbers as the index knows them.
+    async fn test(&self, actor: &Actor, filter: Filter) -> Result<Test, Error> {
+        let mut pans = Vec::new();
+        for pan in filter.pans() {
+            let fingerprint = self.sealer.fingerprint(actor.repository, pan).await?;
+            pans.push(PanIndex::of(&fingerprint));
+        }
+        let test = Test::of(filter, &mut pans.into_iter()).ok_or(IntegrityError::Damaged)?;
+        cursor::check(&test)?;
+        Ok(test)
     }
 }

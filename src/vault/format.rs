@@ -131,7 +131,8 @@ pub(super) fn check_supplied(token: &Token, bins: &BinTable) -> Result<(), Error
         return Err(screen::refused("token", "is reserved"));
     }
     // ISO/IEC 7812 leaves numbers that begin with 9 to national bodies: outside the ranges in use they are free
-    if card::could_be_pan(text) && !text.starts_with('9') {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    if card::could_be_pan(text) && (!text.starts_with('9') || bins.is_live_range(&digits)) {
         return Err(screen::refused("token", "could be a card number"));
     }
     screen::no_card("token", text, bins)

@@ -46,6 +46,7 @@ mod tokenize;
 mod turns;
 pub mod types;
 mod update;
+mod walk;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -56,6 +57,7 @@ pub use login::LoginLimits;
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
 
+use self::find::CursorKey;
 use self::idempotency::InFlight;
 use self::last_used::LastUsed;
 use self::record::Record;
@@ -86,6 +88,7 @@ pub struct Vault {
     last_used: LastUsed,
     in_flight: InFlight,
     turns: Turns,
+    cursors: CursorKey,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -125,6 +128,7 @@ impl Vault {
             last_used: LastUsed::default(),
             in_flight: InFlight::default(),
             turns: Turns::default(),
+            cursors: CursorKey::default(),
         })
     }
 

@@ -16,17 +16,34 @@ impl Vault {
     /// Not granted, capped; no such token, expired, spent, inactive; tampered with; the HSM or the store does not work:
     /// a single-use token may be spent then, if the store did not say how the commit ended.
     pub async fn reveal(&self, actor: &Actor, token: &Token, with_profile: bool) -> Result<Revealed, Error> {
-        let result = self.reveal_card(actor, token, with_profile).await;
+        self.take_out(actor, Operation::Reveal, token, with_profile).await
+    }
+
+    /// The card, taken out for `op`, which is the right that is asked for and the word in the audit trail.
+    pub(super) async fn take_out(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        token: &Token,
+        with_profile: bool,
+    ) -> Result<Revealed, Error> {
+        let result = self.take_card(actor, op, token, with_profile).await;
         if let Err(Error::Caller(fault)) = &result
             && let Some(outcome) = in_vain(fault)
         {
-            self.access.count(actor, Operation::Reveal, outcome);
+            self.access.count(actor, op, outcome);
         }
-        self.conclude(actor, Operation::Reveal, Some(token), "ok", result).await
+        self.conclude(actor, op, Some(token), "ok", result).await
     }
 
-    async fn reveal_card(&self, actor: &Actor, token: &Token, with_profile: bool) -> Result<Revealed, Error> {
-        self.access.permit(actor, Operation::Reveal, 1)?;
+    async fn take_card(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        token: &Token,
+        with_profile: bool,
+    ) -> Result<Revealed, Error> {
+        self.access.permit(actor, op, 1)?;
         let mut turn = None;
         for _ in 0..ATTEMPTS {
             let held = self.load_live(actor, token).await?;
@@ -38,9 +55,9 @@ impl Vault {
             let revealed = self.open_card(&held, with_profile).await?;
             let writes = match held.record.uses {
                 Uses::Multi => Vec::new(),
-                Uses::Single => spent(&held.record).replacement(&held.record)?,
+                Uses::Single => spent(&held.record, actor).replacement(&held.record)?,
             };
-            let event = event(actor, Operation::Reveal, "ok", Some(token));
+            let event = event(actor, op, "ok", Some(token));
             if self.commit_if_unchanged(&held, writes, event).await? {
                 self.last_used.touch(actor.repository, token);
                 return Ok(revealed);
@@ -115,11 +132,12 @@ fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
 }
 
 /// What is left of a single-use token that was used: the masked view. The card, its DEK and the ways to it are gone.
-fn spent(record: &Record) -> Record {
+fn spent(record: &Record, actor: &Actor) -> Record {
     Record {
         status: Status::Spent,
         revision: Revision(record.revision.0.saturating_add(1)),
         updated_at: UnixMillis::now().max(record.updated_at),
+        updated_by: Some(actor.merchant.clone()),
         holder: false,
         reuse: None,
         scope: None,

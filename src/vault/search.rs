@@ -8,32 +8,17 @@ use std::ops::Bound;
 
 use super::cursor::Check;
 use super::record::Record;
-use super::tables::{self, PanIndex};
-use super::types::{Actor, CallerError, Error, Found, Operation, Query};
-use super::{Held, Vault, event, screen};
-use crate::id::{RepositoryId, UnixMillis};
+use super::tables::PanIndex;
+use super::types::{Actor, Error, Found, Operation, Query};
+use super::walk::{Index, Room};
+use super::{Vault, event, screen};
+use crate::id::RepositoryId;
 use crate::keys::Fingerprint;
-use crate::store::{Key, Part, Versioned};
 
 /// The most that one page may ask for.
 const LIMIT_MAX: u32 = 1_000;
-/// Index entries looked at for one page.
-const EXAMINED_MAX: usize = 10_000;
 /// Index entries looked at that count as one record against the caps.
 const EXAMINED_PER_RECORD: usize = 100;
-/// Index entries read at once.
-const CHUNK: u32 = 256;
-
-/// The index that serves a search.
-struct Plan {
-    /// What all its keys begin with; the rest of a key is the position.
-    prefix: Key,
-    from: Bound<Key>,
-    /// Its values are the records themselves.
-    records: bool,
-    /// A time stands before the token.
-    timed: bool,
-}
 
 impl Vault {
     /// A page of the tokens that fit. A search by PAN is audited; it is a right of its own.
@@ -42,7 +27,7 @@ impl Vault {
     /// a few seconds before the last one seen.
     ///
     /// # Errors
-    /// Not granted, capped; a field that cannot be taken; [`CallerError::BadCursor`]; the HSM (by PAN) or the store does
+    /// Not granted, capped; a field that cannot be taken; [`BadCursor`](super::types::CallerError::BadCursor); the HSM (by PAN) or the store does
     /// not work.
     pub async fn search(&self, actor: &Actor, query: Query) -> Result<Found, Error> {
         let op = match query.pan {
@@ -60,9 +45,18 @@ impl Vault {
             Some(pan) => Some(self.sealer.fingerprint(actor.repository, pan).await?),
             None => None,
         };
-        let plan = plan(actor.repository, query, fingerprint.as_ref());
-        let token = Check::of(actor.repository, query, fingerprint.as_ref());
-        let (found, examined) = self.page(actor.repository, query, plan, token).await?;
+        let (index, start) = plan(actor.repository, query, fingerprint.as_ref());
+        let check_value = Check::of(actor.repository, query, fingerprint.as_ref());
+        let from = match &query.cursor {
+            Some(text) => Bound::Excluded(check_value.position(text, index.timed)?),
+            None => start,
+        };
+        let room = Room::for_page(query.limit);
+        let walked = self.walk(&index, from, room, &|record| fits(record, query)).await?;
+        let found = Found {
+            tokens: walked.tokens,
+            next: walked.stopped.map(|position| check_value.cursor(&position)),
+        };
         match query.pan {
             Some(_) => {
                 let mut event = event(actor, op, "ok", None);
@@ -70,95 +64,30 @@ impl Vault {
                 self.note(event).await?;
             }
             // by PAN one card is asked about, whatever is found; otherwise what was shown counts, or the work it took
-            None => {
-                let volume = found.tokens.len().max(examined / EXAMINED_PER_RECORD);
-                let paid = u64::try_from(volume).unwrap_or(u64::MAX).saturating_sub(1);
-                self.access.charge(actor, op, paid);
-            }
+            None => self.charge_page(actor, found.tokens.len(), walked.examined),
         }
         Ok(found)
     }
 
-    /// The page, and how many entries were looked at for it.
-    async fn page(
-        &self,
-        repository: RepositoryId,
-        query: &Query,
-        plan: Plan,
-        check: Check,
-    ) -> Result<(Found, usize), Error> {
-        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-        let now = UnixMillis::now();
-        let mut from = match &query.cursor {
-            Some(text) => Bound::Excluded(joined(&plan.prefix, &check.position(text, plan.timed)?)),
-            None => plan.from.clone(),
-        };
-        let to = tables::end_of(&plan.prefix);
-        let (mut tokens, mut examined) = (Vec::new(), 0);
-        loop {
-            let chunk = self.store.scan(Part::default(), from, to.clone(), CHUNK).await?;
-            let mut entries = chunk.items.into_iter().peekable();
-            while let Some((key, value)) = entries.next() {
-                examined += 1;
-                let position = key.0.get(plan.prefix.0.len()..).unwrap_or_default();
-                if let Some(record) = self.entry(repository, &plan, position, value).await?
-                    && !record.expired(now)
-                    && fits(&record, query)
-                {
-                    tokens.push(self.view(&record).await?);
-                }
-                let more = entries.peek().is_some() || chunk.next.is_some();
-                if more && (tokens.len() >= limit || examined >= EXAMINED_MAX) {
-                    let next = Some(check.cursor(position));
-                    return Ok((Found { tokens, next }, examined));
-                }
-            }
-            match chunk.next {
-                Some(last) => from = Bound::Excluded(last),
-                None => return Ok((Found { tokens, next: None }, examined)),
-            }
-            // a scan may never wait for anything: without this, one search keeps a thread to itself to its end
-            tokio::task::yield_now().await;
-        }
+    /// Charges a page of a search: one record was taken when it was permitted.
+    pub(super) fn charge_page(&self, actor: &Actor, shown: usize, examined: usize) {
+        let volume = shown.max(examined / EXAMINED_PER_RECORD);
+        let paid = u64::try_from(volume).unwrap_or(u64::MAX).saturating_sub(1);
+        self.access.charge(actor, Operation::Search, paid);
     }
+}
 
-    /// The record behind an index entry; `None` where it went, or changed, since the entry was read.
-    async fn entry(
-        &self,
-        repository: RepositoryId,
-        plan: &Plan,
-        position: &[u8],
-        value: Versioned,
-    ) -> Result<Option<Record>, Error> {
-        let (time, token) = match plan.timed {
-            true => position
-                .split_first_chunk::<8>()
-                .map(|(time, token)| (Some(*time), token)),
-            false => Some((None, position)),
-        }
-        .and_then(|(time, token)| Some((time, tables::parse_token(token)?)))
-        .ok_or(super::IntegrityError::Damaged)?;
-        if plan.records {
-            return Ok(Some(Record::decode(&value.value, repository, &token)?));
-        }
-        match self.load(repository, &token).await {
-            // changed since: it stands in the index once more, further on
-            Ok(Held { record, .. }) if time.is_some_and(|time| u64::from_be_bytes(time) != record.updated_at.0) => {
-                Ok(None)
-            }
-            Ok(Held { record, .. }) => Ok(Some(record)),
-            Err(Error::Caller(CallerError::UnknownToken)) => Ok(None),
-            Err(error) => Err(error),
-        }
+pub(super) fn check_limit(limit: u32) -> Result<(), Error> {
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(screen::refused("limit", "is not 1 to 1000"));
     }
+    Ok(())
 }
 
 fn check(query: &Query) -> Result<(), Error> {
     let digits =
         |text: &str, lengths: &[usize]| lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !(1..=LIMIT_MAX).contains(&query.limit) {
-        return Err(screen::refused("limit", "is not 1 to 1000"));
-    }
+    check_limit(query.limit)?;
     if query.bin.as_ref().is_some_and(|bin| !digits(bin, &[6, 8])) {
         return Err(screen::refused("bin", "is not 6 or 8 digits"));
     }
@@ -168,27 +97,17 @@ fn check(query: &Query) -> Result<(), Error> {
     Ok(())
 }
 
-fn plan(repository: RepositoryId, query: &Query, fingerprint: Option<&Fingerprint>) -> Plan {
-    let (prefix, records, timed) = match (fingerprint, &query.namespace, query.updated_since) {
-        (Some(fingerprint), ..) => (tables::pan_prefix(repository, PanIndex::of(fingerprint)), false, false),
-        (None, Some(namespace), _) => (tables::namespace_prefix(repository, namespace), false, false),
-        (None, None, Some(_)) => (tables::updated_prefix(repository), false, true),
-        (None, None, None) => (tables::record_prefix(repository), true, false),
-    };
-    let from = match query.updated_since.filter(|_| timed) {
-        Some(since) => joined(&prefix, &since.0.to_be_bytes()),
-        None => prefix.clone(),
-    };
-    Plan {
-        prefix,
-        from: Bound::Included(from),
-        records,
-        timed,
+/// The index that serves the search, and where it begins in it.
+fn plan(repository: RepositoryId, query: &Query, fingerprint: Option<&Fingerprint>) -> (Index, Bound<Vec<u8>>) {
+    match (fingerprint, &query.namespace, query.updated_since) {
+        (Some(fingerprint), ..) => (Index::pan(repository, PanIndex::of(fingerprint)), Bound::Unbounded),
+        (None, Some(namespace), _) => (Index::namespace(repository, namespace), Bound::Unbounded),
+        (None, None, Some(since)) => {
+            let from = since.0.to_be_bytes().to_vec();
+            (Index::updated(repository), Bound::Included(from))
+        }
+        (None, None, None) => (Index::records(repository), Bound::Unbounded),
     }
-}
-
-fn joined(prefix: &Key, position: &[u8]) -> Key {
-    Key([prefix.0.as_slice(), position].concat())
 }
 
 /// Whether a record is what the query asks for. The PAN was the index.

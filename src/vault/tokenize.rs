@@ -3,21 +3,21 @@
 //! Whether the card is there already is decided by the commit's conditions: of any number of callers with one card and
 //! one scope, one makes the token and the others come back with it.
 
+mod fields;
 mod making;
 
-use zeroize::Zeroizing;
-
+use self::fields::check;
+pub(super) use self::fields::{check_expires_at, check_hides, check_profile};
 pub(super) use self::making::reuse_hash;
 use self::making::{Draft, Making, compartments};
 use super::accounts::gate_key;
-use super::format::{self, Candidates};
+use super::format::Candidates;
 use super::idempotency::Claim;
 use super::identity;
 use super::record::{Record, Strategy};
-use super::screen::{self, METADATA_MAX, PROFILE_MAX};
 use super::tables;
 use super::types::{
-    Actor, CallerError, Error, Format, IntegrityError, NewToken, Operation, PolicyError, Profile, Reuse, Status,
+    Actor, CallerError, Error, Format, Idempotency, IntegrityError, NewToken, Operation, PolicyError, Reuse, Status,
     Tokenized,
 };
 use super::{ATTEMPTS, Held, Vault, event};
@@ -42,10 +42,22 @@ impl Vault {
     pub(super) async fn tokenize_item(
         &self,
         actor: &Actor,
-        new: NewToken,
+        mut new: NewToken,
         item: Option<usize>,
     ) -> Result<Tokenized, Error> {
-        let result = self.store_card(actor, new, item).await;
+        let idempotency = new.idempotency.take();
+        self.tokenize_once(actor, &new, idempotency, item).await
+    }
+
+    /// As [`Vault::tokenize`], of a request that may be needed again; its own idempotency key is not looked at.
+    pub(super) async fn tokenize_once(
+        &self,
+        actor: &Actor,
+        new: &NewToken,
+        idempotency: Option<Idempotency>,
+        item: Option<usize>,
+    ) -> Result<Tokenized, Error> {
+        let result = self.store_card(actor, new, idempotency, item).await;
         let outcome = match &result {
             Ok(Tokenized::Created(_)) => "created",
             Ok(Tokenized::Reused(_)) | Err(_) => "reused",
@@ -53,11 +65,17 @@ impl Vault {
         self.conclude(actor, Operation::Tokenize, None, outcome, result).await
     }
 
-    async fn store_card(&self, actor: &Actor, mut new: NewToken, item: Option<usize>) -> Result<Tokenized, Error> {
+    async fn store_card(
+        &self,
+        actor: &Actor,
+        new: &NewToken,
+        idempotency: Option<Idempotency>,
+        item: Option<usize>,
+    ) -> Result<Tokenized, Error> {
         self.access.permit(actor, Operation::Tokenize, 1)?;
         let bins = self.bins();
-        check(&new, UnixMillis::now(), &bins)?;
-        let mut claim = match new.idempotency.take() {
+        check(new, UnixMillis::now(), &bins)?;
+        let mut claim = match idempotency {
             Some(idempotency) => Some(self.claim(actor, idempotency, item, &bins).await?),
             None => None,
         };
@@ -66,7 +84,7 @@ impl Vault {
         {
             return Ok(done);
         }
-        let mut making = self.prepare(actor, &new, claim, &bins).await?;
+        let mut making = self.prepare(actor, new, claim, &bins).await?;
         for _ in 0..ATTEMPTS {
             if let Some(done) = self.attempt(&mut making).await? {
                 return Ok(done);
@@ -252,49 +270,4 @@ impl Vault {
             }
         }
     }
-}
-
-/// Refuses what cannot be stored.
-fn check(new: &NewToken, now: UnixMillis, bins: &BinTable) -> Result<(), Error> {
-    if let Format::Supplied(token) = &new.format {
-        format::check_supplied(token, bins)?;
-        check_hides(token, &new.pan)?;
-    }
-    if let Some(namespace) = &new.namespace {
-        screen::no_card("namespace", namespace.as_str(), bins)?;
-    }
-    if let Some(metadata) = &new.metadata {
-        screen::object("metadata", metadata, METADATA_MAX, Some(bins))?;
-    }
-    check_profile(&new.profile, bins)?;
-    check_expires_at(new.expires_at, now)
-}
-
-/// Refuses a number that its token would show.
-pub(super) fn check_hides(token: &Token, pan: &Pan) -> Result<(), Error> {
-    let digits: Zeroizing<String> = Zeroizing::new(token.as_str().chars().filter(char::is_ascii_digit).collect());
-    if digits.contains(pan.expose()) {
-        return Err(screen::refused("token", "shows the card number"));
-    }
-    Ok(())
-}
-
-/// Refuses a profile that cannot be stored.
-pub(super) fn check_profile(profile: &Profile, bins: &BinTable) -> Result<(), Error> {
-    let holder = profile.holder.as_ref().map_or(0, |text| text.len());
-    if let Some(holder) = &profile.holder {
-        screen::holder(holder, bins)?;
-    }
-    match &profile.extra {
-        Some(extra) => screen::object("profile", extra, PROFILE_MAX.saturating_sub(holder), None),
-        None => Ok(()),
-    }
-}
-
-/// Refuses a time that has come.
-pub(super) fn check_expires_at(at: Option<UnixMillis>, now: UnixMillis) -> Result<(), Error> {
-    if at.is_some_and(|at| at <= now) {
-        return Err(screen::refused("expires_at", "is not in the future"));
-    }
-    Ok(())
 }

@@ -64,7 +64,7 @@ impl Vault {
                 record = numbered(record, patch.author, number, &self.bins())?;
                 record.sealed = Some(self.reseal_pan(&record, number.pan).await?.encode());
             }
-            if patch.touches_profile() {
+            if patch.touches_profile(&record)? {
                 let (sealed, holder) = self.reseal_profile(&record, patch).await?;
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
@@ -187,8 +187,11 @@ impl Patch {
         .collect()
     }
 
-    fn touches_profile(&self) -> bool {
-        self.holder != Change::Keep || self.extra != Change::Keep
+    /// Whether the profile must be sealed anew. Where there is none, there is nothing to clear.
+    fn touches_profile(&self, record: &Record) -> Result<bool, Error> {
+        let sets = matches!(self.holder, Change::Set(_)) || matches!(self.extra, Change::Set(_));
+        let clears = self.holder == Change::Clear || self.extra == Change::Clear;
+        Ok(sets || (clears && record.sealed()?.compartment(Compartment::Profile).is_some()))
     }
 }
 

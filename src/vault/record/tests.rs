@@ -72,6 +72,7 @@ fn other_bytes_are_classed() {
 
 /// Version 1, field by field in its order.
 #[derive(Serialize)]
+#[expect(clippy::type_complexity, reason = "a stored form, written out")]
 struct Version1(
     (RecordId, RepositoryId, Token, MerchantId),
     (Revision, Status, Uses, super::Strategy),
