@@ -53,7 +53,8 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
 /// The one file that may say `unsafe`.
 pub(crate) const UNSAFE: &str = "src/hsm/pkcs11/raw.rs";
 
-/// The one file with a `#[path]`: the crate's own tests make their token as the tests beside the crate do.
+/// The one file with a `#[path]`: the crate's own tests make their token, and what clients encrypt to it, as the tests
+/// beside the crate do.
 pub(crate) const PATH: &str = "src/hsm/on_softhsm/mod.rs";
 
 /// Lines a file may have. Tests may have more, and so may [`UNSAFE`]: a second file would break the rule that there is

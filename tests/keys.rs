@@ -10,6 +10,8 @@
     reason = "a test program: what fails here fails the test"
 )]
 
+#[path = "support/jwe.rs"]
+mod client;
 #[path = "support/softhsm.rs"]
 mod softhsm;
 
@@ -21,8 +23,9 @@ use std::time::Duration;
 
 use panvault::card::Pan;
 use panvault::hsm::officer::OfficerError;
-use panvault::hsm::{self, Client, Config, Epoch, KekMode, PinSource};
+use panvault::hsm::{self, Boxed, Client, Config, Epoch, KekMode, PinSource, SealedPart};
 use panvault::id::{RecordId, RepositoryId};
+use panvault::jose::{Compact, Jwk};
 use panvault::keys::init::{self, InitError, Role, Summary, Wanted};
 use panvault::keys::{Compartment, Error, Keyring, KeyringFault, Keys, Place, Sealed, SecretBytes};
 use panvault::telemetry::Metrics;
@@ -310,6 +313,53 @@ fn ciphertexts_open_only_in_their_place() {
             opened(&keys, here, &sealed, Compartment::Pan).await.unwrap(),
             pan().expose()
         );
+        client.shutdown().await;
+    });
+}
+
+/// A JWE of another make, through the parser and a real worker.
+#[test]
+fn a_jwe_by_openssl_opens() {
+    scenario("a_jwe_by_openssl_opens", async |vault| {
+        vault.init(None, 1).unwrap();
+        let (client, keys) = vault.start().await;
+        let public = keys.transport_public();
+        let jwk = Jwk::rsa(&public.n, &public.e);
+        let keyring = Keyring::load(&vault.keyring()).unwrap();
+        let (spki, cek) = (vault.0.join("transport.der"), vault.0.join("cek"));
+        fs::write(&spki, keyring.keyset().transport_public.spki().unwrap()).unwrap();
+        let key = client::random::<32>();
+        fs::write(&cek, key).unwrap();
+        let wrapped = Command::new("openssl")
+            .args(["pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey"])
+            .arg(&spki)
+            .arg("-in")
+            .arg(&cek)
+            .args(["-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha256"])
+            .output()
+            .unwrap();
+        assert!(wrapped.status.success(), "{}", String::from_utf8_lossy(&wrapped.stderr));
+
+        let header = format!(r#"{{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"{}"}}"#, jwk.kid());
+        let text = client::assembled(&header, &wrapped.stdout, &key, pan().expose().as_bytes());
+        let open = async |text: &str| {
+            let jwe = Compact::parse(text, jwk.kid()).unwrap();
+            let sealed = SealedPart {
+                iv: jwe.iv.to_vec(),
+                text: [jwe.ciphertext.as_slice(), &jwe.tag].concat(),
+            };
+            let content = Boxed { aad: jwe.aad, sealed };
+            keys.open_jwe(jwe.encrypted_key, content).await.unwrap()
+        };
+        assert_eq!(open(&text).await.unwrap().expose(), pan().expose().as_bytes());
+        // one that was made for nobody, and then the good one again: no worker was lost
+        let other = client::assembled(&header, &[1; 384], &key, b"x");
+        let workers = client.health().pids;
+        for _ in 0..5 {
+            assert!(open(&other).await.is_none());
+        }
+        assert!(open(&text).await.is_some());
+        assert_eq!(client.health().pids, workers);
         client.shutdown().await;
     });
 }

@@ -56,8 +56,14 @@ impl Engine {
             self.kek(epoch)?;
         }
         match &job {
-            Job::Open { .. } if self.shared.cap.as_ref().is_some_and(|cap| !cap.take(Instant::now())) => {
+            Job::Open { .. } | Job::OpenJwe { .. }
+                if self.shared.cap.as_ref().is_some_and(|cap| !cap.take(Instant::now())) =>
+            {
                 return Err(Fault::RateCapped);
+            }
+            Job::OpenJwe { .. } if !self.shared.keys.transport.opens() => {
+                let text = "the token has neither RSA-OAEP with SHA-256 nor raw RSA";
+                return Err(Fault::Malformed(text.to_owned()));
             }
             Job::Probe => return self.probe(),
             _ => {}
@@ -95,6 +101,12 @@ impl Engine {
         match job {
             Job::Mac { input } => self.mac(input).map(Reply::Mac),
             Job::Open { epoch, dek, parts } => self.unseal(*epoch, dek, parts).map(Reply::Open),
+            Job::OpenJwe { encrypted_key, content } => self
+                .shared
+                .keys
+                .transport
+                .open(&self.session, encrypted_key, content)
+                .map(Reply::OpenJwe),
             Job::Random { len } => {
                 let mut bytes = vec![0u8; usize::from(*len)];
                 self.session.random(&mut bytes)?;
@@ -225,14 +237,31 @@ impl Engine {
         let by_data = match job {
             Job::Open { .. } => true,
             Job::Reseal { .. } => ckr.function == "C_UnwrapKey",
-            Job::Mac { .. } | Job::Probe | Job::Random { .. } | Job::Seal { .. } | Job::Sign { .. } => false,
+            Job::Mac { .. }
+            | Job::OpenJwe { .. }
+            | Job::Probe
+            | Job::Random { .. }
+            | Job::Seal { .. }
+            | Job::Sign { .. } => false,
         };
         if by_data {
             return Err(Fault::Tampered);
         }
-        // Nothing in the job can be at fault: once more, on the new session.
-        self.attempt(job)
-            .map_err(|again| Fault::Token(format!("{again}, after {ckr}")))
+        // Nothing in the job can be at fault, but for a JWE: once more, on the new session.
+        match self.attempt(job) {
+            Err(again) if matches!(job, Job::OpenJwe { .. }) && !again.is_fatal() => self.settle_jwe(again),
+            done => done.map_err(|again| Fault::Token(format!("{again}, after {ckr}"))),
+        }
+    }
+
+    /// Whose fault it is that a JWE's key did not decrypt twice: the transport key has a canary of its own, made now.
+    fn settle_jwe(&mut self, ckr: Ckr) -> Result<Reply, Fault> {
+        self.renew()?;
+        match self.shared.keys.transport.works(&self.session) {
+            Ok(true) => Ok(Reply::OpenJwe(None)),
+            Ok(false) => Err(Fault::Token(format!("{ckr}, and the transport key decrypts nothing"))),
+            Err(again) => Err(Fault::Token(format!("{again}, after {ckr}"))),
+        }
     }
 
     /// Another session in the place of one that an error may have left with an active operation. The session objects
@@ -267,6 +296,6 @@ impl Engine {
 fn epoch_of(job: &Job) -> Option<Epoch> {
     match job {
         Job::Open { epoch, .. } | Job::Reseal { epoch, .. } | Job::Seal { epoch, .. } => Some(*epoch),
-        Job::Mac { .. } | Job::Probe | Job::Random { .. } | Job::Sign { .. } => None,
+        Job::Mac { .. } | Job::OpenJwe { .. } | Job::Probe | Job::Random { .. } | Job::Sign { .. } => None,
     }
 }

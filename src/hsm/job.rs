@@ -89,6 +89,13 @@ pub enum Job {
         /// In the order of the answer.
         parts: Vec<Boxed>,
     },
+    /// Decrypts what was encrypted to the transport key: a JWE with RSA-OAEP-256 and A256GCM.
+    OpenJwe {
+        /// The content key, encrypted with RSA-OAEP (SHA-256, MGF1 with SHA-256, no label).
+        encrypted_key: Vec<u8>,
+        /// The content; its IV has 12 bytes.
+        content: Boxed,
+    },
     /// Runs the start-up check again and reports it.
     Probe,
     /// Random bytes of the HSM.
@@ -127,6 +134,7 @@ impl Job {
         match self {
             Self::Mac { .. } => "mac",
             Self::Open { .. } => "open",
+            Self::OpenJwe { .. } => "open-jwe",
             Self::Probe => "probe",
             Self::Random { .. } => "random",
             Self::Reseal { .. } => "reseal",
@@ -143,6 +151,8 @@ pub enum Reply {
     Mac([u8; 32]),
     /// The plaintexts, in the order asked.
     Open(Vec<SecretBytes>),
+    /// The content; `None` where it does not open, for whatever reason: it came from outside, so this is no alarm.
+    OpenJwe(Option<SecretBytes>),
     /// The report.
     Probe(super::ProbeReport),
     /// Random bytes.

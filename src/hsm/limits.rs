@@ -8,6 +8,8 @@ use super::pkcs11::template::WRAPPED_LEN;
 const PARTS: usize = 16;
 /// Bytes of an AAD.
 const AAD: usize = 4 << 10;
+/// Bytes of an RSA modulus: RSA-16384.
+const MODULUS: usize = 2 << 10;
 /// Bytes of a plaintext, a message to sign or the input of a MAC. The largest body that a dialect takes is 1 MiB; its
 /// sealed form and a domain label are a little longer.
 const TEXT: usize = (1 << 20) + (64 << 10);
@@ -20,6 +22,15 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             wrapped(dek.0.len())?;
             count(parts.len())?;
             parts.iter().try_for_each(boxed)
+        }
+        Job::OpenJwe { encrypted_key, content } => {
+            at_most("the encrypted key", encrypted_key.len(), MODULUS)?;
+            boxed(content)?;
+            if content.sealed.iv.len() == 12 {
+                Ok(())
+            } else {
+                Err("a JWE's IV has 12 bytes".to_owned())
+            }
         }
         Job::Probe => Ok(()),
         Job::Random { len } => {
@@ -132,6 +143,19 @@ mod tests {
             open(40, 12, 15, 1),
             open(40, 12, 16, 0),
         ] {
+            assert!(check(&bad).is_err());
+        }
+        let jwe = |key: usize, iv: usize, text: usize| {
+            let Job::Open { mut parts, .. } = open(40, iv, text, 1) else {
+                panic!("another job")
+            };
+            Job::OpenJwe {
+                encrypted_key: vec![1; key],
+                content: parts.remove(0),
+            }
+        };
+        assert!(check(&jwe(384, 12, 16)).is_ok());
+        for bad in [jwe(MODULUS + 1, 12, 16), jwe(384, 16, 16), jwe(384, 12, 15)] {
             assert!(check(&bad).is_err());
         }
         assert!(check(&Job::Random { len: 0 }).is_err());

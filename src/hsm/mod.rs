@@ -6,6 +6,7 @@ mod dek;
 mod engine;
 mod frame;
 pub mod job;
+mod jwe;
 mod limits;
 mod message;
 pub mod officer;
@@ -24,6 +25,10 @@ mod token;
 pub mod worker;
 
 pub use client::Client;
+#[cfg(test)]
+pub(crate) use jwe::open_padded;
+#[cfg(test)]
+pub(crate) use on_softhsm::client as jwe_client;
 pub(crate) use pin::read as read_pin;
 pub use raw_rate::probe;
 pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};

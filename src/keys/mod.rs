@@ -3,6 +3,7 @@
 pub mod init;
 mod keyring;
 mod seal;
+mod transport;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::id::{RecordId, RepositoryId};
 pub use crate::hsm::SecretBytes;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
+pub use transport::TransportPublic;
 
 /// Which part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +66,7 @@ impl From<hsm::Error> for Error {
 pub struct Keys {
     client: Client,
     audit_public: Arc<PublicKey>,
+    transport_public: Arc<TransportPublic>,
     active_epoch: Epoch,
 }
 
@@ -71,7 +74,7 @@ impl Keys {
     /// The keys of `keyset`, new DEKs under `active_epoch`.
     ///
     /// # Errors
-    /// [`hsm::Error::Malformed`]: the keyset has no such epoch.
+    /// [`hsm::Error::Malformed`]: the keyset has no such epoch, or its transport key is no RSA key.
     pub fn new(client: Client, keyset: &Keyset, active_epoch: Epoch) -> Result<Self, Error> {
         if keyset.keks.iter().all(|kek| kek.epoch != active_epoch) {
             return Err(malformed("the active KEK epoch is not in the keyset"));
@@ -79,6 +82,7 @@ impl Keys {
         Ok(Self {
             client,
             audit_public: Arc::new(keyset.audit_public.clone()),
+            transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
             active_epoch,
         })
     }
@@ -167,6 +171,19 @@ impl Keys {
         Ok(found.iter().map(|there| there.and_then(|_| texts.next())).collect())
     }
 
+    /// Opens what was encrypted to the transport key with RSA-OAEP-256 and A256GCM: the encrypted content key, and the
+    /// content with what it is bound to. `None`: it does not open; it was made by others, so that is no alarm.
+    ///
+    /// # Errors
+    /// [`hsm::Error::Malformed`] for lengths that no JWE has, or where the token cannot open any; else the HSM's.
+    pub async fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
+        let job = Job::OpenJwe { encrypted_key, content };
+        match self.client.call(job).await? {
+            Reply::OpenJwe(text) => Ok(text),
+            _ => Err(malformed("not the answer to an open of a JWE")),
+        }
+    }
+
     /// Seals one compartment anew (next compartment revision, fresh IV) under the record's own DEK; the others stay as
     /// they are and are not opened. A compartment that the record does not have yet is added.
     ///
@@ -234,6 +251,11 @@ impl Keys {
     /// The audit key's public half.
     pub fn audit_public(&self) -> &PublicKey {
         &self.audit_public
+    }
+
+    /// The transport key's public half.
+    pub fn transport_public(&self) -> &TransportPublic {
+        &self.transport_public
     }
 
     /// New DEKs are wrapped under this epoch.

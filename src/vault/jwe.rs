@@ -1,7 +1,9 @@
 //! What callers encrypt to the vault.
 
 use super::Vault;
-use super::types::Error;
+use super::types::{CallerError, Error};
+use crate::hsm::{Boxed, SealedPart};
+use crate::jose::{Compact, Jwk};
 use crate::keys::SecretBytes;
 
 impl Vault {
@@ -9,15 +11,28 @@ impl Vault {
     /// the HSM.
     ///
     /// # Errors
-    /// [`CallerError::Field`](super::types::CallerError::Field) with `field` where it does not open or is of another kind;
-    /// the HSM's.
+    /// [`CallerError::Field`] with `field` where it does not open or is of another kind; the HSM's.
     pub async fn open_jwe(&self, field: &'static str, compact: &str) -> Result<SecretBytes, Error> {
-        let _ = (field, compact);
-        unimplemented!()
+        let refused = |reason: String| CallerError::Field { field, reason };
+        let jwe = Compact::parse(compact, self.transport().kid()).map_err(|fault| refused(fault.to_string()))?;
+        let content = Boxed {
+            aad: jwe.aad,
+            sealed: SealedPart {
+                iv: jwe.iv.to_vec(),
+                text: [jwe.ciphertext.as_slice(), &jwe.tag].concat(),
+            },
+        };
+        let text = self.sealer.open_jwe(jwe.encrypted_key, content).await?;
+        Ok(text.ok_or_else(|| refused("is a JWE that does not open with the vault's key".to_owned()))?)
     }
 
     /// The transport key's public half, a JWK (RFC 7517) with its RFC 7638 thumbprint as `kid`; JSON text.
     pub fn transport_jwk(&self) -> String {
-        unimplemented!()
+        self.transport().to_json()
+    }
+
+    fn transport(&self) -> Jwk {
+        let public = self.sealer.transport_public();
+        Jwk::rsa(&public.n, &public.e)
     }
 }

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::card::Pan;
-use crate::hsm::PublicKey;
+use crate::hsm::{Boxed, PublicKey};
 use crate::id::RepositoryId;
-use crate::keys::{Compartment, Error, Fingerprint, Keys, Place, Sealed, SecretBytes};
+use crate::keys::{Compartment, Error, Fingerprint, Keys, Place, Sealed, SecretBytes, TransportPublic};
 
 /// A future of the keys.
 pub(super) type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -29,6 +29,9 @@ pub(super) trait Sealer: Send + Sync {
         which: &'a [Compartment],
     ) -> Fut<'a, Vec<Option<SecretBytes>>>;
 
+    /// As [`Keys::open_jwe`].
+    fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>>;
+
     /// As [`Keys::reseal`].
     fn reseal<'a>(
         &'a self,
@@ -49,6 +52,9 @@ pub(super) trait Sealer: Send + Sync {
 
     /// As [`Keys::audit_public`].
     fn audit_public(&self) -> &PublicKey;
+
+    /// As [`Keys::transport_public`].
+    fn transport_public(&self) -> &TransportPublic;
 }
 
 impl Sealer for Keys {
@@ -68,6 +74,10 @@ impl Sealer for Keys {
         which: &'a [Compartment],
     ) -> Fut<'a, Vec<Option<SecretBytes>>> {
         Box::pin(self.open(place, sealed, which))
+    }
+
+    fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
+        Box::pin(self.open_jwe(encrypted_key, content))
     }
 
     fn reseal<'a>(
@@ -91,7 +101,12 @@ impl Sealer for Keys {
     fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8]) -> Fut<'a, Vec<u8>> {
         Box::pin(self.sign(domain, message))
     }
+
     fn audit_public(&self) -> &PublicKey {
         self.audit_public()
+    }
+
+    fn transport_public(&self) -> &TransportPublic {
+        self.transport_public()
     }
 }

@@ -6,9 +6,12 @@
 mod attacks;
 mod ceremony;
 mod jobs;
+mod jwe;
 mod start;
 mod swapped;
 
+#[path = "../../../tests/support/jwe.rs"]
+pub(crate) mod client;
 #[path = "../../../tests/support/softhsm.rs"]
 mod softhsm;
 

@@ -4,7 +4,7 @@ mod attributes;
 mod kek;
 mod role;
 
-pub(crate) use role::rsa_parts;
+pub(crate) use role::{rsa_parts, works};
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use cryptoki::object::ObjectClass;
 use cryptoki_sys as sys;
 
 use super::dek::DekTemplates;
+use super::jwe::Transport;
 use super::pkcs11::{Ckr, Handle, OpenFault, RawSession, Search, Signing};
 use super::probe::Findings;
 use super::{Canary, Epoch, Keyset, PublicKey, StartFault};
@@ -27,6 +28,7 @@ pub(crate) struct Keys {
     pub(crate) fingerprint: Handle,
     pub(crate) audit: Handle,
     pub(crate) audit_signs: Signing,
+    pub(crate) transport: Transport,
 }
 
 /// A KEK, and what tells whether it works.
@@ -70,18 +72,12 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
             Err(Wrong::Token(text)) => return Err(StartFault::Unavailable(text)),
         }
     }
-    let mut role = |found: Result<Handle, Wrong>| match found {
-        Ok(handle) => Ok(Some(handle)),
-        Err(Wrong::Key(text)) => {
-            wrong.push(text);
-            Ok(None)
-        }
-        Err(Wrong::Token(text)) => Err(StartFault::Unavailable(text)),
-    };
-    let fingerprint = role(role::fingerprint(session, keyset, &mut weaknesses))?;
-    let audit = role(role::audit(session, keyset, &mut weaknesses))?;
-    let transport = role(role::transport(session, keyset, &mut findings, &mut weaknesses))?;
-    let (Some(fingerprint), Some(audit), Some(_), true) = (fingerprint, audit, transport, wrong.is_empty()) else {
+    let fingerprint = named(role::fingerprint(session, keyset, &mut weaknesses), &mut wrong)?;
+    let audit = named(role::audit(session, keyset, &mut weaknesses), &mut wrong)?;
+    let transport = role::transport(session, keyset, &mut findings, &mut weaknesses);
+    let transport = named(transport, &mut wrong)?;
+    let (Some(fingerprint), Some(audit), Some(transport), true) = (fingerprint, audit, transport, wrong.is_empty())
+    else {
         return Err(refuse(session, &wrong)?);
     };
     if keks.is_empty() {
@@ -99,6 +95,7 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
             fingerprint,
             audit,
             audit_signs,
+            transport,
         },
         weaknesses,
         findings,
@@ -167,6 +164,18 @@ impl From<OpenFault> for Wrong {
 impl From<Ckr> for Wrong {
     fn from(ckr: Ckr) -> Self {
         Self::Token(ckr.to_string())
+    }
+}
+
+/// The key, or its fault among those that are told together.
+fn named<T>(found: Result<T, Wrong>, wrong: &mut Vec<String>) -> Result<Option<T>, StartFault> {
+    match found {
+        Ok(key) => Ok(Some(key)),
+        Err(Wrong::Key(text)) => {
+            wrong.push(text);
+            Ok(None)
+        }
+        Err(Wrong::Token(text)) => Err(StartFault::Unavailable(text)),
     }
 }
 

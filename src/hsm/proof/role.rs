@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 
 use super::{FINGERPRINT_CHECK, Weakness, Wrong, attributes, id, sign, signing};
 use crate::hsm::dek::using;
+use crate::hsm::jwe::Transport;
 use crate::hsm::pkcs11::template::rsa_public;
 use crate::hsm::pkcs11::{Ckr, Handle, Oaep, RawSession, Rsa, Search, Signing};
 use crate::hsm::probe::Findings;
@@ -52,7 +53,7 @@ pub(super) fn transport(
     keyset: &Keyset,
     findings: &mut Findings,
     weaknesses: &mut Vec<Weakness>,
-) -> Result<Handle, Wrong> {
+) -> Result<Transport, Wrong> {
     let name = format!("transport key (CKA_ID {})", keyset.transport_id);
     let Some((n, e)) = rsa_parts(&keyset.transport_public) else {
         return Err(Wrong::Key(format!(
@@ -65,12 +66,18 @@ pub(super) fn transport(
         padding = using(session, public, || possession(session, public, key, n.len()))?;
         Ok(padding.is_some())
     })?;
-    match padding {
-        Some(Rsa::Oaep(Oaep::Sha256)) => findings.pass("oaep-sha256", "the token decrypts RSA-OAEP with SHA-256"),
-        _ => findings.note(
+    // a key that was found has one: what was tried on it last
+    let how = padding.unwrap_or(Rsa::Oaep(Oaep::Sha1));
+    match how {
+        Rsa::Oaep(Oaep::Sha256) => findings.pass("oaep-sha256", "the token decrypts RSA-OAEP with SHA-256"),
+        Rsa::Raw => findings.note(
             "oaep-sha256",
             "the token has no RSA-OAEP with SHA-256: inbound JWE are opened by raw RSA and the padding is checked in \
              the worker",
+        ),
+        Rsa::Oaep(Oaep::Sha1) => findings.gap(
+            "oaep-sha256",
+            "the token has neither RSA-OAEP with SHA-256 nor raw RSA: inbound JWE do not open",
         ),
     }
     weaknesses.extend(attributes::role(
@@ -79,7 +86,12 @@ pub(super) fn transport(
         &name,
         &[sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509],
     )?);
-    Ok(key)
+    Ok(Transport {
+        private: key,
+        how,
+        modulus: n,
+        exponent: e,
+    })
 }
 
 /// Modulus and exponent.
@@ -92,23 +104,39 @@ pub(crate) fn rsa_parts(public: &PublicKey) -> Option<(Vec<u8>, Vec<u8>)> {
 
 /// The best padding with which the two halves belong together.
 fn possession(session: &RawSession, public: Handle, private: Handle, modulus: usize) -> Result<Option<Rsa>, Ckr> {
-    let text = random(session)?;
-    for how in [Rsa::Oaep(Oaep::Sha256), Rsa::Oaep(Oaep::Sha1), Rsa::Raw] {
-        let mut sent = text.clone();
-        if how == Rsa::Raw {
-            sent = vec![0; modulus.saturating_sub(text.len())];
-            sent.extend(&text);
-        }
-        let opened = session
-            .encrypt_rsa(public, how, &sent)
-            .and_then(|ciphertext| session.decrypt_rsa(private, how, &ciphertext));
-        match opened {
-            Ok(opened) if opened.as_slice() == sent => return Ok(Some(how)),
-            Err(ckr) if ckr.is_fatal() => return Err(ckr),
-            Ok(_) | Err(_) => {}
+    for how in [Rsa::Oaep(Oaep::Sha256), Rsa::Raw, Rsa::Oaep(Oaep::Sha1)] {
+        if tried(session, public, private, how, modulus)? {
+            return Ok(Some(how));
         }
     }
     Ok(None)
+}
+
+/// Whether the private half decrypts what the public half encrypted. The public half is used up.
+pub(crate) fn works(
+    session: &RawSession,
+    public: Handle,
+    private: Handle,
+    how: Rsa,
+    modulus: usize,
+) -> Result<bool, Ckr> {
+    using(session, public, || tried(session, public, private, how, modulus))
+}
+
+fn tried(session: &RawSession, public: Handle, private: Handle, how: Rsa, modulus: usize) -> Result<bool, Ckr> {
+    let text = random(session)?;
+    let sent = match how {
+        Rsa::Raw => [vec![0; modulus.saturating_sub(text.len())], text].concat(),
+        Rsa::Oaep(_) => text,
+    };
+    let opened = session
+        .encrypt_rsa(public, how, &sent)
+        .and_then(|ciphertext| session.decrypt_rsa(private, how, &ciphertext));
+    match opened {
+        Ok(opened) => Ok(opened.as_slice() == sent),
+        Err(ckr) if ckr.is_fatal() => Err(ckr),
+        Err(_) => Ok(false),
+    }
 }
 
 fn random(session: &RawSession) -> Result<Vec<u8>, Ckr> {

@@ -8,6 +8,7 @@ mod documents;
 mod faults;
 mod find;
 mod idempotency;
+mod jwe;
 mod lifecycle;
 mod number;
 mod put;

@@ -3,22 +3,37 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::card::Pan;
-use crate::hsm::{self, Epoch, PublicKey, SealedPart, WrappedKey, framed, signed_form};
+use crate::hsm::jwe_client::modpow;
+use crate::hsm::{self, Boxed, Epoch, PublicKey, SealedPart, WrappedKey, framed, open_padded, signed_form};
 use crate::id::{RepositoryId, fill_random};
-use crate::keys::{self, Compartment, Fingerprint, Place, Sealed, SealedCompartment, SecretBytes};
+use crate::keys::{self, Compartment, Fingerprint, Place, Sealed, SealedCompartment, SecretBytes, TransportPublic};
 use crate::vault::sealer::{Fut, Sealer};
+
+/// The transport key, RSA-2048, made for these tests.
+const TRANSPORT_MODULUS: &str = "b502e69069ceffa91a463055aca6a40e07c2c9a8170e64553313cba4dcd72ed0b4a98e665f8749e3701d39c8efe48eeebfe0ead8534b5c\
+     44f2a952121bf646d9db9f1eec334c66c2dd648cf8510ddbf7f9ce56f508140b196ce3a7dc25da0060bd76e2c4b02328086401f259e279\
+     106a17589a76ec518e2a7d775c5f240e4b5f47507d98e8f92d33bb50d1193e84d072f90644fba1697f142f746a44ba828715081b592270\
+     e2f917e8d220063ff705c287f97dc05bc10f8a70fbefeb21aab45e09b97e56bc28a20322bee378c3fbffbec902f01c527f49c5bef6008d\
+     d220991d74c6339ca6ed66c78a7fc102c5867a801daf1f5dbb4ea109c4a8d5b72040a299";
+const TRANSPORT_PRIVATE: &str = "01819b7dc056908bb6559fbc6f81754fd9ab0bee009c91c671e8d22ba4c4a318a3e0f4f7c3d903b992e2158f1b80ab7e014dd9921545e8\
+     16626e332fd1c1629f2fd9adc3ec8273118e6bb80ec664713929aebb9d9aed54dcdbf01c50d97d3dbe4a86c8d47ce83259e7860db6dead\
+     aeaea63c5bb33f4801bb203dcb6659d3a442e9672e48fae618d57abc458cb1052671ccc8187168b1eca8ed9f94ee2f8446533996614113\
+     90127381c78970bf5b0f82f0c44ca6f92664f26b95ed95d11b99e65b03079e7f9f600836d5ecb480896e30dea543163cf9f8b2a98c997d\
+     8e953183af265002b928181340b94c9c77d11fb6d7653e7ea271e1d3bc41990434802681";
+
 /// Keys in software that bind and detect as the HSM does, and count their jobs.
 pub(crate) struct SoftSealer {
     kek: [u8; 32],
     mac: hmac::Key,
     audit: Ed25519KeyPair,
     pub(crate) audit_public: PublicKey,
+    pub(crate) transport_public: TransportPublic,
     down: AtomicBool,
     seals: AtomicUsize,
     /// Which compartments were opened, in order.
@@ -36,6 +51,10 @@ impl SoftSealer {
             mac: hmac::Key::new(hmac::HMAC_SHA256, &seed),
             audit,
             audit_public: PublicKey::Ed25519 { x },
+            transport_public: TransportPublic {
+                n: hex(TRANSPORT_MODULUS),
+                e: vec![1, 0, 1],
+            },
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
             opened: Mutex::default(),
@@ -160,6 +179,18 @@ impl Sealer for SoftSealer {
         })
     }
 
+    fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
+        Box::pin(async move {
+            self.job().await?;
+            let n = &self.transport_public.n;
+            if encrypted_key.len() != n.len() || encrypted_key >= *n {
+                return Ok(None);
+            }
+            let padded = modpow(&encrypted_key, &hex(TRANSPORT_PRIVATE), n);
+            Ok(open_padded(&padded, n.len(), &content))
+        })
+    }
+
     fn reseal<'a>(
         &'a self,
         place: Place,
@@ -203,4 +234,12 @@ impl Sealer for SoftSealer {
     fn audit_public(&self) -> &PublicKey {
         &self.audit_public
     }
+
+    fn transport_public(&self) -> &TransportPublic {
+        &self.transport_public
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    HEXLOWER.decode(text.as_bytes()).unwrap()
 }

@@ -1,0 +1,62 @@
+use super::*;
+use crate::hsm::jwe_client::{HEADER, compact};
+
+fn made(rig: &Rig, header: &str, text: &[u8]) -> String {
+    let key = &rig.sealer.transport_public;
+    compact(&key.n, &key.e, header, text)
+}
+
+async fn open(rig: &Rig, jwe: &str) -> Result<Vec<u8>, Error> {
+    let text = rig.vault.open_jwe("card.number", jwe).await?;
+    Ok(text.expose().to_vec())
+}
+
+#[tokio::test]
+async fn what_is_encrypted_to_the_served_key_opens() {
+    let rig = Rig::new().await;
+    let jwk: serde_json::Value = serde_json::from_str(&rig.vault.transport_jwk()).unwrap();
+    let number = |name: &str| {
+        let text = jwk[name].as_str().unwrap();
+        data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()
+    };
+    assert_eq!(number("n"), rig.sealer.transport_public.n);
+    let named = format!(r#"{{"kid":{},"alg":"RSA-OAEP-256","enc":"A256GCM"}}"#, jwk["kid"]);
+    for header in [HEADER, &named] {
+        let jwe = compact(&number("n"), &number("e"), header, VISA.as_bytes());
+        assert_eq!(open(&rig, &jwe).await.unwrap(), VISA.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_open_is_the_callers_fault_and_no_alarm() {
+    let rig = Rig::new().await;
+    let good = made(&rig, HEADER, VISA.as_bytes());
+    let other = made(&rig, HEADER, AMEX.as_bytes());
+    let part = |jwe: &str, at: usize| jwe.split('.').nth(at).unwrap().to_owned();
+    let swapped = |at: usize| good.replacen(&part(&good, at), &part(&other, at), 1);
+    let respelled = good.replacen(&part(&good, 0), &part(&made(&rig, &format!("{HEADER} "), b""), 0), 1);
+    let short = good.replacen(&part(&good, 1), "AAAA", 1);
+    // all ones, more than the modulus
+    let large = data_encoding::BASE64URL_NOPAD.encode(&[0xff; 256]);
+    let large = good.replacen(&part(&good, 1), &large, 1);
+    let refused = [swapped(1), swapped(2), swapped(3), swapped(4), respelled, short, large];
+    for jwe in refused {
+        let Err(Error::Caller(CallerError::Field { field, reason })) = open(&rig, &jwe).await else {
+            panic!("{jwe}")
+        };
+        assert_eq!(field, "card.number");
+        assert!(!reason.contains(&part(&good, 3)), "{reason}");
+    }
+    for header in [
+        r#"{"alg":"dir","enc":"A256GCM"}"#,
+        r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"x"}"#,
+    ] {
+        let jwe = made(&rig, header, VISA.as_bytes());
+        assert_eq!(field(rig.vault.open_jwe("card.number", &jwe).await), "card.number");
+    }
+    assert_eq!(field(rig.vault.open_jwe("query", VISA).await), "query");
+    assert_eq!(rig.vault.metrics.tampered.get(), 0);
+    assert_eq!(rig.events().await, [""; 0]);
+    rig.sealer.set_down(true);
+    assert!(matches!(open(&rig, &good).await, Err(Error::Dependency(_))));
+}
