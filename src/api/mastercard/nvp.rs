@@ -11,6 +11,7 @@ use super::call::{Answer, Call, correlation};
 use super::fields::Fields;
 use super::operation::ApiOperation;
 use super::refusal::Refusal;
+use super::rest::parameter;
 use super::run::run;
 use super::version::Version;
 use super::wire::{Heard, Wire};
@@ -26,11 +27,7 @@ pub(super) async fn serve(services: &Services, path: Result<RawPathParams, impl 
         request: parts.extensions.get::<RequestId>().cloned(),
         correlation: None,
     };
-    let version = path.ok().as_ref().and_then(|path| {
-        let mut values = path.iter().map(|(_, value)| value);
-        values.next().map(Version::of)
-    });
-    let version = version.unwrap_or_else(|| Version::of(""));
+    let version = Version::of(path.as_ref().map_or("", |path| parameter(path, "version")));
     let result = answer(services, version, &parts, body, &mut heard).await;
     heard.respond(result)
 }

@@ -153,3 +153,6 @@ const NUMBER: &str = "sourceOfFunds.provided.card.number";
 const EXPIRY: &str = "sourceOfFunds.provided.card.expiry";
 /// Card numbers in a query: each costs the HSM an operation, and an encrypted one two.
 const MAX_NUMBERS: usize = 8;
+
+#[cfg(test)]
+mod tests;

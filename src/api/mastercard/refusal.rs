@@ -125,14 +125,14 @@ impl Refusal {
         tree.text("result", "ERROR");
         tree.text("error.cause", self.cause.as_str());
         if let Some(explanation) = &self.explanation {
-            tree.text("error.explanation", explanation.as_ref());
+            tree.text("error.explanation", explanation.clone());
         }
         if let Some((field, validation)) = &self.field {
-            tree.text("error.field", field.as_ref());
+            tree.text("error.field", field.clone());
             tree.text("error.validationType", validation.as_str());
         }
         if let (Cause::RequestRejected | Cause::ServerFailed, Some(request)) = (self.cause, request) {
-            tree.text("error.supportCode", request.as_str());
+            tree.text("error.supportCode", request.as_str().to_owned());
         }
         tree
     }

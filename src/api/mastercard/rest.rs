@@ -116,7 +116,7 @@ fn bind_ids(operation: ApiOperation, path: &RawPathParams, fields: &mut Fields) 
 }
 
 /// A parameter of the path; empty where the path has none of that name.
-fn parameter<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
+pub(super) fn parameter<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
     path.iter()
         .find_map(|(key, value)| (key == name).then_some(value))
         .unwrap_or_default()

@@ -7,8 +7,8 @@ use crate::vault::types::{Status, Verification, View};
 
 /// Writes a token into an answer.
 pub(super) fn token(tree: &mut Tree, version: Version, repository: &RepositoryName, view: &View) {
-    tree.text("repositoryId", repository.as_str());
-    tree.text("token", view.token.as_str());
+    tree.text("repositoryId", repository.as_str().to_owned());
+    tree.text("token", view.token.as_str().to_owned());
     tree.text(
         "status",
         match view.status {
@@ -20,7 +20,7 @@ pub(super) fn token(tree: &mut Tree, version: Version, repository: &RepositoryNa
     if version.names_replacement() {
         tree.maybe(
             "replacementToken",
-            view.replacement.as_ref().map(|token| token.as_str()),
+            view.replacement.as_ref().map(|token| token.as_str().to_owned()),
         );
     }
     tree.text("sourceOfFunds.type", "CARD");
@@ -34,7 +34,7 @@ pub(super) fn token(tree: &mut Tree, version: Version, repository: &RepositoryNa
         funding(view.funding.as_deref()),
     );
 
-    let updated_by = view.updated_by.as_ref().map(|merchant| merchant.as_str());
+    let updated_by = view.updated_by.as_ref().map(|merchant| merchant.as_str().to_owned());
     let last_used = view.last_used_at.map(|time| time.to_string());
     if version.groups_usage() {
         tree.maybe("usage.lastUpdated.merchantId", updated_by);

@@ -38,7 +38,7 @@ pub(super) async fn save(services: &Services, call: &Call) -> Result<Answer, Ref
     let saved = saved.map_err(|error| Names::of(call).refusal(error))?;
 
     let mut tree = Tree::new();
-    call.echoed().for_each(|(name, value)| tree.text(name, value));
+    call.echoed().for_each(|(name, value)| tree.echo(name, value));
     saved_token(&mut tree, call, &saved);
     Ok(Answer {
         status: StatusCode::CREATED,
@@ -111,7 +111,7 @@ fn refuse_unmasking(call: &Call) -> Result<(), Refusal> {
 
 /// Writes how a save ended.
 fn saved_token(tree: &mut Tree, call: &Call, saved: &Saved) {
-    let stored = match saved.checked {
+    let passed = match saved.checked {
         Checked::Refused(_) | Checked::UpdaterClosed => false,
         Checked::NotChecked
         | Checked::Basic
@@ -120,7 +120,7 @@ fn saved_token(tree: &mut Tree, call: &Call, saved: &Saved) {
         | Checked::UpdaterChanged
         | Checked::UpdaterUnavailable => true,
     };
-    tree.text("result", if stored { "SUCCESS" } else { "FAILURE" });
+    tree.text("result", if passed { "SUCCESS" } else { "FAILURE" });
     tree.text("response.gatewayCode", gateway_code(saved.checked));
     if let Some(view) = &saved.view {
         shape::token(tree, call.version, &call.actor.repository_name, view);

@@ -1,15 +1,15 @@
 //! An answer: fields by their paths, written as nested JSON or as name-value pairs. Groups are in the order of their names.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-/// An answer's fields.
+/// An answer's fields, in the order of their names.
 #[derive(Default)]
-pub(super) struct Tree(BTreeMap<String, Node>);
+pub(super) struct Tree(Vec<(Cow<'static, str>, Node)>);
 
 enum Node {
-    Text(String),
+    Text(Cow<'static, str>),
     /// As it stands in JSON: digits and at most one point.
-    Number(String),
+    Number(Cow<'static, str>),
     Group(Tree),
     List(Vec<Tree>),
 }
@@ -20,25 +20,34 @@ impl Tree {
     }
 
     /// Sets a text; `path` is dotted.
-    pub(super) fn text(&mut self, path: &str, value: impl Into<String>) {
-        self.set(path, Node::Text(value.into()));
+    pub(super) fn text(&mut self, path: &'static str, value: impl Into<Cow<'static, str>>) {
+        self.set(path, Cow::Borrowed, Node::Text(value.into()));
     }
 
     /// Sets a text that may be absent.
-    pub(super) fn maybe(&mut self, path: &str, value: Option<impl Into<String>>) {
+    pub(super) fn maybe(&mut self, path: &'static str, value: Option<impl Into<Cow<'static, str>>>) {
         if let Some(value) = value {
             self.text(path, value);
         }
     }
 
+    /// Sets a text under a path that came with the request.
+    pub(super) fn echo(&mut self, path: &str, value: &str) {
+        self.set(
+            path,
+            |name| Cow::Owned(name.to_owned()),
+            Node::Text(value.to_owned().into()),
+        );
+    }
+
     /// Sets a number, written as the caller of this wrote it: digits and at most one point, nothing else.
-    pub(super) fn number(&mut self, path: &str, digits: impl Into<String>) {
-        self.set(path, Node::Number(digits.into()));
+    pub(super) fn number(&mut self, path: &'static str, digits: String) {
+        self.set(path, Cow::Borrowed, Node::Number(digits.into()));
     }
 
     /// Sets a list of groups.
-    pub(super) fn list(&mut self, path: &str, items: Vec<Self>) {
-        self.set(path, Node::List(items));
+    pub(super) fn list(&mut self, path: &'static str, items: Vec<Self>) {
+        self.set(path, Cow::Borrowed, Node::List(items));
     }
 
     /// Nested JSON.
@@ -55,17 +64,25 @@ impl Tree {
         out
     }
 
-    fn set(&mut self, path: &str, node: Node) {
-        let Some((group, rest)) = path.split_once('.') else {
-            self.0.insert(path.to_owned(), node);
-            return;
-        };
-        // looked for first: the name is copied once only
-        if !matches!(self.0.get(group), Some(Node::Group(_))) {
-            self.0.insert(group.to_owned(), Node::Group(Self::new()));
+    /// `keep` makes a name to keep of a part of the path.
+    fn set<'p>(&mut self, path: &'p str, keep: impl Fn(&'p str) -> Cow<'static, str>, node: Node) {
+        let (name, rest) = path
+            .split_once('.')
+            .map_or((path, None), |(name, rest)| (name, Some(rest)));
+        let found = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name));
+        let at = found.unwrap_or_else(|at| at);
+        if found.is_err() {
+            self.0.insert(at, (keep(name), Node::Group(Self::new())));
         }
-        if let Some(Node::Group(tree)) = self.0.get_mut(group) {
-            tree.set(rest, node);
+        let Some((_, place)) = self.0.get_mut(at) else { return };
+        match (rest, place) {
+            (None, place) => *place = node,
+            (Some(rest), Node::Group(tree)) => tree.set(rest, keep, node),
+            (Some(rest), place) => {
+                let mut tree = Self::new();
+                tree.set(rest, keep, node);
+                *place = Node::Group(tree);
+            }
         }
     }
 
@@ -155,13 +172,13 @@ mod tests {
     fn sample() -> Tree {
         let token = |id: &str| {
             let mut tree = Tree::new();
-            tree.text("token", id);
+            tree.text("token", id.to_owned());
             tree.text("usage.lastUpdatedBy", "TEST & sons");
             tree
         };
         let mut tree = Tree::new();
         tree.text("result", "SUCCESS");
-        tree.number("order.amount", "1.00");
+        tree.number("order.amount", "1.00".to_owned());
         tree.text("order.id", "a\"b");
         tree.maybe("order.status", None::<String>);
         tree.list("page.token", vec![token("1"), token("2")]);
@@ -186,7 +203,7 @@ mod tests {
         fn what_is_written_reads_back(values in prop::collection::btree_map("[a-z]{1,3}(\\.[A-Z]{1,3}){0,3}", "\\PC{1,20}", 0..12)) {
             let mut tree = Tree::new();
             for (path, value) in &values {
-                tree.text(path, value.as_str());
+                tree.echo(path, value);
             }
             let (mut from_json, mut from_form) = (Fields::default(), Fields::default());
             from_json.read_json(&tree.to_json()).unwrap();

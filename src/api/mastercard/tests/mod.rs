@@ -14,16 +14,23 @@ use crate::telemetry::Metrics;
 use crate::vault::Vault;
 use crate::vault::accounts::{AdminActor, CredentialKind, NewCredential, NewMerchant};
 use crate::vault::tests::Rig;
+use crate::vault::tests::soft_sealer::SoftSealer;
 use crate::vault::types::{Generation, Management, Peer, TokenRules, Verification};
 
 const PAN: &str = "5123450000000008";
 const MERCHANT: &str = "TEST_gateway";
+const RULES: TokenRules = TokenRules {
+    management: Management::UniqueToken,
+    generation: Generation::RandomWithLuhn,
+    verification: Verification::Basic,
+};
 
 struct Client {
     router: Router,
     peer: Peer,
     password: String,
     metrics: Metrics,
+    sealer: Arc<SoftSealer>,
 }
 
 struct Answer {
@@ -34,20 +41,25 @@ struct Answer {
 
 impl Client {
     async fn start() -> Self {
-        let vault = Rig::new().await.vault;
+        Self::with(RULES).await
+    }
+
+    async fn with(rules: TokenRules) -> Self {
+        let rig = Rig::new().await;
         let peer = Peer {
             uid: 1000,
             gid: 1000,
             pid: None,
         };
-        let password = add_merchant(&vault, peer).await;
+        let password = add_merchant(&rig.vault, peer, rules).await;
         let metrics = Metrics::new().unwrap();
-        let services = Services::new(vault, metrics.clone());
+        let services = Services::new(rig.vault, metrics.clone());
         Self {
             router: crate::api::router(services),
             peer,
             password,
             metrics,
+            sealer: rig.sealer,
         }
     }
 
@@ -133,15 +145,10 @@ impl Answer {
 }
 
 /// A merchant that tests in the twin of a repository; its password.
-async fn add_merchant(vault: &Vault, peer: Peer) -> String {
+async fn add_merchant(vault: &Vault, peer: Peer, rules: TokenRules) -> String {
     let accounts = vault.access().accounts();
     let admin = AdminActor { peer };
     let repository = RepositoryName::parse("SHOPS").unwrap();
-    let rules = TokenRules {
-        management: Management::UniqueToken,
-        generation: Generation::RandomWithLuhn,
-        verification: Verification::Basic,
-    };
     accounts.add_repository(admin, &repository, Some(rules)).await.unwrap();
     let merchant = NewMerchant {
         id: MerchantId::parse(MERCHANT).unwrap(),

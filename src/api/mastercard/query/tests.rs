@@ -1,0 +1,118 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::vault::tests::Rig;
+
+const PAN: &str = "5123450000000008";
+
+/// What became of a query: the filter, or what is told.
+async fn read(vault: &Arc<Vault>, text: &str) -> Result<String, String> {
+    let told = |refusal: Refusal| String::from_utf8(refusal.tree(None).to_json()).unwrap();
+    let condition = parse(text).map_err(told)?;
+    match condition.filter(vault).await {
+        Ok(filter) => Ok(show(&filter)),
+        Err(Fault::Refused(refusal)) => Err(told(refusal)),
+        Err(Fault::Core(error)) => Err(error.to_string()),
+    }
+}
+
+fn show(filter: &Filter) -> String {
+    let list = |parts: &[Filter]| parts.iter().map(show).collect::<Vec<_>>().join(", ");
+    match filter {
+        Filter::All(parts) => format!("all({})", list(parts)),
+        Filter::Any(parts) => format!("any({})", list(parts)),
+        Filter::Token(token) => format!("token {token}"),
+        Filter::Pan(pan) => format!("pan {}", pan.expose()),
+        Filter::ExpiresIn(expiry) => format!("in {}/{}", expiry.month(), expiry.year()),
+        Filter::ExpiresBy(expiry) => format!("by {}/{}", expiry.month(), expiry.year()),
+        Filter::UpdatedAfter(time) => format!("after {time}"),
+    }
+}
+
+#[tokio::test]
+async fn the_grammar_is_read() {
+    let vault = Rig::new().await.vault;
+    let number = format!(r#"{{"EQ":["sourceOfFunds.provided.card.number","{PAN}"]}}"#);
+    let expiry = r#"{"LE":["sourceOfFunds.provided.card.expiry","0517"]}"#;
+    for (text, expected) in [
+        (
+            r#"{"EQ":["token","9102370788509763"]}"#.to_owned(),
+            "token 9102370788509763".to_owned(),
+        ),
+        (number.clone(), format!("pan {PAN}")),
+        (
+            r#" {"EQ": ["sourceOfFunds.provided.card.expiry", "1299"]} "#.to_owned(),
+            "in 12/2099".to_owned(),
+        ),
+        (expiry.to_owned(), "by 5/2017".to_owned()),
+        (
+            r#"{"GT":["usage.lastUpdated","2014-10-31T03:11:53Z"]}"#.to_owned(),
+            "after 2014-10-31T03:11:53.000Z".to_owned(),
+        ),
+        (
+            r#"{"GT":["usage.lastUpdated","2014-10-31T03:11:53.250+01:00"]}"#.to_owned(),
+            "after 2014-10-31T02:11:53.250Z".to_owned(),
+        ),
+        (
+            format!(r#"{{"AND":[{expiry},{{"OR":[{number},{expiry}]}}]}}"#),
+            format!("all(by 5/2017, any(pan {PAN}, by 5/2017))"),
+        ),
+    ] {
+        assert_eq!(read(&vault, &text).await, Ok(expected), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_query_is_refused_and_never_repeated() {
+    let vault = Rig::new().await.vault;
+    let bad_luhn = "5123450000000009";
+    let many = vec![format!(r#"{{"EQ":["sourceOfFunds.provided.card.number","{PAN}"]}}"#); 9].join(",");
+    for text in [
+        String::new(),
+        "{}".to_owned(),
+        "[]".to_owned(),
+        PAN.to_owned(),
+        r#"{"EQ":["token"]}"#.to_owned(),
+        format!(r#"{{"EQ":["token","{PAN}","x"]}}"#),
+        format!(r#"{{"EQ":["token",{PAN}]}}"#),
+        r#"{"EQ":["token","a"],"LE":["token","a"]}"#.to_owned(),
+        format!(r#"{{"NE":["token","{PAN}"]}}"#),
+        format!(r#"{{"{PAN}":["token","a"]}}"#),
+        format!(r#"{{"LE":["token","{PAN}"]}}"#),
+        r#"{"GT":["sourceOfFunds.provided.card.expiry","0517"]}"#.to_owned(),
+        format!(r#"{{"EQ":["sourceOfFunds.provided.giftCard.number","{PAN}"]}}"#),
+        format!(r#"{{"EQ":["sourceOfFunds.provided.card.number","{bad_luhn}"]}}"#),
+        format!(r#"{{"EQ":["sourceOfFunds.provided.card.number","{PAN}x"]}}"#),
+        r#"{"EQ":["sourceOfFunds.provided.card.expiry","1317"]}"#.to_owned(),
+        r#"{"EQ":["sourceOfFunds.provided.card.expiry","517"]}"#.to_owned(),
+        r#"{"EQ":["sourceOfFunds.provided.card.expiry","é17"]}"#.to_owned(),
+        format!(r#"{{"GT":["usage.lastUpdated","{PAN}"]}}"#),
+        format!(r#"{{"EQ":["token","{PAN}/"]}}"#),
+        format!(r#"{{"AND":{{"EQ":["token","{PAN}"]}}}}"#),
+        format!(r#"{{"OR":[{many}]}}"#),
+        format!("{}{}", r#"{"AND":["#.repeat(5_000), "]}".repeat(5_000)),
+    ] {
+        let told = read(&vault, &text).await.unwrap_err();
+        assert!(
+            told.contains(r#""field":"query","validationType":"INVALID""#),
+            "{text}: {told}"
+        );
+        assert!(!told.contains(PAN) && !told.contains(bad_luhn), "{told}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(
+        pieces in prop::collection::vec(prop_oneof![
+            Just(PAN.to_owned()), "[\\[\\]{}:,\" ]{0,3}", "\"(EQ|LE|GT|AND|OR|token)\"",
+            Just("\"sourceOfFunds.provided.card.number\"".to_owned()),
+        ], 0..14),
+    ) {
+        if let Err(refusal) = parse(&pieces.concat()) {
+            prop_assert!(!String::from_utf8(refusal.tree(None).to_json()).unwrap().contains(PAN));
+        }
+    }
+}
