@@ -20,6 +20,7 @@ pub use security_code::SecurityCode;
 pub use sources::{CardDetails, Sources};
 
 use self::acquirer::Acquirer;
+use self::orders::OrdersInUse;
 use self::sessions::SecurityCodes;
 use self::simulator::{SimulatedAcquirer, SimulatedUpdater};
 use self::updater::AccountUpdater;
@@ -30,6 +31,7 @@ use crate::vault::types::Actor;
 pub struct Payments {
     vault: Arc<Vault>,
     codes: SecurityCodes,
+    orders_in_use: OrdersInUse,
     /// For TEST merchants.
     acquirer: Box<dyn Acquirer>,
     /// For TEST merchants.
@@ -48,6 +50,7 @@ impl Payments {
         Self {
             vault,
             codes: SecurityCodes::default(),
+            orders_in_use: OrdersInUse::default(),
             acquirer,
             updater,
         }

@@ -1,15 +1,14 @@
-//! Orders and their transactions.
+//! What callers hand in and get back.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::acquirer::Answer;
-use super::money::{Amount, Currency};
-use super::{Error, Payments, Sources};
 use crate::card::Expiry;
 use crate::id::{Token, UnixMillis};
 use crate::keys::SecretBytes;
-use crate::vault::types::Actor;
+use crate::payment::Sources;
+use crate::payment::acquirer::{Answer, Verdict};
+use crate::payment::money::{Amount, Currency};
 
 /// What a transaction does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +28,16 @@ pub enum Action {
     Verify,
     /// Undo.
     Void,
+}
+
+impl Action {
+    /// Whether it is the card's first contact, rather than a step after another transaction.
+    pub fn opens(self) -> bool {
+        match self {
+            Self::Authorize | Self::Pay | Self::Verify => true,
+            Self::Capture | Self::Refund | Self::UpdateAuthorization | Self::Void => false,
+        }
+    }
 }
 
 /// A transaction to be done.
@@ -150,40 +159,19 @@ pub struct TransactionView {
     pub order: OrderView,
 }
 
+impl TransactionView {
+    /// Whether the acquirer approved it.
+    pub fn approved(&self) -> bool {
+        self.answer
+            .as_ref()
+            .is_some_and(|answer| answer.verdict == Verdict::Approved)
+    }
+}
+
 /// A transaction with its personal part opened.
 pub struct TransactionRecord {
     /// The transaction.
     pub view: TransactionView,
     /// JSON object's text.
     pub personal: Option<Zeroizing<String>>,
-}
-
-impl Payments {
-    /// Does a transaction. The same request under the same ids again answers what it answered, and is not done again.
-    ///
-    /// # Errors
-    /// [`Error::Locked`] while another operation on the order is under way; [`Error::Invalid`] where it does not fit the
-    /// order, or the ids were used for another request; [`Error::NoAcquirer`]; the core's.
-    pub async fn transact(&self, actor: &Actor, instruction: Instruction) -> Result<TransactionRecord, Error> {
-        let _ = (actor, instruction);
-        unimplemented!()
-    }
-
-    /// A transaction that was done.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; not granted; the store's.
-    pub async fn transaction(&self, actor: &Actor, order: &str, transaction: &str) -> Result<TransactionRecord, Error> {
-        let _ = (actor, order, transaction);
-        unimplemented!()
-    }
-
-    /// An order and its transactions, oldest first; at most 500.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; not granted; the store's.
-    pub async fn order(&self, actor: &Actor, order: &str) -> Result<(OrderView, Vec<TransactionRecord>), Error> {
-        let _ = (actor, order);
-        unimplemented!()
-    }
 }

@@ -1,0 +1,116 @@
+//! Orders and their transactions.
+//!
+//! An order is what became of its transactions: its totals and where it stands are worked out anew from all of them after
+//! each. A transaction is written down as pending before the acquirer is asked, and completed after: a crash in between
+//! loses nothing and does nothing twice, since the same request again asks the acquirer under the same key.
+
+mod asking;
+mod in_use;
+mod ledger;
+mod plan;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod transact;
+mod types;
+mod writing;
+
+use zeroize::Zeroizing;
+
+pub(super) use self::in_use::OrdersInUse;
+use self::stored::{HeldTransaction, Names};
+pub use self::types::{Action, Instruction, OrderStatus, OrderView, ShownCard, TransactionRecord, TransactionView};
+use super::{Error, Part, Payments};
+use crate::keys::SecretBytes;
+use crate::vault::types::{self as core, Actor, DocumentKind, IntegrityError, Operation};
+
+impl Payments {
+    /// A transaction that was done, or is pending.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; not granted; the HSM's; the store's.
+    pub async fn transaction(&self, actor: &Actor, order: &str, transaction: &str) -> Result<TransactionRecord, Error> {
+        self.vault.access().permit(actor, Operation::Inspect, 1)?;
+        let names = Names::new(order, transaction);
+        match self.load_transaction(actor, &names).await? {
+            Some(held) => self.record(held).await,
+            None => Err(Error::Unknown(Part::Transaction)),
+        }
+    }
+
+    /// An order and its transactions, oldest first; at most 500.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; not granted; the HSM's; the store's.
+    pub async fn order(&self, actor: &Actor, order: &str) -> Result<(OrderView, Vec<TransactionRecord>), Error> {
+        self.vault.access().permit(actor, Operation::Inspect, 1)?;
+        let names = Names::new(order, "");
+        let Some((_, view)) = self.load_order(actor, &names).await? else {
+            return Err(Error::Unknown(Part::Order));
+        };
+        let mut records = Vec::new();
+        for held in self.load_transactions(actor, &names).await? {
+            records.push(self.record(held).await?);
+        }
+        Ok((view, records))
+    }
+
+    /// The order, and which commit wrote it.
+    async fn load_order(&self, actor: &Actor, names: &Names) -> Result<Option<(u64, OrderView)>, Error> {
+        let held = self.vault.document(actor, DocumentKind::Order, names.order()).await?;
+        held.map(|document| Ok((document.rev, stored::decode(&document.clear)?)))
+            .transpose()
+    }
+
+    async fn load_transaction(&self, actor: &Actor, names: &Names) -> Result<Option<HeldTransaction>, Error> {
+        let held = self
+            .vault
+            .document(actor, DocumentKind::Transaction, names.transaction())
+            .await?;
+        held.map(HeldTransaction::read).transpose()
+    }
+
+    /// All of the order, oldest first.
+    async fn load_transactions(&self, actor: &Actor, names: &Names) -> Result<Vec<HeldTransaction>, Error> {
+        let documents = self
+            .vault
+            .documents(actor, DocumentKind::Transaction, names.order(), None, MAX_TRANSACTIONS)
+            .await?;
+        let mut all = documents
+            .into_iter()
+            .map(HeldTransaction::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        all.sort_by_key(|held| held.stored.ordinal);
+        Ok(all)
+    }
+
+    async fn record(&self, held: HeldTransaction) -> Result<TransactionRecord, Error> {
+        let personal = match &held.document.sealed {
+            Some(_) => self.vault.document_secret(&held.document).await?,
+            None => None,
+        };
+        Ok(TransactionRecord {
+            view: held.stored.view,
+            personal: personal.map(text).transpose()?,
+        })
+    }
+}
+
+fn text(secret: SecretBytes) -> Result<Zeroizing<String>, Error> {
+    let text = std::str::from_utf8(secret.expose()).map_err(|_| damaged())?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn damaged() -> Error {
+    Error::Core(core::Error::Integrity(IntegrityError::Damaged))
+}
+
+fn invalid(part: Part, reason: &str) -> Error {
+    Error::Invalid {
+        part,
+        reason: reason.to_owned(),
+    }
+}
+
+/// Transactions that an order may have.
+const MAX_TRANSACTIONS: u32 = 500;

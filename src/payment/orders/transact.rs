@@ -1,0 +1,233 @@
+//! Doing a transaction.
+
+use data_encoding::HEXLOWER;
+
+use super::asking::ask;
+use super::ledger::{Entry, Ledger};
+use super::plan::{Asked, Plan};
+use super::stored::{HeldTransaction, Names, StoredTransaction};
+use super::types::{Action, Instruction, OrderStatus, OrderView, ShownCard, TransactionRecord, TransactionView};
+use super::writing::Pending;
+use super::{damaged, invalid};
+use crate::id::UnixMillis;
+use crate::keys::SecretBytes;
+use crate::payment::money::Amount;
+use crate::payment::sources::{Need, Resolved};
+use crate::payment::{Error, Part, Payments};
+use crate::vault::types::{Actor, Operation};
+
+/// An order with all that is known of it, before the transaction.
+struct Standing {
+    /// None: it is opened now.
+    order: Option<(u64, OrderView)>,
+    transactions: Vec<HeldTransaction>,
+    ledger: Ledger,
+}
+
+impl Payments {
+    /// Does a transaction. The same request under the same ids again answers what it answered, and is not done again; one
+    /// that is pending is completed by it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another operation on the order is under way; [`Error::Invalid`] where it does not fit the
+    /// order, or the ids were used for another request; [`Error::Missing`]; [`Error::NoAcquirer`]; the core's. After a
+    /// failure of the HSM or the store the transaction may be pending.
+    pub async fn transact(&self, actor: &Actor, mut instruction: Instruction) -> Result<TransactionRecord, Error> {
+        // whether it is granted at all; how much of a cap it takes shows below
+        self.vault.access().permit(actor, Operation::Pay, 0)?;
+        self.acquirer(actor)?;
+        self.check(&instruction)?;
+        let _in_use = self
+            .orders_in_use
+            .take(&actor.merchant, &instruction.order)
+            .ok_or(Error::Locked)?;
+        let request = std::mem::replace(&mut instruction.request, SecretBytes::new(Vec::new()));
+        let request_mac = HEXLOWER.encode(&self.vault.request_mac(request).await?);
+        let names = Names::new(&instruction.order, &instruction.transaction);
+        let before = self.load_transaction(actor, &names).await?;
+        if let Some(before) = &before
+            && before.stored.request_mac != request_mac
+        {
+            return Err(invalid(
+                Part::Transaction,
+                "The order has another transaction of this id",
+            ));
+        }
+        match before {
+            Some(done) if done.stored.view.answer.is_some() => self.record(done).await,
+            pending => self.begin(actor, instruction, &names, request_mac, pending).await,
+        }
+    }
+
+    async fn begin(
+        &self,
+        actor: &Actor,
+        mut instruction: Instruction,
+        names: &Names,
+        request_mac: String,
+        pending: Option<HeldTransaction>,
+    ) -> Result<TransactionRecord, Error> {
+        let standing = self.standing(actor, names, &instruction).await?;
+        let fixed = standing.order.as_ref().map(|(_, order)| order.currency);
+        let plan = Asked::of(&instruction).plan(fixed, &standing.ledger)?;
+        let target = plan.target.and_then(|entry| standing.view(&entry.id));
+        let resolved = match instruction.action.opens() {
+            true => {
+                let sources = std::mem::take(&mut instruction.sources);
+                Some(self.resolve(actor, sources, Need::Number).await?)
+            }
+            false => None,
+        };
+        if !resolved.as_ref().is_some_and(|resolved| resolved.number_from_token) {
+            // opening a token counts by itself
+            self.vault.access().permit(actor, Operation::Pay, 1)?;
+        }
+        let card = match &resolved {
+            Some(resolved) => Some(self.shown(resolved)?),
+            None => target.and_then(|target| target.card.clone()),
+        };
+        let ask = ask(&instruction, &plan, resolved.as_ref(), target)?;
+        let pending = match pending {
+            Some(transaction) => {
+                let (order_rev, order) = standing.order.clone().ok_or_else(damaged)?;
+                Pending {
+                    order,
+                    order_rev,
+                    transaction,
+                }
+            }
+            None => {
+                let new = StoredTransaction {
+                    ordinal: u32::try_from(standing.transactions.len()).unwrap_or(u32::MAX),
+                    request_mac,
+                    view: view(&instruction, &plan, &standing, target, card, UnixMillis::now()),
+                };
+                let before = standing.order.as_ref().map(|(rev, _)| *rev);
+                self.write_pending(actor, names, before, new, instruction.personal.as_ref())
+                    .await?
+            }
+        };
+        let answer = self
+            .acquirer(actor)?
+            .ask(&actor.merchant, names.transaction(), ask)
+            .await;
+        self.complete(actor, names, pending, standing.ledger, answer).await
+    }
+
+    /// Refuses ids and free text that cannot be kept.
+    fn check(&self, instruction: &Instruction) -> Result<(), Error> {
+        for (part, id) in [
+            (Part::Order, &instruction.order),
+            (Part::Transaction, &instruction.transaction),
+        ] {
+            if !(1..=ID_LENGTH).contains(&id.chars().count()) {
+                return Err(invalid(part, "The id does not have 1 to 40 characters"));
+            }
+            if self.vault.holds_card_number(id) {
+                return Err(invalid(part, "The id holds what looks like a card number"));
+            }
+        }
+        if let Some(echo) = &instruction.echo {
+            self.vault.screen_object("order", echo, MAX_ECHO, true)?;
+        }
+        if let Some(personal) = &instruction.personal {
+            self.vault.screen_object("customer", personal, MAX_PERSONAL, false)?;
+        }
+        Ok(())
+    }
+
+    /// The order before this transaction.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] while another transaction of it is pending: what it came to decides what else may be done.
+    async fn standing(&self, actor: &Actor, names: &Names, instruction: &Instruction) -> Result<Standing, Error> {
+        let order = self.load_order(actor, names).await?;
+        let mut transactions = match &order {
+            Some(_) => self.load_transactions(actor, names).await?,
+            None => Vec::new(),
+        };
+        transactions.retain(|held| held.stored.view.id != instruction.transaction);
+        if transactions.iter().any(|held| held.stored.view.answer.is_none()) {
+            let reason = "Another transaction of the order is pending: repeat its request first";
+            return Err(invalid(Part::Order, reason));
+        }
+        let entries = transactions.iter().map(|held| Entry::of(&held.stored.view)).collect();
+        Ok(Standing {
+            order,
+            transactions,
+            ledger: Ledger::new(entries),
+        })
+    }
+
+    fn shown(&self, resolved: &Resolved) -> Result<ShownCard, Error> {
+        let pan = resolved.card.pan.as_ref().ok_or(Error::Missing(Part::Number))?;
+        let (masked, info) = self.vault.look(pan);
+        Ok(ShownCard {
+            masked: masked.text,
+            brand: info.brand,
+            funding: info.funding,
+            expiry: Some(resolved.card.expiry()?),
+            token: resolved.token.clone().filter(|_| resolved.number_from_token),
+        })
+    }
+}
+
+impl Standing {
+    fn view(&self, id: &str) -> Option<&TransactionView> {
+        let held = self.transactions.iter().find(|held| held.stored.view.id == id)?;
+        Some(&held.stored.view)
+    }
+}
+
+/// The transaction before it is answered.
+fn view(
+    instruction: &Instruction,
+    plan: &Plan<'_>,
+    standing: &Standing,
+    target: Option<&TransactionView>,
+    card: Option<ShownCard>,
+    now: UnixMillis,
+) -> TransactionView {
+    let mut order = match &standing.order {
+        Some((_, order)) => order.clone(),
+        None => OrderView {
+            id: instruction.order.clone(),
+            amount: plan.amount,
+            currency: plan.currency,
+            created_at: now,
+            updated_at: now,
+            status: OrderStatus::Failed,
+            authorized: Amount::ZERO,
+            captured: Amount::ZERO,
+            refunded: Amount::ZERO,
+            echo: None,
+        },
+    };
+    order.updated_at = now;
+    if instruction.action.opens() {
+        order.amount = plan.amount;
+        order.echo = instruction.echo.clone().or(order.echo);
+    }
+    TransactionView {
+        id: instruction.transaction.clone(),
+        action: instruction.action,
+        undone: target
+            .filter(|_| instruction.action == Action::Void)
+            .map(|target| target.action),
+        amount: plan.amount,
+        currency: plan.currency,
+        answer: None,
+        card,
+        target: target.map(|target| target.id.clone()),
+        at: now,
+        echo: instruction.echo.clone(),
+        order,
+    }
+}
+
+/// Characters of an id.
+const ID_LENGTH: usize = 40;
+/// The longest [`Instruction::echo`], bytes: a transaction's document holds the order's as well.
+const MAX_ECHO: usize = 16 * 1024;
+/// The longest [`Instruction::personal`], bytes.
+const MAX_PERSONAL: usize = 32 * 1024;

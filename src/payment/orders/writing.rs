@@ -1,0 +1,154 @@
+//! How a transaction is written down, before and after the acquirer is asked: always together with its order, and only if
+//! the order is as it was read.
+
+use super::damaged;
+use super::ledger::{Entry, Ledger};
+use super::stored::{self, HeldTransaction, Names, StoredTransaction};
+use super::types::{Action, OrderView, TransactionRecord, TransactionView};
+use crate::id::UnixMillis;
+use crate::keys::SecretBytes;
+use crate::payment::acquirer::{Answer, Verdict};
+use crate::payment::{Error, Payments};
+use crate::vault::types::{Actor, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
+use zeroize::Zeroizing;
+
+/// A transaction that is written down and not answered yet.
+pub(super) struct Pending {
+    /// The order as it stands in the store.
+    pub(super) order: OrderView,
+    pub(super) order_rev: u64,
+    pub(super) transaction: HeldTransaction,
+}
+
+impl Payments {
+    /// Writes the transaction down as pending; `before` is the commit that wrote its order, if there is one.
+    pub(super) async fn write_pending(
+        &self,
+        actor: &Actor,
+        names: &Names,
+        before: Option<u64>,
+        new: StoredTransaction,
+        personal: Option<&Zeroizing<String>>,
+    ) -> Result<Pending, Error> {
+        let order = new.view.order.clone();
+        let secret = match personal {
+            Some(personal) => Secret::Seal(SecretBytes::new(personal.as_bytes().to_vec())),
+            None => Secret::Nothing,
+        };
+        let writes = vec![
+            order_write(names, before.map_or(Expect::Absent, Expect::Rev), &order)?,
+            transaction_write(names, Expect::Absent, &new, secret)?,
+        ];
+        let written = self
+            .vault
+            .write_documents(actor, writes, event(&new.view, "asked"))
+            .await?;
+        let Written::Done { rev } = written else {
+            return Err(Error::Locked);
+        };
+        // read back for its sealed part
+        let transaction = self.load_transaction(actor, names).await?.ok_or_else(damaged)?;
+        Ok(Pending {
+            order,
+            order_rev: rev,
+            transaction,
+        })
+    }
+
+    /// Writes down what the acquirer said, and where the order stands now.
+    pub(super) async fn complete(
+        &self,
+        actor: &Actor,
+        names: &Names,
+        pending: Pending,
+        before: Ledger,
+        answer: Answer,
+    ) -> Result<TransactionRecord, Error> {
+        let Pending {
+            order,
+            order_rev,
+            transaction: HeldTransaction { document, mut stored },
+        } = pending;
+        let outcome = outcome(answer.verdict);
+        stored.view.answer = Some(answer);
+        let totals = before.with(Entry::of(&stored.view)).totals();
+        let order = OrderView {
+            updated_at: UnixMillis::now(),
+            status: totals.status,
+            authorized: totals.authorized,
+            captured: totals.captured,
+            refunded: totals.refunded,
+            ..order
+        };
+        stored.view.order = order.clone();
+        let writes = vec![
+            order_write(names, Expect::Rev(order_rev), &order)?,
+            transaction_write(
+                names,
+                Expect::Rev(document.rev),
+                &stored,
+                Secret::Keep(document.sealed.clone()),
+            )?,
+        ];
+        let event = event(&stored.view, outcome);
+        match self.vault.write_documents(actor, writes, event).await? {
+            Written::Done { .. } => self.record(HeldTransaction { document, stored }).await,
+            Written::Changed => Err(Error::Locked),
+        }
+    }
+}
+
+fn order_write(names: &Names, expect: Expect, order: &OrderView) -> Result<DocumentWrite, Error> {
+    Ok(DocumentWrite {
+        kind: DocumentKind::Order,
+        name: names.order().to_owned(),
+        expect,
+        clear: stored::encode(order)?,
+        secret: Secret::Nothing,
+        expires_at: None,
+    })
+}
+
+fn transaction_write(
+    names: &Names,
+    expect: Expect,
+    transaction: &StoredTransaction,
+    secret: Secret,
+) -> Result<DocumentWrite, Error> {
+    Ok(DocumentWrite {
+        kind: DocumentKind::Transaction,
+        name: names.transaction().to_owned(),
+        expect,
+        clear: stored::encode(transaction)?,
+        secret,
+        expires_at: None,
+    })
+}
+
+fn event(view: &TransactionView, outcome: &'static str) -> DocumentEvent {
+    DocumentEvent {
+        action: match view.action {
+            Action::Authorize => "order-authorize",
+            Action::Capture => "order-capture",
+            Action::Pay => "order-pay",
+            Action::Refund => "order-refund",
+            Action::UpdateAuthorization => "order-update-authorization",
+            Action::Verify => "order-verify",
+            Action::Void => "order-void",
+        },
+        outcome,
+        token: view.card.as_ref().and_then(|card| card.token.clone()),
+        detail: Some(format!("order {}, transaction {}", view.order.id, view.id)),
+    }
+}
+
+fn outcome(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approved => "approved",
+        Verdict::Declined | Verdict::ExpiredCard | Verdict::InsufficientFunds | Verdict::InvalidSecurityCode => {
+            "declined"
+        }
+        Verdict::SystemError | Verdict::TimedOut | Verdict::UnspecifiedFailure => "failed",
+        Verdict::Unknown => "unknown",
+    }
+}
