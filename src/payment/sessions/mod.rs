@@ -3,6 +3,8 @@
 
 mod codes;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use zeroize::Zeroizing;

@@ -4,6 +4,7 @@ mod crash;
 mod flow;
 mod refused;
 mod rules;
+mod tokens;
 
 use std::sync::{Arc, Mutex};
 
