@@ -83,6 +83,7 @@ fn what_no_scheme_has_stays_unknown() {
         ("0", 16),
         ("7", 16),
         ("9276", 16),
+        ("9417", 16),
     ] {
         let info = BinTable::built_in().lookup(&pan(&number(start, length)));
         assert_eq!((info.brand, info.bin_len), (None, 6), "{start} {length}");
@@ -99,13 +100,20 @@ fn live_ranges_hold_the_schemes_and_the_countries() {
         ("9417", 16),
         ("9004", 19),
         ("955880", 19),
+        ("9891", 16),
+        ("9280", 18),
+        ("991975", 16),
+        ("949099", 16),
+        ("943645", 16),
+        ("9999", 16),
         ("4", 16),
     ] {
         assert!(table.is_live_range(&number(start, length)), "{start} {length}");
     }
     for text in [
-        "9001111111111111",
-        "9999111111111111",
+        "9002111111111111",
+        "9990111111111111",
+        "9490111111111",
         "9792",
         "97921111111111111111",
         "4111x11111111111",
@@ -119,8 +127,8 @@ fn live_ranges_hold_the_schemes_and_the_countries() {
         .filter(|start| !table.is_live_range(&format!("{start}500000000000")))
         .count();
     assert!(free > 600, "tokens that start with 9 have room: {free}");
-    let own = BinTable::extended(&format!("mode,replace\n{HEADING}99991,house,,,\n")).unwrap();
-    assert!(own.is_live_range("9999111111111111"));
+    let own = BinTable::extended(&format!("mode,replace\n{HEADING}99901,house,,,\n")).unwrap();
+    assert!(own.is_live_range("9990111111111111"));
     assert!(
         own.is_live_range("4111111111111111"),
         "replaced or not, a live card is a live card"

@@ -308,3 +308,30 @@ async fn a_token_out_of_use_is_not_given_to_who_wants_to_use_it() {
     };
     assert_eq!(view.token, token);
 }
+
+#[tokio::test]
+async fn a_card_of_13_digits_has_900_preserving_tokens_and_then_an_error() {
+    let rig = Rig::new().await;
+    let body = "411111111111";
+    let pan = format!("{body}{}", crate::card::check_digit(body).unwrap());
+    assert_eq!(pan.len(), 13);
+    let new = || NewToken {
+        format: Format::Preserve64,
+        ..card(&pan)
+    };
+    let mut tokens = BTreeSet::new();
+    for _ in 0..900 {
+        tokens.insert(rig.create(new()).await.token.to_string());
+    }
+    assert_eq!(tokens.len(), 900, "of 1,000 middles a hundred pass Luhn");
+    let commits = rig.store.commits();
+    let none = error(rig.vault.tokenize(&rig.actor, new()).await);
+    assert_eq!(none, Error::Caller(CallerError::FormatExhausted));
+    assert_eq!(rig.store.commits(), commits, "nothing was stored");
+    // a card of other digits has room of its own
+    let other = NewToken {
+        format: Format::Preserve64,
+        ..card("4222222222222")
+    };
+    rig.create(other).await;
+}
