@@ -18,7 +18,7 @@ use crate::vault::Vault;
 /// What dialects work with.
 pub struct Services {
     vault: Arc<Vault>,
-    payments: Payments,
+    payments: Arc<Payments>,
     metrics: Metrics,
 }
 
@@ -26,10 +26,15 @@ impl Services {
     /// Dialects over this vault; requests are counted in `metrics`.
     pub fn new(vault: Arc<Vault>, metrics: Metrics) -> Self {
         Self {
-            payments: Payments::new(Arc::clone(&vault)),
+            payments: Arc::new(Payments::new(Arc::clone(&vault))),
             vault,
             metrics,
         }
+    }
+
+    /// The payments that the dialects share, for what works on them by itself.
+    pub fn payments(&self) -> Arc<Payments> {
+        Arc::clone(&self.payments)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::hsm;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
+use crate::payment::maintenance::MaintenanceConfig;
 use crate::server::{self, Limits, Listener, Tcp};
 use crate::store::Store;
 use crate::store::sled::SledStore;
@@ -143,11 +144,14 @@ async fn serve(
         tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
         metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
     };
-    let api = api::router(api::Services::new(vault.clone(), metrics.clone()));
+    let dialects = api::Services::new(vault.clone(), metrics.clone());
+    let payments = dialects.payments();
+    let api = api::router(dialects);
     let endpoints = bound.serving(&api, ops::admin_router(&services), ops::health_router(&services));
 
     vault.note_start(&config.digest).await;
     let background = vault.start_background();
+    let maintenance = payments.start_maintenance(own_peer(), MaintenanceConfig::default());
     let limits = Limits {
         descriptors: descriptors::for_connections(config.hsm.workers),
         ..config.limits
@@ -160,6 +164,7 @@ async fn serve(
     if cut > 0 {
         tracing::warn!(connections = cut, "requests that did not finish in time were cut");
     }
+    maintenance.shutdown().await;
     background.shutdown().await;
     client.shutdown().await;
     vault.note_stop().await;

@@ -4,6 +4,7 @@
 
 pub mod acquirer;
 mod error;
+pub mod maintenance;
 pub mod money;
 pub mod orders;
 mod security_code;

@@ -38,6 +38,8 @@ mod reveal;
 mod screen;
 mod sealer;
 mod search;
+#[cfg(test)]
+pub(crate) mod soft;
 mod sweeper;
 mod tables;
 #[cfg(test)]

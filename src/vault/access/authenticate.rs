@@ -147,6 +147,7 @@ impl Access {
                     rules: repository.rules,
                     test: merchant.test,
                     request,
+                    daemon: false,
                 })
             }
             Err(refused) => {

@@ -139,6 +139,10 @@ impl Snapshot {
         self.repositories.insert(row.id, Arc::new(row));
     }
 
+    pub(in crate::vault) fn merchants(&self) -> impl Iterator<Item = &Merchant> {
+        self.merchants.values().map(Arc::as_ref)
+    }
+
     pub(in crate::vault) fn merchant(&self, id: &MerchantId) -> Option<&Merchant> {
         self.merchants.get(id).map(Arc::as_ref)
     }

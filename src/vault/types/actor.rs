@@ -112,4 +112,6 @@ pub struct Actor {
     pub test: bool,
     /// The request.
     pub request: RequestId,
+    /// Nobody's request: the daemon acts by itself.
+    pub(in crate::vault) daemon: bool,
 }

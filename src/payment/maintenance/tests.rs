@@ -1,0 +1,236 @@
+use tokio::sync::watch;
+
+use super::*;
+use crate::card::{Expiry, Pan};
+use crate::payment::money::Currency;
+use crate::payment::tokens::SaveToken;
+use crate::payment::{CardDetails, Sources};
+use crate::vault::soft::{OWN, Soft};
+use crate::vault::types::{Generation, Management, Query, Status, Verification, View};
+
+const CARD: &str = "5123450000000008";
+const DAY: u64 = 86_400_000;
+
+struct Rig {
+    soft: Soft,
+    payments: Payments,
+    actor: Actor,
+    start: UnixMillis,
+}
+
+impl Rig {
+    async fn new(name: &str, generation: Generation) -> Self {
+        let soft = Soft::start().await;
+        let actor = soft.merchant(name, Management::UniqueToken, generation).await;
+        let payments = Payments::new(soft.vault.clone());
+        let start = UnixMillis::now();
+        Self {
+            soft,
+            payments,
+            actor,
+            start,
+        }
+    }
+
+    fn day(&self, day: u64) -> UnixMillis {
+        UnixMillis(self.start.0 + day * DAY)
+    }
+
+    async fn token(&self, expiry: (u8, u16)) -> Token {
+        let save = SaveToken {
+            token: None,
+            sources: Sources {
+                card: CardDetails {
+                    pan: Some(Pan::parse(CARD).unwrap()),
+                    month: Some(expiry.0),
+                    year: Some(expiry.1),
+                    ..CardDetails::default()
+                },
+                ..Sources::default()
+            },
+            verification: Some(Verification::None),
+            currency: Currency::parse("EUR"),
+        };
+        let saved = self.payments.save_token(&self.actor, save).await.unwrap();
+        saved.view.unwrap().token
+    }
+
+    async fn charged(&self, token: &Token, day: u64) {
+        self.payments
+            .note_recurring_use(&self.actor, token, self.day(day))
+            .await
+            .unwrap();
+    }
+
+    async fn run(&self, day: u64) -> Maintained {
+        let (_stop, stopped) = watch::channel(false);
+        let ahead = MaintenanceConfig::default().look_ahead;
+        self.payments
+            .maintain(OWN, ahead, self.day(day), &stopped)
+            .await
+            .unwrap()
+    }
+
+    async fn view(&self, token: &Token) -> View {
+        self.soft.vault.inspect(&self.actor, token).await.unwrap()
+    }
+
+    async fn plans(&self) -> usize {
+        let plans = self
+            .soft
+            .vault
+            .documents(&self.actor, DocumentKind::Maintenance, "", None, 1_000)
+            .await;
+        plans.unwrap().len()
+    }
+}
+
+fn asked(asked: u64) -> Maintained {
+    Maintained {
+        asked,
+        ..Maintained::default()
+    }
+}
+
+#[tokio::test]
+async fn a_card_is_asked_about_once_before_its_next_charge() {
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let token = rig.token((1, 2039)).await;
+    rig.charged(&token, 0).await;
+    rig.charged(&token, 10).await;
+    assert_eq!(rig.run(12).await, asked(0), "the next is expected on day 20");
+    assert_eq!(rig.run(13).await, asked(1));
+    assert_eq!(rig.run(14).await, asked(0));
+    assert_eq!(rig.run(30).await, asked(0));
+    rig.charged(&token, 20).await;
+    assert_eq!(rig.run(23).await, asked(1));
+    let never_charged = rig.token((6, 2038)).await;
+    assert_eq!(rig.run(60).await, asked(0));
+    assert_eq!(rig.view(&never_charged).await.revision.0, 1);
+}
+
+#[tokio::test]
+async fn what_is_newer_takes_effect_with_nobody_as_author_and_is_found() {
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let renewed = rig.token((6, 2038)).await;
+    let renumbered = rig.token((7, 2038)).await;
+    let closed = rig.token((8, 2038)).await;
+    for token in [&renewed, &renumbered, &closed] {
+        rig.charged(token, 0).await;
+    }
+    let before = UnixMillis::now();
+    let done = rig.run(28).await;
+    let expected = Maintained {
+        asked: 3,
+        changed: 2,
+        closed: 1,
+        ..Maintained::default()
+    };
+    assert_eq!(done, expected);
+    let view = rig.view(&renewed).await;
+    assert_eq!((view.expiry, view.updated_by), (Expiry::new(6, 2041).ok(), None));
+    assert_eq!(view.verification, Some(Verification::AccountUpdater));
+    assert!(rig.view(&renumbered).await.masked.ends_with("1118"));
+    let view = rig.view(&closed).await;
+    assert_eq!((view.status, view.updated_by), (Status::Inactive, None));
+    let query = Query {
+        updated_since: Some(before),
+        limit: 10,
+        ..Query::default()
+    };
+    assert_eq!(rig.soft.vault.search(&rig.actor, query).await.unwrap().tokens.len(), 3);
+    let events = rig.soft.events().await;
+    for event in [
+        "maintenance changed",
+        "maintenance closed",
+        "update ok",
+        "recurring-use ok",
+    ] {
+        assert!(events.iter().any(|there| there == event), "{event} in {events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_keeps_digits_is_taken_over() {
+    let rig = Rig::new("TESTSHOP", Generation::Preserve64).await;
+    let token = rig.token((7, 2038)).await;
+    rig.charged(&token, 0).await;
+    assert_eq!(rig.run(28).await.changed, 1);
+    let view = rig.view(&token).await;
+    assert_eq!(view.status, Status::Active, "it works on");
+    assert_eq!(rig.view(&view.replacement.unwrap()).await.updated_by, None);
+}
+
+#[tokio::test]
+async fn silence_is_asked_again_a_day_later() {
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let token = rig.token((9, 2038)).await;
+    rig.charged(&token, 0).await;
+    let silent = Maintained {
+        unavailable: 1,
+        ..asked(1)
+    };
+    assert_eq!(rig.run(28).await, silent);
+    assert_eq!(rig.run(28).await, asked(0));
+    assert_eq!(rig.run(29).await, silent);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_forgotten_and_what_fails_is_due_again() {
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let token = rig.token((6, 2038)).await;
+    let removed = rig.token((6, 2038)).await;
+    rig.charged(&token, 0).await;
+    rig.charged(&removed, 0).await;
+    rig.soft.vault.delete(&rig.actor, &removed).await.unwrap();
+    rig.soft.set_down(true);
+    let failed = Maintained { failed: 1, ..asked(0) };
+    assert_eq!(rig.run(28).await, failed);
+    assert_eq!(rig.plans().await, 1, "the removed one is forgotten");
+    rig.soft.set_down(false);
+    assert_eq!(rig.run(28).await.changed, 1);
+}
+
+#[tokio::test]
+async fn a_live_merchant_has_no_updater_and_a_suspended_one_rests() {
+    let rig = Rig::new("SHOP", Generation::RandomWithLuhn).await;
+    let token = rig.token((6, 2038)).await;
+    rig.charged(&token, 0).await;
+    assert_eq!((rig.plans().await, rig.run(28).await), (0, asked(0)));
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let token = rig.token((6, 2038)).await;
+    rig.charged(&token, 0).await;
+    let admin = crate::vault::accounts::AdminActor { peer: OWN };
+    let accounts = rig.soft.vault.access().accounts();
+    accounts.suspend_merchant(admin, &rig.actor.merchant).await.unwrap();
+    assert_eq!(rig.run(28).await, asked(0));
+    accounts.resume_merchant(admin, &rig.actor.merchant).await.unwrap();
+    assert_eq!(rig.run(28).await.changed, 1);
+}
+
+#[tokio::test]
+async fn the_work_ends_when_it_is_told_to() {
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let token = rig.token((6, 2038)).await;
+    rig.charged(&token, 0).await;
+    let config = MaintenanceConfig {
+        look_ahead: Duration::from_secs(40 * 86_400),
+        every: Duration::from_millis(5),
+    };
+    let service = Arc::new(rig.payments).start_maintenance(OWN, config);
+    let all = async {
+        while rig
+            .soft
+            .vault
+            .inspect(&rig.actor, &token)
+            .await
+            .unwrap()
+            .updated_by
+            .is_some()
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        service.shutdown().await;
+    };
+    tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
+}

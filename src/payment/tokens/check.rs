@@ -1,0 +1,78 @@
+//! The checks before a card is stored.
+
+use super::Checked;
+use super::gather::Given;
+use crate::id::UnixMillis;
+use crate::payment::acquirer::{Ask, Presented, Verdict};
+use crate::payment::money::Currency;
+use crate::payment::updater::Update;
+use crate::payment::{Error, Part, Payments};
+use crate::vault::types::{Actor, Verification};
+
+/// What came of a check.
+pub(super) enum Answered {
+    /// The card is to be stored.
+    Passed(Checked),
+    /// It is not.
+    Refused(Verdict),
+    /// It is to be stored, and this is newer.
+    Newer(Update),
+}
+
+impl Payments {
+    /// Checks the card as `verification` says.
+    ///
+    /// # Errors
+    /// What the rules refuse; [`Error::Missing`] currency; [`Error::NoAcquirer`].
+    pub(super) async fn check_card(
+        &self,
+        actor: &Actor,
+        given: &Given,
+        verification: Verification,
+        currency: Option<Currency>,
+    ) -> Result<Answered, Error> {
+        match verification {
+            Verification::None => Ok(Answered::Passed(Checked::NotChecked)),
+            Verification::Basic => {
+                let expiry = given.expiry.ok_or(Error::Missing(Part::ExpiryMonth))?;
+                if expiry.expired_at(UnixMillis::now().0) {
+                    return Err(Error::Invalid {
+                        part: Part::ExpiryYear,
+                        reason: "The card is past its expiry".to_owned(),
+                    });
+                }
+                Ok(Answered::Passed(Checked::Basic))
+            }
+            Verification::Acquirer => {
+                let currency = currency.ok_or(Error::Missing(Part::Currency))?;
+                let card = presented(given)?;
+                // each request is a verification of its own: nothing ties a repeated one to the first
+                let key = format!("token/{}", actor.request);
+                let ask = Ask::Verify { card, currency };
+                let answer = self.acquirer(actor)?.ask(&actor.merchant, &key, ask).await;
+                Ok(match answer.verdict {
+                    Verdict::Approved => Answered::Passed(Checked::Acquirer(answer.security_code)),
+                    refused => Answered::Refused(refused),
+                })
+            }
+            Verification::AccountUpdater => {
+                currency.ok_or(Error::Missing(Part::Currency))?;
+                let pan = given.pan.as_ref().ok_or(Error::Missing(Part::Number))?;
+                let updater = self.updater(actor)?;
+                Ok(Answered::Newer(
+                    updater.look_up(&actor.merchant, pan, given.expiry).await,
+                ))
+            }
+        }
+    }
+}
+
+/// The card as an acquirer gets it.
+pub(super) fn presented(given: &Given) -> Result<Presented<'_>, Error> {
+    Ok(Presented {
+        pan: given.pan.as_ref().ok_or(Error::Missing(Part::Number))?,
+        expiry: given.expiry,
+        security_code: given.security_code.as_ref(),
+        street: None,
+    })
+}
