@@ -2,6 +2,7 @@
 
 use super::tree::Tree;
 use super::version::Version;
+use crate::card::Expiry;
 use crate::id::RepositoryName;
 use crate::vault::types::{Status, Verification, View};
 
@@ -23,15 +24,14 @@ pub(super) fn token(tree: &mut Tree, version: Version, repository: &RepositoryNa
             view.replacement.as_ref().map(|token| token.as_str().to_owned()),
         );
     }
-    tree.text("sourceOfFunds.type", "CARD");
-    number(tree, &view.masked, view.brand.as_deref());
-    let expiry = view
-        .expiry
-        .map(|expiry| format!("{:02}{:02}", expiry.month(), expiry.year() % 100));
-    tree.maybe("sourceOfFunds.provided.card.expiry", expiry);
-    tree.text(
-        "sourceOfFunds.provided.card.fundingMethod",
-        funding(view.funding.as_deref()),
+    card(
+        tree,
+        &Card {
+            masked: &view.masked,
+            brand: view.brand.as_deref(),
+            funding: view.funding.as_deref(),
+            expiry: view.expiry,
+        },
     );
 
     let updated_by = view.updated_by.as_ref().map(|merchant| merchant.as_str().to_owned());
@@ -45,6 +45,26 @@ pub(super) fn token(tree: &mut Tree, version: Version, repository: &RepositoryNa
         tree.text("usage.lastUpdated", view.updated_at.to_string());
         tree.maybe("usage.lastUsed", last_used);
     }
+}
+
+/// A card as it may be shown, in a token's answer.
+pub(super) struct Card<'a> {
+    /// With at most as much in clear as a masked view has.
+    pub(super) masked: &'a str,
+    pub(super) brand: Option<&'a str>,
+    pub(super) funding: Option<&'a str>,
+    pub(super) expiry: Option<Expiry>,
+}
+
+/// Writes a card.
+pub(super) fn card(tree: &mut Tree, card: &Card<'_>) {
+    tree.text("sourceOfFunds.type", "CARD");
+    number(tree, card.masked, card.brand);
+    tree.text("sourceOfFunds.provided.card.fundingMethod", funding(card.funding));
+    let expiry = card
+        .expiry
+        .map(|expiry| format!("{:02}{:02}", expiry.month(), expiry.year() % 100));
+    tree.maybe("sourceOfFunds.provided.card.expiry", expiry);
 }
 
 /// Writes a masked number and its brand.
@@ -133,7 +153,7 @@ impl Brand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::{BinTable, Expiry};
+    use crate::card::BinTable;
     use crate::id::{MerchantId, Revision, Token, UnixMillis};
     use crate::vault::types::Uses;
 
@@ -243,11 +263,17 @@ mod tests {
     #[test]
     fn every_brand_has_a_name() {
         let mut tree = Tree::new();
-        number(&mut tree, "979200******0001", Some("troy"));
+        let troy = Card {
+            masked: "979200******0001",
+            brand: Some("troy"),
+            funding: Some("debit"),
+            expiry: None,
+        };
+        card(&mut tree, &troy);
         assert_eq!(
             String::from_utf8(tree.to_form()).unwrap(),
-            "sourceOfFunds.provided.card.brand=LOCAL_BRAND_ONLY&sourceOfFunds.provided.card.localBrand=TROY\
-             &sourceOfFunds.provided.card.number=979200xxxxxx0001&sourceOfFunds.provided.card.scheme=OTHER"
+            "sourceOfFunds.provided.card.brand=LOCAL_BRAND_ONLY\
+             &sourceOfFunds.provided.card.fundingMethod=DEBIT&sourceOfFunds.provided.card.localBrand=TROY&sourceOfFunds.provided.card.number=979200xxxxxx0001&sourceOfFunds.provided.card.scheme=OTHER&sourceOfFunds.type=CARD"
         );
         let table = BinTable::built_in();
         for (pan, name) in [

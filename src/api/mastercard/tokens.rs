@@ -127,10 +127,15 @@ fn saved_token(tree: &mut Tree, call: &Call, saved: &Saved) {
     } else {
         // an answer has a status always, and what is not stored is not valid
         tree.text("status", "INVALID");
-        tree.text("sourceOfFunds.type", "CARD");
     }
     if let Some(card) = &saved.refused_card {
-        shape::number(tree, &card.masked, card.brand.as_deref());
+        let shown = shape::Card {
+            masked: &card.masked,
+            brand: card.brand.as_deref(),
+            funding: card.funding.as_deref(),
+            expiry: card.expiry,
+        };
+        shape::card(tree, &shown);
     }
     tree.text("verificationStrategy", shape::strategy(saved.verification));
 }

@@ -1,5 +1,7 @@
 //! The whole router on a vault whose keys are in software: everything above the HSM is real.
 
+mod tokens;
+
 use axum::body::Body;
 use axum::http::HeaderValue;
 use data_encoding::BASE64;
