@@ -111,7 +111,9 @@ impl Payments {
             .acquirer(actor)?
             .ask(&actor.merchant, names.transaction(), ask)
             .await;
-        self.complete(actor, names, pending, standing.ledger, answer).await
+        let personal = instruction.personal.take();
+        self.complete(actor, names, pending, standing.ledger, answer, personal)
+            .await
     }
 
     /// Refuses ids and free text that cannot be kept.

@@ -1,6 +1,8 @@
 //! How a transaction is written down, before and after the acquirer is asked: always together with its order, and only if
 //! the order is as it was read.
 
+use zeroize::Zeroizing;
+
 use super::damaged;
 use super::ledger::{Entry, Ledger};
 use super::stored::{self, HeldTransaction, Names, StoredTransaction};
@@ -10,8 +12,6 @@ use crate::keys::SecretBytes;
 use crate::payment::acquirer::{Answer, Verdict};
 use crate::payment::{Error, Payments};
 use crate::vault::types::{Actor, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
-use zeroize::Zeroizing;
-
 /// A transaction that is written down and not answered yet.
 pub(super) struct Pending {
     /// The order as it stands in the store.
@@ -63,6 +63,7 @@ impl Payments {
         pending: Pending,
         before: Ledger,
         answer: Answer,
+        personal: Option<Zeroizing<String>>,
     ) -> Result<TransactionRecord, Error> {
         let Pending {
             order,
@@ -83,16 +84,14 @@ impl Payments {
         stored.view.order = order.clone();
         let writes = vec![
             order_write(names, Expect::Rev(order_rev), &order)?,
-            transaction_write(
-                names,
-                Expect::Rev(document.rev),
-                &stored,
-                Secret::Keep(document.sealed.clone()),
-            )?,
+            transaction_write(names, Expect::Rev(document.rev), &stored, Secret::Keep(document.sealed))?,
         ];
         let event = event(&stored.view, outcome);
         match self.vault.write_documents(actor, writes, event).await? {
-            Written::Done { .. } => self.record(HeldTransaction { document, stored }).await,
+            Written::Done { .. } => Ok(TransactionRecord {
+                view: stored.view,
+                personal,
+            }),
             Written::Changed => Err(Error::Locked),
         }
     }
