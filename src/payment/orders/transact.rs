@@ -112,8 +112,25 @@ impl Payments {
             .ask(&actor.merchant, names.transaction(), ask)
             .await;
         let personal = instruction.personal.take();
-        self.complete(actor, names, pending, standing.ledger, answer, personal)
-            .await
+        let record = self
+            .complete(actor, names, pending, standing.ledger, answer, personal)
+            .await?;
+        if instruction.recurring {
+            self.look_ahead(actor, &record.view).await;
+        }
+        Ok(record)
+    }
+
+    /// Has the account updater look ahead to the token's next use. The transaction is done; it does not fail with this.
+    async fn look_ahead(&self, actor: &Actor, done: &TransactionView) {
+        let Some(token) = done.card.as_ref().and_then(|card| card.token.as_ref()) else {
+            return;
+        };
+        if done.approved()
+            && let Err(error) = self.note_recurring_use(actor, token, done.at).await
+        {
+            tracing::warn!(%error, request = %actor.request, "a recurring use was not noted");
+        }
     }
 
     /// Refuses ids and free text that cannot be kept.

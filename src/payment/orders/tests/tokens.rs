@@ -88,3 +88,31 @@ async fn an_invalid_or_unknown_token_pays_nothing() {
     assert_eq!((part, reason.as_str()), (Part::Token, "There is no such token"));
     assert!(shop.asked.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn the_updater_looks_ahead_for_recurring_use_that_succeeded() {
+    let shop = Shop::open().await;
+    let token = shop.rig.create(new_token("4111111111111111")).await.token;
+    let planned = || {
+        shop.rig
+            .vault
+            .document(&shop.rig.actor, DocumentKind::Maintenance, token.as_str())
+    };
+    let recurring = |order, month| Instruction {
+        recurring: true,
+        ..by_token(
+            order,
+            &token,
+            CardDetails {
+                month,
+                year: Some(2039),
+                ..CardDetails::default()
+            },
+        )
+    };
+    shop.done(by_token("1", &token, CardDetails::default())).await;
+    shop.done(recurring("2", Some(5))).await;
+    assert!(planned().await.unwrap().is_none(), "once, and declined");
+    assert!(shop.done(recurring("3", None)).await.approved());
+    assert!(planned().await.unwrap().is_some());
+}
