@@ -84,7 +84,7 @@ impl Payments {
     ///
     /// # Errors
     /// The store's; [`CallerError::Contended`].
-    pub async fn note_recurring_use(&self, actor: &Actor, token: &Token, at: UnixMillis) -> Result<(), Error> {
+    pub(super) async fn note_recurring_use(&self, actor: &Actor, token: &Token, at: UnixMillis) -> Result<(), Error> {
         if self.updater(actor).is_err() {
             return Ok(());
         }

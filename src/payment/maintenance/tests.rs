@@ -2,7 +2,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::card::{Expiry, Pan};
-use crate::payment::money::Currency;
+use crate::keys::SecretBytes;
+use crate::payment::money::{Amount, Currency};
+use crate::payment::orders::{Action, Instruction};
 use crate::payment::tokens::SaveToken;
 use crate::payment::{CardDetails, Sources};
 use crate::vault::soft::{OWN, Soft};
@@ -10,6 +12,12 @@ use crate::vault::types::{Generation, Management, Query, Status, Verification, V
 
 const CARD: &str = "5123450000000008";
 const DAY: u64 = 86_400_000;
+/// No grant of the policy is for this one.
+const DAEMON: Peer = Peer {
+    uid: 1,
+    gid: 1,
+    pid: None,
+};
 
 struct Rig {
     soft: Soft,
@@ -66,7 +74,7 @@ impl Rig {
         let (_stop, stopped) = watch::channel(false);
         let ahead = MaintenanceConfig::default().look_ahead;
         self.payments
-            .maintain(OWN, ahead, self.day(day), &stopped)
+            .maintain(DAEMON, ahead, self.day(day), &stopped)
             .await
             .unwrap()
     }
@@ -217,7 +225,7 @@ async fn the_work_ends_when_it_is_told_to() {
         look_ahead: Duration::from_secs(40 * 86_400),
         every: Duration::from_millis(5),
     };
-    let service = Arc::new(rig.payments).start_maintenance(OWN, config);
+    let service = Arc::new(rig.payments).start_maintenance(DAEMON, config);
     let all = async {
         while rig
             .soft
@@ -233,4 +241,34 @@ async fn the_work_ends_when_it_is_told_to() {
         service.shutdown().await;
     };
     tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_charge_that_is_marked_recurring_is_looked_ahead_for() {
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let good = rig.token((6, 2038)).await;
+    let declined = rig.token((5, 2039)).await;
+    for (order, token, recurring) in [("1", &good, false), ("2", &declined, true), ("3", &good, true)] {
+        assert_eq!(rig.plans().await, 0, "before order {order}");
+        let instruction = Instruction {
+            action: Action::Pay,
+            order: order.to_owned(),
+            transaction: "1".to_owned(),
+            amount: Amount::parse("10.00").ok(),
+            currency: Currency::parse("EUR"),
+            target: None,
+            sources: Sources {
+                token: Some(token.clone()),
+                ..Sources::default()
+            },
+            recurring,
+            street: None,
+            echo: None,
+            personal: None,
+            request: SecretBytes::new(order.as_bytes().to_vec()),
+        };
+        rig.payments.transact(&rig.actor, instruction).await.unwrap();
+    }
+    assert_eq!(rig.plans().await, 1);
+    assert_eq!(rig.run(28).await.changed, 1);
 }
