@@ -68,6 +68,11 @@ impl Payments {
         }
     }
 
+    /// The name of who checks the merchant's cards and moves its money, if there is anyone. A simulator's says that it is one.
+    pub fn acquirer_name(&self, actor: &Actor) -> Option<&'static str> {
+        self.acquirer(actor).ok().map(Acquirer::name)
+    }
+
     /// Who knows what is newer than the merchant's cards.
     ///
     /// # Errors

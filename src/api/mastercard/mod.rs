@@ -7,17 +7,22 @@ mod call;
 mod faults;
 mod fields;
 mod gateway;
+mod instruction;
+mod kept;
 mod known;
 mod nvp;
 mod operation;
 mod query;
+mod record;
 mod refusal;
 mod rest;
 mod run;
 mod search;
+mod sessions;
 mod shape;
 mod sources;
 mod tokens;
+mod transactions;
 mod tree;
 mod version;
 mod wire;
@@ -74,7 +79,7 @@ pub(super) fn not_found(services: &Services, mut request: Request) -> Response {
     response
 }
 
-fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 6] {
+fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 10] {
     use ApiOperation as Op;
     let one = |method, operation| rest(method, Endpoint::One(operation));
     [
@@ -83,6 +88,22 @@ fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 6] {
         (
             "/api/rest/version/{version}/information",
             rest(MethodFilter::GET, Endpoint::Information),
+        ),
+        (
+            "/api/rest/version/{version}/merchant/{merchant}/order/{order}",
+            one(MethodFilter::GET, Op::RetrieveOrder),
+        ),
+        (
+            "/api/rest/version/{version}/merchant/{merchant}/order/{order}/transaction/{transaction}",
+            one(MethodFilter::GET, Op::RetrieveTransaction).merge(rest(MethodFilter::PUT, Endpoint::Transaction)),
+        ),
+        (
+            "/api/rest/version/{version}/merchant/{merchant}/session",
+            one(MethodFilter::POST, Op::CreateSession),
+        ),
+        (
+            "/api/rest/version/{version}/merchant/{merchant}/session/{session}",
+            one(MethodFilter::GET, Op::RetrieveSession).merge(one(MethodFilter::PUT, Op::UpdateSession)),
         ),
         (
             "/api/rest/version/{version}/merchant/{merchant}/token",

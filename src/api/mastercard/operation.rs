@@ -76,6 +76,29 @@ impl ApiOperation {
         }
     }
 
+    /// Whether it does something to an order.
+    pub(super) fn is_transaction(self) -> bool {
+        match self {
+            Self::Authorize
+            | Self::Capture
+            | Self::Pay
+            | Self::Refund
+            | Self::UpdateAuthorization
+            | Self::Verify
+            | Self::Void => true,
+            Self::CheckGateway
+            | Self::CreateSession
+            | Self::DeleteToken
+            | Self::RetrieveOrder
+            | Self::RetrieveSession
+            | Self::RetrieveToken
+            | Self::RetrieveTransaction
+            | Self::SearchTokens
+            | Self::Tokenize
+            | Self::UpdateSession => false,
+        }
+    }
+
     /// Its letter in `fields.txt`; none for the one that takes no fields.
     pub(super) fn letter(self) -> Option<char> {
         match self {

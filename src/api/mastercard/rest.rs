@@ -27,6 +27,8 @@ pub(super) enum Endpoint {
     Information,
     /// One operation.
     One(ApiOperation),
+    /// A transaction; which, `apiOperation` says.
+    Transaction,
 }
 
 /// Answers a request.
@@ -63,21 +65,32 @@ async fn answer(
     let fields = fields(parts, body).await;
     heard.correlation = fields.as_ref().ok().and_then(correlation).map(str::to_owned);
     let version = Version::of(parameter(path, "version"))?;
-    let operation = match endpoint {
+    let only = match endpoint {
         Endpoint::Information => return Ok(gateway::check(version)),
-        Endpoint::One(operation) => operation,
+        Endpoint::One(operation) => Some(operation),
+        Endpoint::Transaction => None,
     };
     let actor = authenticate(services, parts, parameter(path, "merchant"), None)?;
     let mut fields = fields?;
-    match fields.take("apiOperation") {
-        Some(name) if ApiOperation::parse(&name) != Some(operation) => {
-            let reason = "It is not what method and path ask for.";
-            return Err(Refusal::invalid("apiOperation", Some(&name), reason));
-        }
-        Some(_) | None => {}
-    }
+    let operation = operation(only, fields.take("apiOperation").as_deref())?;
     bind_ids(operation, path, &mut fields)?;
     run(services, Call::new(operation, version, actor, fields)?).await
+}
+
+/// The operation where the request names `name`; `only`: the one that method and path ask for, none for a transaction.
+fn operation(only: Option<ApiOperation>, name: Option<&String>) -> Result<ApiOperation, Refusal> {
+    let Some(name) = name else {
+        return only.ok_or_else(|| Refusal::missing("apiOperation"));
+    };
+    match (only, ApiOperation::parse(name)) {
+        (Some(only), Some(named)) if named == only => Ok(only),
+        (None, Some(named)) if named.is_transaction() => Ok(named),
+        (None, None) => Err(Refusal::unsupported("apiOperation")),
+        (Some(_), _) | (None, Some(_)) => {
+            let reason = "It is not what method and path ask for.";
+            Err(Refusal::invalid("apiOperation", Some(name), reason))
+        }
+    }
 }
 
 /// The fields of the body, and of the query string where there should be no body.

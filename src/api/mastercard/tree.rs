@@ -1,6 +1,7 @@
 //! An answer: fields by their paths, written as nested JSON or as name-value pairs. Groups are in the order of their names.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// An answer's fields, in the order of their names.
 #[derive(Default)]
@@ -11,7 +12,8 @@ enum Node {
     /// As it stands in JSON: digits and at most one point.
     Number(Cow<'static, str>),
     Group(Tree),
-    List(Vec<Tree>),
+    /// By index. Gaps close in JSON.
+    List(BTreeMap<u16, Self>),
 }
 
 impl Tree {
@@ -31,7 +33,7 @@ impl Tree {
         }
     }
 
-    /// Sets a text under a path that came with the request.
+    /// Sets a text under a path that came with the request; there, `[3]` after a name stands for one of a list.
     pub(super) fn echo(&mut self, path: &str, value: &str) {
         self.set(
             path,
@@ -45,8 +47,14 @@ impl Tree {
         self.set(path, Cow::Borrowed, Node::Number(digits.into()));
     }
 
+    /// Sets a group.
+    pub(super) fn group(&mut self, path: &'static str, group: Self) {
+        self.set(path, Cow::Borrowed, Node::Group(group));
+    }
+
     /// Sets a list of groups.
     pub(super) fn list(&mut self, path: &'static str, items: Vec<Self>) {
+        let items = (0..).zip(items.into_iter().map(Node::Group)).collect();
         self.set(path, Cow::Borrowed, Node::List(items));
     }
 
@@ -69,12 +77,23 @@ impl Tree {
         let (name, rest) = path
             .split_once('.')
             .map_or((path, None), |(name, rest)| (name, Some(rest)));
+        let (name, index) = name.split_once('[').map_or((name, None), |(name, index)| {
+            (name, index.trim_end_matches(']').parse().ok())
+        });
         let found = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name));
         let at = found.unwrap_or_else(|at| at);
         if found.is_err() {
             self.0.insert(at, (keep(name), Node::Group(Self::new())));
         }
-        let Some((_, place)) = self.0.get_mut(at) else { return };
+        let Some((_, found)) = self.0.get_mut(at) else { return };
+        let mut place = found;
+        if let Some(index) = index {
+            if !matches!(place, Node::List(_)) {
+                *place = Node::List(BTreeMap::new());
+            }
+            let Node::List(items) = place else { return };
+            place = items.entry(index).or_insert_with(|| Node::Group(Self::new()));
+        }
         match (rest, place) {
             (None, place) => *place = node,
             (Some(rest), Node::Group(tree)) => tree.set(rest, keep, node),
@@ -94,21 +113,7 @@ impl Tree {
             }
             write_string(name, out);
             out.push(b':');
-            match node {
-                Node::Text(text) => write_string(text, out),
-                Node::Number(digits) => out.extend_from_slice(digits.as_bytes()),
-                Node::Group(tree) => tree.write_json(out),
-                Node::List(items) => {
-                    out.push(b'[');
-                    for (at, item) in items.iter().enumerate() {
-                        if at > 0 {
-                            out.push(b',');
-                        }
-                        item.write_json(out);
-                    }
-                    out.push(b']');
-                }
-            }
+            node.write_json(out);
         }
         out.push(b'}');
     }
@@ -118,29 +123,54 @@ impl Tree {
         let length = path.len();
         for (name, node) in &self.0 {
             path.push_str(name);
-            match node {
-                Node::Text(value) | Node::Number(value) => {
-                    if !out.is_empty() {
-                        out.push(b'&');
+            node.write_form(path, out);
+            path.truncate(length);
+        }
+    }
+}
+
+impl Node {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => write_string(text, out),
+            Self::Number(digits) => out.extend_from_slice(digits.as_bytes()),
+            Self::Group(tree) => tree.write_json(out),
+            Self::List(items) => {
+                out.push(b'[');
+                for (at, item) in items.values().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
                     }
-                    out.extend_from_slice(path.as_bytes());
-                    out.push(b'=');
-                    write_encoded(value, out);
+                    item.write_json(out);
                 }
-                Node::Group(tree) => {
-                    path.push('.');
-                    tree.write_form(path, out);
+                out.push(b']');
+            }
+        }
+    }
+
+    /// `path` is the node's own.
+    fn write_form(&self, path: &mut String, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(value) | Self::Number(value) => {
+                if !out.is_empty() {
+                    out.push(b'&');
                 }
-                Node::List(items) => {
-                    let named = path.len();
-                    for (at, item) in items.iter().enumerate() {
-                        path.push_str(&format!("[{at}]."));
-                        item.write_form(path, out);
-                        path.truncate(named);
-                    }
+                out.extend_from_slice(path.as_bytes());
+                out.push(b'=');
+                write_encoded(value, out);
+            }
+            Self::Group(tree) => {
+                path.push('.');
+                tree.write_form(path, out);
+            }
+            Self::List(items) => {
+                let length = path.len();
+                for (at, item) in items {
+                    path.push_str(&format!("[{at}]"));
+                    item.write_form(path, out);
+                    path.truncate(length);
                 }
             }
-            path.truncate(length);
         }
     }
 }
@@ -195,6 +225,28 @@ mod tests {
             String::from_utf8(sample().to_form()).unwrap(),
             "order.amount=1.00&order.id=a%22b&page.token[0].token=1&page.token[0].usage.lastUpdatedBy=TEST+%26+sons\
              &page.token[1].token=2&page.token[1].usage.lastUpdatedBy=TEST+%26+sons&result=SUCCESS"
+        );
+    }
+
+    #[test]
+    fn indexes_make_lists() {
+        let mut tree = Tree::new();
+        for (path, value) in [
+            ("item[10].name", "c"),
+            ("item[2].name", "b"),
+            ("item[2].tax[0].type", "t"),
+            ("plans[0]", "p"),
+            ("plans[1]", "q"),
+        ] {
+            tree.echo(path, value);
+        }
+        assert_eq!(
+            String::from_utf8(tree.to_json()).unwrap(),
+            r#"{"item":[{"name":"b","tax":[{"type":"t"}]},{"name":"c"}],"plans":["p","q"]}"#
+        );
+        assert_eq!(
+            String::from_utf8(tree.to_form()).unwrap(),
+            "item[2].name=b&item[2].tax[0].type=t&item[10].name=c&plans[0]=p&plans[1]=q"
         );
     }
 

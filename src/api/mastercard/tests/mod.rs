@@ -1,6 +1,8 @@
 //! The whole router on a vault whose keys are in software: everything above the HSM is real.
 
+mod sessions;
 mod tokens;
+mod transactions;
 
 use axum::body::Body;
 use axum::http::HeaderValue;
