@@ -1,18 +1,26 @@
 //! What callers encrypt to the vault.
 
 use super::Vault;
-use super::types::{CallerError, Error};
+use super::types::{Actor, CallerError, Error, Operation};
 use crate::hsm::{Boxed, SealedPart};
 use crate::jose::{Compact, Jwk};
 use crate::keys::SecretBytes;
 
 impl Vault {
     /// Opens a compact JWE (RSA-OAEP-256, A256GCM) that was encrypted to the transport key. The key's decryption happens in
-    /// the HSM.
+    /// the HSM, and only for who may do `op`, which it is opened for.
     ///
     /// # Errors
-    /// [`CallerError::Field`] with `field` where it does not open or is of another kind; the HSM's.
-    pub async fn open_jwe(&self, field: &'static str, compact: &str) -> Result<SecretBytes, Error> {
+    /// Not granted; [`CallerError::Field`] with `field` where it does not open or is of another kind; the HSM's.
+    pub async fn open_jwe(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        field: &'static str,
+        compact: &str,
+    ) -> Result<SecretBytes, Error> {
+        // the operation itself is counted when it is done
+        self.access.permit(actor, op, 0)?;
         let refused = |reason: String| CallerError::Field { field, reason };
         let jwe = Compact::parse(compact, self.transport().kid()).map_err(|fault| refused(fault.to_string()))?;
         let content = Boxed {

@@ -9,7 +9,7 @@ use crate::card::{Expiry, Pan};
 use crate::id::{Token, UnixMillis};
 use crate::keys::SecretBytes;
 use crate::vault::Vault;
-use crate::vault::types::{Error, Filter};
+use crate::vault::types::{Actor, Error, Filter, Operation};
 
 /// A condition as it is written.
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ pub(super) struct Text(Zeroizing<String>);
 pub(super) enum Fault {
     /// It cannot be taken.
     Refused(Refusal),
-    /// The core could not open what was encrypted.
+    /// The core did not open what was encrypted.
     Core(Error),
 }
 
@@ -60,10 +60,10 @@ impl Condition {
     ///
     /// # Errors
     /// A field, a value or a pair of field and operator that is not known.
-    pub(super) async fn filter(&self, vault: &Vault) -> Result<Filter, Fault> {
+    pub(super) async fn filter(&self, vault: &Vault, actor: &Actor) -> Result<Filter, Fault> {
         let (field, value, operator) = match self {
-            Self::And(parts) => return Ok(Filter::All(all(parts, vault).await?)),
-            Self::Or(parts) => return Ok(Filter::Any(all(parts, vault).await?)),
+            Self::And(parts) => return Ok(Filter::All(all(parts, vault, actor).await?)),
+            Self::Or(parts) => return Ok(Filter::Any(all(parts, vault, actor).await?)),
             Self::Eq((field, value)) => (field, value, "EQ"),
             Self::Gt((field, value)) => (field, value, "GT"),
             Self::Le((field, value)) => (field, value, "LE"),
@@ -71,7 +71,7 @@ impl Condition {
         let value = value.0.as_str();
         Ok(match (field.0.as_str(), operator) {
             ("token", "EQ") => Filter::Token(Token::parse(value).map_err(|_| refused("A token in it is none."))?),
-            (NUMBER, "EQ") => Filter::Pan(number(value, vault).await?),
+            (NUMBER, "EQ") => Filter::Pan(number(value, vault, actor).await?),
             (EXPIRY, "EQ") => Filter::ExpiresIn(expiry(value)?),
             (EXPIRY, "LE") => Filter::ExpiresBy(expiry(value)?),
             ("usage.lastUpdated", "GT") => Filter::UpdatedAfter(time(value)?),
@@ -95,20 +95,23 @@ impl Condition {
     }
 }
 
-async fn all(parts: &[Condition], vault: &Vault) -> Result<Vec<Filter>, Fault> {
+async fn all(parts: &[Condition], vault: &Vault, actor: &Actor) -> Result<Vec<Filter>, Fault> {
     let mut filters = Vec::with_capacity(parts.len());
     for part in parts {
-        filters.push(Box::pin(part.filter(vault)).await?);
+        filters.push(Box::pin(part.filter(vault, actor)).await?);
     }
     Ok(filters)
 }
 
 /// A card number in clear, or encrypted to the vault: the five parts of a compact JWE (RFC 7516), an extension of ours.
-async fn number(value: &str, vault: &Vault) -> Result<Pan, Fault> {
+async fn number(value: &str, vault: &Vault, actor: &Actor) -> Result<Pan, Fault> {
     if value.split('.').count() != 5 {
         return Ok(clear_number(value)?);
     }
-    let opened: SecretBytes = vault.open_jwe("query", value).await.map_err(Fault::Core)?;
+    let opened: SecretBytes = vault
+        .open_jwe(actor, Operation::SearchByPan, "query", value)
+        .await
+        .map_err(Fault::Core)?;
     let text = std::str::from_utf8(opened.expose()).map_err(|_| refused("What is encrypted in it is no text."))?;
     Ok(clear_number(text)?)
 }

@@ -31,10 +31,13 @@ pub(super) async fn search(services: &Services, call: &Call) -> Result<Answer, R
                     .filter(|limit| (1..=1000).contains(limit))
             })?;
             let condition = query::parse(fields.required("query")?)?;
-            let filter = condition.filter(&services.vault).await.map_err(|fault| match fault {
-                Fault::Refused(refusal) => refusal,
-                Fault::Core(error) => names.refusal(error),
-            })?;
+            let filter = condition
+                .filter(&services.vault, &call.actor)
+                .await
+                .map_err(|fault| match fault {
+                    Fault::Refused(refusal) => refusal,
+                    Fault::Core(error) => names.refusal(error),
+                })?;
             Search::Begin {
                 filter,
                 limit: limit.unwrap_or(DEFAULT_LIMIT),

@@ -7,7 +7,10 @@ fn made(rig: &Rig, header: &str, text: &[u8]) -> String {
 }
 
 async fn open(rig: &Rig, jwe: &str) -> Result<Vec<u8>, Error> {
-    let text = rig.vault.open_jwe("card.number", jwe).await?;
+    let text = rig
+        .vault
+        .open_jwe(&rig.actor, Operation::SearchByPan, "card.number", jwe)
+        .await?;
     Ok(text.expose().to_vec())
 }
 
@@ -52,11 +55,23 @@ async fn what_does_not_open_is_the_callers_fault_and_no_alarm() {
         r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"x"}"#,
     ] {
         let jwe = made(&rig, header, VISA.as_bytes());
-        assert_eq!(field(rig.vault.open_jwe("card.number", &jwe).await), "card.number");
+        assert_eq!(field(open(&rig, &jwe).await), "card.number");
     }
-    assert_eq!(field(rig.vault.open_jwe("query", VISA).await), "query");
+    assert_eq!(field(open(&rig, VISA).await), "card.number");
     assert_eq!(rig.vault.metrics.tampered.get(), 0);
     assert_eq!(rig.events().await, [""; 0]);
     rig.sealer.set_down(true);
     assert!(matches!(open(&rig, &good).await, Err(Error::Dependency(_))));
+}
+
+#[tokio::test]
+async fn it_is_opened_only_for_who_may_do_what_it_is_for() {
+    let rig = Rig::new().await;
+    let jwe = made(&rig, HEADER, VISA.as_bytes());
+    let mut stranger = rig.actor.clone();
+    stranger.peer.uid = 4711;
+    // an HSM that was asked would say so
+    rig.sealer.set_down(true);
+    let refused = rig.vault.open_jwe(&stranger, Operation::SearchByPan, "query", &jwe);
+    assert_eq!(error(refused.await), Error::Policy(types::PolicyError::Denied));
 }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -8,10 +6,10 @@ use crate::vault::tests::Rig;
 const PAN: &str = "5123450000000008";
 
 /// What became of a query: the filter, or what is told.
-async fn read(vault: &Arc<Vault>, text: &str) -> Result<String, String> {
+async fn read(rig: &Rig, text: &str) -> Result<String, String> {
     let told = |refusal: Refusal| String::from_utf8(refusal.tree(None).to_json()).unwrap();
     let condition = parse(text).map_err(told)?;
-    match condition.filter(vault).await {
+    match condition.filter(&rig.vault, &rig.actor).await {
         Ok(filter) => Ok(show(&filter)),
         Err(Fault::Refused(refusal)) => Err(told(refusal)),
         Err(Fault::Core(error)) => Err(error.to_string()),
@@ -33,7 +31,7 @@ fn show(filter: &Filter) -> String {
 
 #[tokio::test]
 async fn the_grammar_is_read() {
-    let vault = Rig::new().await.vault;
+    let rig = Rig::new().await;
     let number = format!(r#"{{"EQ":["sourceOfFunds.provided.card.number","{PAN}"]}}"#);
     let expiry = r#"{"LE":["sourceOfFunds.provided.card.expiry","0517"]}"#;
     for (text, expected) in [
@@ -60,13 +58,13 @@ async fn the_grammar_is_read() {
             format!("all(by 5/2017, any(pan {PAN}, by 5/2017))"),
         ),
     ] {
-        assert_eq!(read(&vault, &text).await, Ok(expected), "{text}");
+        assert_eq!(read(&rig, &text).await, Ok(expected), "{text}");
     }
 }
 
 #[tokio::test]
 async fn what_is_no_query_is_refused_and_never_repeated() {
-    let vault = Rig::new().await.vault;
+    let rig = Rig::new().await;
     let bad_luhn = "5123450000000009";
     let many = vec![format!(r#"{{"EQ":["sourceOfFunds.provided.card.number","{PAN}"]}}"#); 9].join(",");
     for text in [
@@ -94,7 +92,7 @@ async fn what_is_no_query_is_refused_and_never_repeated() {
         format!(r#"{{"OR":[{many}]}}"#),
         format!("{}{}", r#"{"AND":["#.repeat(5_000), "]}".repeat(5_000)),
     ] {
-        let told = read(&vault, &text).await.unwrap_err();
+        let told = read(&rig, &text).await.unwrap_err();
         assert!(
             told.contains(r#""field":"query","validationType":"INVALID""#),
             "{text}: {told}"
