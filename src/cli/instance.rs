@@ -117,6 +117,14 @@ impl Instance {
             .map(|dev| dev.native.api_key.clone())
             .context("an API key is needed: --api-key-file FILE, or --dir of a dev instance")
     }
+
+    /// A dev instance's merchant of the Mastercard gateway's dialect whose tokens the vault makes, any number for a card.
+    pub(super) fn mastercard(&self) -> Option<&DevMastercard> {
+        let merchants = &self.dev.as_ref()?.mastercard;
+        merchants.iter().find(|merchant| {
+            merchant.management == Management::UniqueToken && merchant.generation == Generation::RandomWithLuhn
+        })
+    }
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use data_encoding::BASE64;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::load::{self, Op, Outcome, Plan};
+use super::load::{self, Login, Op, Outcome, Plan};
 use super::{Exit, cpu};
 use crate::cli::instance::Instance;
 use crate::cli::{Which, terminal};
@@ -34,7 +35,7 @@ pub(crate) struct ApiArgs {
     /// Tokens made beforehand for the operations that need some
     #[arg(long, default_value_t = 2_000)]
     tokens: usize,
-    /// API key, from a file; a dev instance's own otherwise
+    /// API key of the native dialect, from a file; a dev instance's own otherwise
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     /// Print JSON
@@ -64,7 +65,7 @@ pub(super) fn run(args: &ApiArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
     let plan = Plan {
         socket: instance.api_socket().to_owned(),
-        key: instance.api_key(args.api_key_file.as_deref())?.into(),
+        login: login(args, &instance)?,
         op: args.op,
         connections: usize::from(args.connections),
         seconds: args.seconds,
@@ -76,6 +77,22 @@ pub(super) fn run(args: &ApiArgs) -> anyhow::Result<Exit> {
     let (figures, first_error) = runtime.block_on(measure(args, &plan))?;
     report(args, &figures, first_error.as_deref())?;
     Ok(if figures.errors == 0 { Exit::Ok } else { Exit::Failure })
+}
+
+/// As whom the operation is done.
+fn login(args: &ApiArgs, instance: &Instance) -> anyhow::Result<Login> {
+    if args.op != Op::MastercardRetrieve {
+        return Ok(Login {
+            authorization: format!("Bearer {}", instance.api_key(args.api_key_file.as_deref())?).into(),
+            tokens: "/v1/tokens".into(),
+        });
+    }
+    let dev = instance.mastercard().context("this operation needs --dir of a dev instance")?;
+    let login = format!("merchant.{}:{}", dev.merchant, dev.password);
+    Ok(Login {
+        authorization: format!("Basic {}", BASE64.encode(login.as_bytes())).into(),
+        tokens: format!("/api/rest/version/70/merchant/{}/token", dev.merchant).into(),
+    })
 }
 
 async fn measure(args: &ApiArgs, plan: &Plan) -> anyhow::Result<(Figures, Option<String>)> {

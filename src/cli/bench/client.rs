@@ -46,10 +46,16 @@ impl Connection {
     }
 
     /// Sends a request and waits for its answer.
-    pub(super) async fn call(&mut self, method: &str, path: &str, key: &str, body: &str) -> anyhow::Result<Answer<'_>> {
+    pub(super) async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        authorization: &str,
+        body: &str,
+    ) -> anyhow::Result<Answer<'_>> {
         self.out.clear();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: panvault\r\nAuthorization: Bearer {key}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: panvault\r\nAuthorization: {authorization}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );

@@ -20,6 +20,8 @@ pub(super) enum Op {
     Delete,
     /// The masked view of a token
     Inspect,
+    /// The same through the Mastercard gateway's dialect: Retrieve Token over REST
+    MastercardRetrieve,
     /// A new card, then its reveal: one request is the pair
     Pair,
     /// The card of a token
@@ -32,7 +34,7 @@ pub(super) enum Op {
 #[derive(Clone)]
 pub(super) struct Plan {
     pub(super) socket: PathBuf,
-    pub(super) key: Arc<str>,
+    pub(super) login: Login,
     pub(super) op: Op,
     pub(super) connections: usize,
     /// How long.
@@ -41,6 +43,15 @@ pub(super) struct Plan {
     pub(super) requests: Option<u64>,
     /// Tokens to work on, made before the clock starts.
     pub(super) tokens: usize,
+}
+
+/// As whom, and where, the requests are sent.
+#[derive(Clone)]
+pub(super) struct Login {
+    /// The `Authorization` header.
+    pub(super) authorization: Arc<str>,
+    /// The path of the tokens.
+    pub(super) tokens: Arc<str>,
 }
 
 /// What came out.
@@ -59,6 +70,7 @@ impl Op {
             Self::Create => "create",
             Self::Delete => "delete",
             Self::Inspect => "inspect",
+            Self::MastercardRetrieve => "mastercard-retrieve",
             Self::Pair => "pair",
             Self::Reveal => "reveal",
             Self::Update => "update",
@@ -66,7 +78,23 @@ impl Op {
     }
 
     fn needs_tokens(self) -> bool {
-        matches!(self, Self::Delete | Self::Inspect | Self::Reveal | Self::Update)
+        match self {
+            Self::Create | Self::Pair => false,
+            Self::Delete | Self::Inspect | Self::MastercardRetrieve | Self::Reveal | Self::Update => true,
+        }
+    }
+
+    /// The body that stores a made-up card.
+    fn card(self, number: &str) -> String {
+        match self {
+            Self::MastercardRetrieve => format!(
+                "{{\"sourceOfFunds\":{{\"type\":\"CARD\",\"provided\":{{\"card\":{{\"number\":\"{number}\",\
+                 \"expiry\":{{\"month\":\"12\",\"year\":\"30\"}}}}}}}}}}"
+            ),
+            Self::Create | Self::Delete | Self::Inspect | Self::Pair | Self::Reveal | Self::Update => format!(
+                "{{\"card\":{{\"number\":\"{number}\",\"expiry\":{{\"month\":12,\"year\":2030}},\"holder\":\"LOAD TEST\"}}}}"
+            ),
+        }
     }
 }
 
@@ -85,7 +113,7 @@ pub(super) async fn prepare(plan: &Plan) -> anyhow::Result<Arc<[String]>> {
             let mut numbers = Numbers::new(lane);
             let mut tokens = Vec::with_capacity(share);
             for _ in 0..share {
-                let answer = create(&mut connection, &plan.key, &numbers.next()).await?;
+                let answer = create(&mut connection, &plan.login, plan.op, &numbers.next()).await?;
                 tokens.push(token_in(&answer)?);
             }
             anyhow::Ok(tokens)
@@ -107,7 +135,7 @@ pub(super) async fn run(plan: &Plan, tokens: Arc<[String]>, done: Arc<AtomicU64>
     for lane in 0..plan.connections {
         let mut worker = Lane {
             connection: Connection::open(&plan.socket).await?,
-            key: plan.key.clone(),
+            login: plan.login.clone(),
             op: plan.op,
             numbers: Numbers::new(lane),
             tokens: tokens.clone(),
@@ -155,7 +183,7 @@ fn take(budget: &AtomicU64) -> bool {
 /// One connection's share of the work.
 struct Lane {
     connection: Connection,
-    key: Arc<str>,
+    login: Login,
     op: Op,
     numbers: Numbers,
     tokens: Arc<[String]>,
@@ -168,36 +196,46 @@ impl Lane {
     async fn step(&mut self) -> anyhow::Result<bool> {
         match self.op {
             Op::Create => {
-                create(&mut self.connection, &self.key, &self.numbers.next()).await?;
+                self.create().await?;
             }
             Op::Delete => {
-                let Some(token) = self.tokens.get(self.next) else {
+                let Some(token) = self.tokens.get(self.next).cloned() else {
                     return Ok(false);
                 };
                 self.next += self.step;
-                let path = format!("/v1/tokens/{token}");
-                expect(200, &self.connection.call("DELETE", &path, &self.key, "").await?)?;
+                self.call("DELETE", &token, "").await?;
             }
-            Op::Inspect => {
-                let path = format!("/v1/tokens/{}", self.token()?);
-                expect(200, &self.connection.call("GET", &path, &self.key, "").await?)?;
+            Op::Inspect | Op::MastercardRetrieve => {
+                let token = self.token()?;
+                self.call("GET", &token, "").await?;
             }
             Op::Pair => {
-                let answer = create(&mut self.connection, &self.key, &self.numbers.next()).await?;
-                let path = format!("/v1/tokens/{}/reveal", token_in(&answer)?);
-                expect(200, &self.connection.call("POST", &path, &self.key, "{}").await?)?;
+                let token = self.create().await?;
+                self.call("POST", &format!("{token}/reveal"), "{}").await?;
             }
             Op::Reveal => {
-                let path = format!("/v1/tokens/{}/reveal", self.token()?);
-                expect(200, &self.connection.call("POST", &path, &self.key, "{}").await?)?;
+                let token = self.token()?;
+                self.call("POST", &format!("{token}/reveal"), "{}").await?;
             }
             Op::Update => {
-                let path = format!("/v1/tokens/{}", self.token()?);
+                let token = self.token()?;
                 let body = format!("{{\"metadata\":{{\"step\":{}}}}}", self.next);
-                expect(200, &self.connection.call("PATCH", &path, &self.key, &body).await?)?;
+                self.call("PATCH", &token, &body).await?;
             }
         }
         Ok(true)
+    }
+
+    async fn create(&mut self) -> anyhow::Result<String> {
+        let answer = create(&mut self.connection, &self.login, self.op, &self.numbers.next()).await?;
+        token_in(&answer)
+    }
+
+    /// A request on what `path` names below the tokens; it must be done.
+    async fn call(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<()> {
+        let path = format!("{}/{path}", self.login.tokens);
+        let authorization = &self.login.authorization;
+        expect(200, &self.connection.call(method, &path, authorization, body).await?)
     }
 
     fn token(&mut self) -> anyhow::Result<String> {
@@ -207,11 +245,10 @@ impl Lane {
     }
 }
 
-async fn create(connection: &mut Connection, key: &str, number: &str) -> anyhow::Result<Vec<u8>> {
-    let body = format!(
-        "{{\"card\":{{\"number\":\"{number}\",\"expiry\":{{\"month\":12,\"year\":2030}},\"holder\":\"LOAD TEST\"}}}}"
-    );
-    let answer = connection.call("POST", "/v1/tokens", key, &body).await?;
+async fn create(connection: &mut Connection, login: &Login, op: Op, number: &str) -> anyhow::Result<Vec<u8>> {
+    let answer = connection
+        .call("POST", &login.tokens, &login.authorization, &op.card(number))
+        .await?;
     expect(201, &answer)?;
     Ok(answer.body.to_vec())
 }
@@ -228,7 +265,7 @@ fn expect(status: u16, answer: &Answer<'_>) -> anyhow::Result<()> {
     )
 }
 
-/// The member `token` of a masked view. The load only reads what the daemon itself wrote.
+/// The member `token` of an answer. The load only reads what the daemon itself wrote.
 fn token_in(body: &[u8]) -> anyhow::Result<String> {
     #[derive(serde::Deserialize)]
     struct View {
