@@ -87,7 +87,9 @@ fn login(args: &ApiArgs, instance: &Instance) -> anyhow::Result<Login> {
             tokens: "/v1/tokens".into(),
         });
     }
-    let dev = instance.mastercard().context("this operation needs --dir of a dev instance")?;
+    let dev = instance
+        .mastercard()
+        .context("this operation needs --dir of a dev instance")?;
     let login = format!("merchant.{}:{}", dev.merchant, dev.password);
     Ok(Login {
         authorization: format!("Basic {}", BASE64.encode(login.as_bytes())).into(),

@@ -1,0 +1,209 @@
+//! The Mastercard gateway's dialect on the running daemon, each table over REST and over name-value pairs, and a client in
+//! another language.
+//!
+//! A daemon serves a whole program's worth of scenarios; each says its name when it fails, and the others still run.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test program: a panic fails the test"
+)]
+
+mod support;
+
+#[path = "mastercard/accounts.rs"]
+mod accounts;
+#[path = "mastercard/canary.rs"]
+mod canary;
+#[path = "mastercard/errors.rs"]
+mod errors;
+#[path = "mastercard/gateway.rs"]
+mod gateway;
+#[path = "support/jwe.rs"]
+mod jwe;
+#[path = "mastercard/orders.rs"]
+mod orders;
+#[path = "mastercard/search.rs"]
+mod search;
+#[path = "mastercard/sessions.rs"]
+mod sessions;
+#[path = "mastercard/tokens.rs"]
+mod tokens;
+#[path = "mastercard/verification.rs"]
+mod verification;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use gateway::{WIRES, Wire};
+use support::daemon::{Daemon, PROGRAM, Running};
+
+type Scenario = (&'static str, fn(&Daemon, Wire));
+
+/// Runs all on one daemon, over both wires.
+fn all(daemon: &Daemon, scenarios: &[Scenario]) {
+    let mut failed = Vec::new();
+    for (name, scenario) in scenarios {
+        for wire in WIRES {
+            if catch_unwind(AssertUnwindSafe(|| scenario(daemon, wire))).is_err() {
+                failed.push(format!("{name} over {wire:?}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:#?}");
+}
+
+#[test]
+fn tokens_as_the_contract_has_them() {
+    let daemon = Daemon::start();
+    all(
+        &daemon,
+        &[
+            ("every strategy", tokens::every_strategy),
+            ("how many tokens a card has", tokens::how_many_tokens_a_card_has),
+            ("what an update may change", tokens::what_an_update_may_change),
+            ("answers by version", tokens::answers_by_version),
+            ("one token under load", tokens::one_token_under_load),
+            ("verification", verification::acquirer),
+            ("no verification", verification::none_and_basic),
+            ("account updater", verification::account_updater),
+            ("a closed account", verification::closed_account),
+            ("replacement", verification::replacement),
+            ("fields", errors::fields),
+            ("values", errors::values),
+            ("envelopes", errors::envelopes),
+            ("logins", errors::logins),
+            ("search", search::conditions),
+            ("search in pages", search::pages),
+            ("search by an encrypted number", search::encrypted),
+        ],
+    );
+    errors::rest_only(&daemon);
+    errors::forms_only(&daemon);
+    daemon.run(&["audit", "verify"], 0);
+}
+
+#[test]
+fn merchants_and_repositories() {
+    let daemon = Daemon::start();
+    all(
+        &daemon,
+        &[
+            ("a repository of several merchants", accounts::shared),
+            ("the acquirer's tokens", accounts::acquirers_tokens),
+            ("two passwords", accounts::two_passwords),
+            ("suspended", accounts::suspended),
+            ("a merchant that does business", accounts::live),
+        ],
+    );
+}
+
+#[test]
+fn orders_and_sessions_as_the_contract_has_them() {
+    let daemon = Daemon::start();
+    all(
+        &daemon,
+        &[
+            ("an order's life", orders::life),
+            ("voids", orders::voids),
+            ("verdicts", orders::verdicts),
+            ("what does not fit", orders::what_does_not_fit),
+            ("idempotency", orders::idempotency),
+            ("many at once", orders::many_at_once),
+            ("invalid tokens", orders::invalid_tokens),
+            ("sessions", sessions::life),
+            ("precedence", sessions::precedence),
+            ("a code is used once", sessions::codes_are_used_once),
+        ],
+    );
+    daemon.run(&["audit", "verify"], 0);
+}
+
+#[test]
+fn killed_in_the_middle_of_an_order() {
+    orders::killed();
+}
+
+#[test]
+fn no_card_number_is_left_anywhere() {
+    canary::nowhere();
+}
+
+/// The client has no code in common with the daemon or with these tests.
+#[test]
+fn a_client_in_another_language() {
+    let python = Command::new("python3").args(["-c", "import requests"]).output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED a_client_in_another_language: needs python3 with the requests library");
+        return;
+    }
+    let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
+    let dev = place.path().join("dev.json");
+    let _daemon = Running::start(
+        Command::new(PROGRAM)
+            .args(["dev", "--tcp", "127.0.0.1:0", "--dir"])
+            .arg(place.path()),
+    );
+    let until = Instant::now() + Duration::from_secs(60);
+    while !dev.exists() {
+        assert!(Instant::now() < until, "the daemon did not come up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mastercard/client.py");
+    let output = Command::new("python3")
+        .args([client.as_ref(), dev.as_os_str()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complained}");
+    assert!(said.contains("all steps done"), "{said}");
+}
+
+/// The commands of the README's section, as they stand there.
+#[test]
+fn what_the_readme_shows() {
+    if !Command::new("curl")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        eprintln!("SKIPPED what_the_readme_shows: needs curl");
+        return;
+    }
+    let daemon = Daemon::start();
+    let (_, section) = include_str!("../README.md")
+        .split_once("## Mastercard gateway API")
+        .unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    let (commands, _) = block.split_once("```").unwrap();
+    assert!(commands.contains("/tmp/vault"));
+    let script = commands.replace("/tmp/vault", daemon.dir().to_str().unwrap());
+    let programs = std::path::Path::new(PROGRAM).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for expected in [
+        "BASIC_VERIFICATION_SUCCESSFUL",
+        "\"status\":\"CAPTURED\"",
+        "status=VALID",
+        "\"page\":",
+        "RSA-OAEP-256",
+        "SHOPS",
+        "TESTTWO",
+    ] {
+        assert!(said.contains(expected), "no {expected}: {said}");
+    }
+}
