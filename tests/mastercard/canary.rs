@@ -179,7 +179,7 @@ fn broken(rest: &Shop<'_>, nvp: &Shop<'_>) {
     }
     for path in [
         format!("token/{CANARY}/x"),
-        format!("{CANARY}"),
+        CANARY.to_owned(),
         format!("token?number={CANARY}"),
         format!("order/{CANARY}"),
     ] {

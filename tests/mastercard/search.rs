@@ -43,7 +43,7 @@ pub(crate) fn conditions(daemon: &Daemon, wire: Wire) {
             json!({"AND": [json!({"OR": [eq("token", &a), eq("token", &c)]}), by("0181")]}),
             vec![&a],
         ),
-        (since.clone(), vec![&a, &b, &c]),
+        (since, vec![&a, &b, &c]),
     ] {
         let found: BTreeSet<_> = shop.search(&query.to_string(), 2).0.into_iter().collect();
         assert_eq!(found, expected.into_iter().cloned().collect(), "{query}");
