@@ -6,8 +6,10 @@ use zeroize::Zeroizing;
 
 use super::call::Call;
 use super::faults::Names;
+use super::fields::Fields;
 use super::kept::{Kept, kept, read};
 use super::known::known;
+use super::operation::ApiOperation;
 use super::refusal::Refusal;
 use super::sources::sources;
 use crate::api::Services;
@@ -79,12 +81,11 @@ pub(super) fn instruction(
 
 /// What makes a request the same when it comes again: all that it asks for. The correlation id is another each time. The
 /// security code has no part in it: a MAC of this is stored, and of three digits nothing may be.
-pub(super) fn canonical(call: &Call) -> SecretBytes {
-    let fields = call
-        .fields
+pub(super) fn canonical(operation: ApiOperation, fields: &Fields) -> SecretBytes {
+    let fields = fields
         .iter()
         .filter(|(name, _)| !matches!(*name, "correlationId" | "sourceOfFunds.provided.card.securityCode"));
-    let texts: Vec<&str> = once(call.operation.name())
+    let texts: Vec<&str> = once(operation.name())
         .chain(fields.flat_map(|(name, value)| [name, value]))
         .collect();
     let mut bytes = Vec::with_capacity(texts.iter().map(|text| text.len() + 8).sum());
@@ -123,3 +124,39 @@ pub(super) const AMOUNT: &str = "An amount is a decimal number of 1 to 14 charac
 /// What is taken as a currency.
 pub(super) const CURRENCY: &str = "A currency is three capital letters.";
 const TARGET: &str = "transaction.targetTransactionId";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(operation: ApiOperation, fields: &Fields) -> Vec<u8> {
+        canonical(operation, fields).expose().to_vec()
+    }
+
+    fn form(text: &str) -> Fields {
+        let mut fields = Fields::default();
+        fields.read_form(text.as_bytes()).unwrap();
+        fields
+    }
+
+    #[test]
+    fn a_request_is_the_same_by_what_it_asks_for() {
+        let pay = |text: &str| bytes(ApiOperation::Pay, &form(text));
+        let mut json = Fields::default();
+        json.read_json(br#"{"order":{"currency":"EUR","amount":1.00},"billing":{}}"#)
+            .unwrap();
+        let one = pay("order.amount=1.00&order.currency=EUR");
+        assert_eq!(one, bytes(ApiOperation::Pay, &json));
+        assert_eq!(one, pay("correlationId=c&order.currency=EUR&order.amount=1.00"));
+        assert_ne!(one, bytes(ApiOperation::Authorize, &json));
+        assert_ne!(one, pay("order.amount=1.01&order.currency=EUR"));
+        assert_ne!(one, pay("order.amount=1.00&order.currency=EUR&session.version=1"));
+        let code = pay("order.amount=1.00&order.currency=EUR&sourceOfFunds.provided.card.securityCode=123");
+        assert_eq!(one, code);
+        // a value cannot run over into the next name
+        assert_ne!(
+            pay("order.custom=ab&order.reference=c"),
+            pay("order.custom=a&order.reference=bc")
+        );
+    }
+}

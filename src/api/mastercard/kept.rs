@@ -22,7 +22,7 @@ pub(super) struct Kept {
 /// What `call` gives back and so keeps.
 ///
 /// # Errors
-/// A field that is kept in clear holds what looks like a card number.
+/// A field that is kept in clear, or the name on the card, holds what looks like a card number.
 pub(super) fn kept(vault: &Vault, call: &Call) -> Result<Kept, Refusal> {
     refuse_cards(vault, call.echoed())?;
     let of = |personal: bool| {
@@ -36,10 +36,11 @@ pub(super) fn kept(vault: &Vault, call: &Call) -> Result<Kept, Refusal> {
 }
 
 /// # Errors
-/// One of the fields that need no sealing holds what looks like a card number.
+/// One of the fields that need no sealing, or the name on the card, holds what looks like a card number.
 pub(super) fn refuse_cards<'a>(vault: &Vault, fields: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Refusal> {
     for (name, value) in fields {
-        if !is_personal(name) && vault.holds_card_number(value) {
+        let clear = !is_personal(name) || name == HOLDER;
+        if clear && vault.holds_card_number(value) {
             let reason = "It holds what looks like a card number.";
             return Err(Refusal::invalid(name.to_owned(), None, reason));
         }
@@ -123,6 +124,8 @@ fn is_personal(name: &str) -> bool {
     ];
     !BUSINESS.contains(&name) && !name.starts_with("agreement.") && !name.starts_with("transaction.")
 }
+
+const HOLDER: &str = "sourceOfFunds.provided.card.nameOnCard";
 
 fn quote(text: &str, out: &mut Vec<u8>) {
     // writing a text into memory does not fail

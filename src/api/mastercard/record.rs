@@ -151,8 +151,20 @@ fn source(tree: &mut Tree, card: &ShownCard) {
         shape::funding(card.funding.as_deref()),
     );
     if let Some(expiry) = card.expiry {
-        shape::month_and_year(tree, Some(expiry.month()), Some(expiry.year()));
+        month_and_year(tree, Some(expiry.month()), Some(expiry.year()));
     }
+}
+
+/// Writes an expiry as far as it is known, without leading zeros: `{"month":"5","year":"21"}`.
+pub(super) fn month_and_year(tree: &mut Tree, month: Option<u8>, year: Option<u16>) {
+    tree.maybe(
+        "sourceOfFunds.provided.card.expiry.month",
+        month.map(|month| month.to_string()),
+    );
+    tree.maybe(
+        "sourceOfFunds.provided.card.expiry.year",
+        year.map(|year| format!("{:02}", year % 100)),
+    );
 }
 
 /// `transaction.type`. What is undone is one of four: an update is undone with its authorization, and a verification or a
@@ -232,3 +244,6 @@ fn status(status: OrderStatus) -> &'static str {
         OrderStatus::Verified => "VERIFIED",
     }
 }
+
+#[cfg(test)]
+mod tests;

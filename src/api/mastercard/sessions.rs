@@ -8,6 +8,7 @@ use super::call::{Answer, Call};
 use super::faults::Names;
 use super::instruction::{AMOUNT, CURRENCY};
 use super::kept::{give_back, refuse_cards, write};
+use super::record::month_and_year;
 use super::refusal::Refusal;
 use super::shape;
 use super::sources::sources;
@@ -90,7 +91,7 @@ pub(super) async fn retrieve(services: &Services, call: &Call) -> Result<Answer,
     if let Some(masked) = &view.masked {
         shape::number(&mut tree, masked, view.brand.as_deref());
     }
-    shape::month_and_year(&mut tree, view.month, view.year);
+    month_and_year(&mut tree, view.month, view.year);
     tree.maybe(
         "sourceOfFunds.provided.card.nameOnCard",
         view.holder.as_ref().map(|holder| holder.to_string()),

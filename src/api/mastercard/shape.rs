@@ -76,18 +76,6 @@ pub(super) fn number(tree: &mut Tree, masked: &str, brand: Option<&str>) {
     tree.maybe("sourceOfFunds.provided.card.localBrand", brand.local);
 }
 
-/// Writes an expiry as far as it is known, without leading zeros: `{"month":"5","year":"21"}`.
-pub(super) fn month_and_year(tree: &mut Tree, month: Option<u8>, year: Option<u16>) {
-    tree.maybe(
-        "sourceOfFunds.provided.card.expiry.month",
-        month.map(|month| month.to_string()),
-    );
-    tree.maybe(
-        "sourceOfFunds.provided.card.expiry.year",
-        year.map(|year| format!("{:02}", year % 100)),
-    );
-}
-
 /// How the card was checked.
 pub(super) fn strategy(verification: Verification) -> &'static str {
     match verification {

@@ -17,7 +17,7 @@ use crate::payment::{self};
 pub(super) async fn perform(services: &Services, mut call: Call, action: Action) -> Result<Answer, Refusal> {
     let names = Names::of(&call);
     // before the session adds to it: a repetition is the same when the session is gone
-    let request = canonical(&call);
+    let request = canonical(call.operation, &call.fields);
     take_from_session(services, &mut call).await?;
     let instruction = instruction(&services.vault, &call, action, request)?;
     let attempt = Attempt::of(&instruction);

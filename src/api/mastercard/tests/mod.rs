@@ -1,5 +1,8 @@
 //! The whole router on a vault whose keys are in software: everything above the HSM is real.
 
+mod asking;
+mod orders;
+mod refusals;
 mod sessions;
 mod tokens;
 mod transactions;
