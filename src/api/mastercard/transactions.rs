@@ -9,9 +9,9 @@ use super::record::Teller;
 use super::refusal::Refusal;
 use crate::api::Services;
 use crate::id::UnixMillis;
+use crate::payment;
 use crate::payment::money::{Amount, Currency};
 use crate::payment::orders::{Action, Instruction, OrderStatus, OrderView, TransactionView};
-use crate::payment::{self};
 
 /// Does a transaction.
 pub(super) async fn perform(services: &Services, mut call: Call, action: Action) -> Result<Answer, Refusal> {
