@@ -23,6 +23,8 @@ mod errors;
 mod gateway;
 #[path = "support/jwe.rs"]
 mod jwe;
+#[path = "mastercard/order_twice.rs"]
+mod order_twice;
 #[path = "mastercard/orders.rs"]
 mod orders;
 #[path = "mastercard/search.rs"]
@@ -111,9 +113,9 @@ fn orders_and_sessions_as_the_contract_has_them() {
             ("voids", orders::voids),
             ("verdicts", orders::verdicts),
             ("what does not fit", orders::what_does_not_fit),
-            ("idempotency", orders::idempotency),
-            ("many at once", orders::many_at_once),
-            ("invalid tokens", orders::invalid_tokens),
+            ("idempotency", order_twice::idempotency),
+            ("many at once", order_twice::many_at_once),
+            ("invalid tokens", order_twice::invalid_tokens),
             ("sessions", sessions::life),
             ("precedence", sessions::precedence),
             ("a code is used once", sessions::codes_are_used_once),
@@ -124,7 +126,7 @@ fn orders_and_sessions_as_the_contract_has_them() {
 
 #[test]
 fn killed_in_the_middle_of_an_order() {
-    orders::killed();
+    order_twice::killed();
 }
 
 #[test]
