@@ -95,7 +95,8 @@ def rest_tokens(shop):
             break
         page = shop.call("GET", "tokenSearch", 200, nextPage=page["nextPage"])
         pages += 1
-    expect(pages >= 5, f"{pages} pages")
+    # nine, less one, and the new one if it stands after the pages that were read
+    expect(pages >= 4, f"{pages} pages")
     equal(len(seen), len(set(seen)), "a token twice")
     expect(own <= set(seen), own - set(seen))
     equal(shop.call("DELETE", f"token/{token}", 200), {"result": "SUCCESS"})
