@@ -10,10 +10,13 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::daemon::{Daemon, PROGRAM, VISA, card, signal};
+use support::daemon::{Daemon, PROGRAM, Running, VISA, card, signal};
 use support::http;
 
 #[test]
@@ -28,7 +31,7 @@ fn receipts_verify_and_forgeries_do_not() {
     let name = file.to_str().unwrap();
     assert!(daemon.run(&["receipt", "verify", name], 0).contains("authentic"));
     // Without the pin of an instance the verdict is weaker, and says so.
-    let unpinned = std::process::Command::new(PROGRAM)
+    let unpinned = Command::new(PROGRAM)
         .args(["receipt", "verify", name])
         .output()
         .unwrap();
@@ -238,7 +241,7 @@ fn checks_say_what_is_wrong() {
     let broken = |text: String| {
         let path = daemon.dir().join("broken.toml");
         std::fs::write(&path, text).unwrap();
-        let output = std::process::Command::new(PROGRAM)
+        let output = Command::new(PROGRAM)
             .args(["check", "config", "--config"])
             .arg(&path)
             .output()
@@ -384,4 +387,27 @@ fn init_can_be_run_again() {
     .unwrap();
     daemon.up();
     assert_eq!(daemon.reveal(&token).status, 200);
+}
+
+#[test]
+fn other_processes_of_its_user_cannot_look_into_the_daemon() {
+    let (daemon, uid) = Daemon::start_unprivileged();
+    daemon.wait_all_workers();
+    let workers = daemon.workers();
+    assert!(!workers.is_empty());
+    // The kernel gives these files to a process's own user, but not where the process is not dumpable.
+    let owner = |pid: u32, file: &str| std::fs::metadata(format!("/proc/{pid}/{file}")).unwrap().uid();
+    let ordinary = Running::start(Command::new("sleep").arg("60").uid(uid));
+    for file in ["environ", "maps", "mem"] {
+        assert_eq!(owner(ordinary.0.id(), file), uid, "{file}");
+        for pid in workers.iter().chain([&daemon.pid()]) {
+            assert_ne!(owner(*pid, file), uid, "{file} of {pid}");
+        }
+    }
+    for pid in workers.iter().chain([&daemon.pid()]) {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+        let core: Vec<_> = core.unwrap().split_whitespace().take(2).collect();
+        assert_eq!(core, ["0", "0"], "core limits of {pid}");
+    }
 }
