@@ -411,3 +411,68 @@ fn other_processes_of_its_user_cannot_look_into_the_daemon() {
         assert_eq!(core, ["0", "0"], "core limits of {pid}");
     }
 }
+
+/// A start that ends early has opened the store already: it must leave it as an orderly stop does.
+#[test]
+fn a_start_that_fails_leaves_the_store_closed() {
+    let mut daemon = Daemon::start();
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    daemon.stop();
+    let store = daemon.dir().join("state/store");
+    let fails = |code: i32, why: &str| {
+        let output = daemon.try_run(&["serve", "--allow-root"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(why), "{text}");
+        assert!(store.join("CLEAN").exists() && !store.join("before-recovery").exists());
+        assert!(!text.contains("not closed in order"), "{text}");
+    };
+
+    let listener = std::os::unix::net::UnixListener::bind(daemon.api()).unwrap();
+    fails(1, "api.sock: another process listens there");
+    drop(listener);
+    std::fs::remove_file(daemon.api()).unwrap();
+
+    let mut other = Daemon::start();
+    other.stop();
+    let keyring = daemon.dir().join("state/keyring.json");
+    let own = std::fs::read(&keyring).unwrap();
+    std::fs::copy(other.dir().join("state/keyring.json"), &keyring).unwrap();
+    fails(77, "the store belongs to vault");
+    std::fs::write(&keyring, own).unwrap();
+
+    daemon.up();
+    assert!(!daemon.log().contains("not closed in order"), "{}", daemon.log());
+    assert_eq!(daemon.reveal(&token).status, 200);
+}
+
+/// The set-up dies after the token is made and before that is noted: the next start goes on with the token, and only
+/// with one of its own.
+#[test]
+fn dev_goes_on_with_a_token_that_it_did_not_note() {
+    let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
+    let dir = place.path();
+    // In the way of the note.
+    let obstacle = dir.join("token-made.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let fails = |why: &str| {
+        let output = Command::new(PROGRAM).args(["dev", "--dir"]).arg(dir).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(why), "{text}");
+    };
+    fails("token-made.new");
+    let tokens = || std::fs::read_dir(dir.join("tokens")).unwrap().count();
+    assert_eq!(tokens(), 1);
+    std::fs::remove_dir(&obstacle).unwrap();
+
+    for name in ["so-pin", "user-pin"] {
+        let pin = dir.join(name);
+        let own = std::fs::read(&pin).unwrap();
+        std::fs::write(&pin, "not-this-token").unwrap();
+        fails("already, and its PINs are others");
+        std::fs::write(&pin, own).unwrap();
+    }
+    let daemon = Daemon::start_in(dir, "");
+    daemon.tokenize(VISA);
+    assert_eq!(tokens(), 1);
+}
