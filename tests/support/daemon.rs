@@ -311,6 +311,26 @@ impl Daemon {
         self.call("POST", &format!("/v1/tokens/{token}/reveal"), &json!({}))
     }
 
+    /// Checks what is served while cards can be neither stored nor opened: those are refused with 503, this problem code
+    /// and Retry-After; the rest goes on; `/readyz` keeps new work away and `/healthz` does not ask for a restart.
+    pub(crate) fn serves_views_only(&self, token: &str, code: &str) {
+        let create = self.call("POST", "/v1/tokens", &json!({"card": card(VISA)}));
+        for refused in [create, self.reveal(token)] {
+            assert_eq!(refused.status, 503, "{}", refused.text());
+            assert_eq!(refused.json()["code"], code, "{}", refused.text());
+            assert!(refused.header("retry-after").is_some());
+        }
+        let inspect = self.call("GET", &format!("/v1/tokens/{token}"), &Value::Null);
+        assert_eq!(inspect.status, 200, "{}", inspect.text());
+        let last4 = inspect.json()["last4"].clone();
+        let search = self.call("POST", "/v1/tokens/search", &json!({"last4": last4}));
+        assert_eq!(search.status, 200, "{}", search.text());
+        assert!(search.text().contains(token), "{}", search.text());
+        assert!(!self.ready());
+        let health = http::request(&self.admin(), "GET", "/healthz", &[], b"").unwrap();
+        assert_eq!(health.status, 200, "{}", health.text());
+    }
+
     /// The value of a metric's sample, by its whole name with labels.
     pub(crate) fn metric(&self, sample: &str) -> f64 {
         let answer = http::request(&self.admin(), "GET", "/metrics", &[], b"").unwrap();
