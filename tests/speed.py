@@ -57,7 +57,6 @@ class Daemon:
 
 
 def memory(pid, field):
-    # Many recycles in a million pairs of two jobs each.
     text = open(f"/proc/{pid}/status").read()
     return int(re.search(rf"{field}:\s+(\d+) kB", text).group(1)) * 1024
 
@@ -100,14 +99,21 @@ def quick(daemon):
     row("inspect, 64 connections", f"{inspect['per_s']:.0f}/s")
 
 
-def soak():
-    fresh = tempfile.mkdtemp(prefix="pv", dir="/tmp")
-    daemon = Daemon(fresh)
+def recycling():
+    # Many recycles in a million pairs of two jobs each.
+    daemon = Daemon(tempfile.mkdtemp(prefix="pv", dir="/tmp"))
     daemon.start()
     daemon.stop()
-    text = open(f"{fresh}/panvault.toml").read().replace("[hsm]\n", "[hsm]\nrecycle_after = 100000\n")
-    open(f"{fresh}/panvault.toml", "w").write(text)
+    config = f"{daemon.dir}/panvault.toml"
+    text = open(config).read().replace("[hsm]\n", "[hsm]\nrecycle_after = 100000\n")
+    open(config, "w").write(text)
     daemon.start()
+    return daemon
+
+
+def soak():
+    daemon = recycling()
+    fresh = daemon.dir
     logged = os.path.getsize(f"{fresh}/log")
     total = int(os.environ.get("PANVAULT_SOAK_PAIRS", "1000000"))
     pairs = api(daemon, "pair", 64, requests=total, seconds=7200)
@@ -139,16 +145,14 @@ def soak():
 
 def against_empty(daemon, stored):
     # In turns with a new store: the machine's own speed drifts by 15 % within minutes, and so concerns both alike.
-    place = tempfile.mkdtemp(prefix="pv", dir="/tmp")
-    empty = Daemon(place)
-    empty.start()
+    empty = recycling()
     ops = ("create", "reveal")
     rates = {(op, store): 0 for op in ops for store in (empty, daemon)}
     for _ in range(3):
         for op, store in rates:
             rates[op, store] += api(store, op, 64, seconds=5)["per_s"]
     empty.stop()
-    shutil.rmtree(place)
+    shutil.rmtree(empty.dir)
     for op in ops:
         share = rates[op, daemon] / rates[op, empty]
         row(f"{op} with {stored} tokens stored",
