@@ -42,6 +42,7 @@ use std::time::{Duration, Instant};
 
 use gateway::{WIRES, Wire};
 use support::daemon::{Daemon, PROGRAM, Running};
+use support::skip::skipped;
 
 type Scenario = (&'static str, fn(&Daemon, Wire));
 
@@ -139,7 +140,7 @@ fn no_card_number_is_left_anywhere() {
 fn a_client_in_another_language() {
     let python = Command::new("python3").args(["-c", "import requests"]).output();
     if !python.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED a_client_in_another_language: needs python3 with the requests library");
+        skipped("a_client_in_another_language: needs python3 with the requests library");
         return;
     }
     let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
@@ -173,7 +174,7 @@ fn what_the_readme_shows() {
         .output()
         .is_ok_and(|output| output.status.success())
     {
-        eprintln!("SKIPPED what_the_readme_shows: needs curl");
+        skipped("what_the_readme_shows: needs curl");
         return;
     }
     let daemon = Daemon::start();

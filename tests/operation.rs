@@ -12,10 +12,13 @@
 mod gateway;
 mod support;
 
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::daemon::{Daemon, PROGRAM, VISA, card, signal};
+use support::daemon::{Daemon, PROGRAM, Running, VISA, card, signal};
 use support::http;
 
 #[test]
@@ -30,7 +33,7 @@ fn receipts_verify_and_forgeries_do_not() {
     let name = file.to_str().unwrap();
     assert!(daemon.run(&["receipt", "verify", name], 0).contains("authentic"));
     // Without the pin of an instance the verdict is weaker, and says so.
-    let unpinned = std::process::Command::new(PROGRAM)
+    let unpinned = Command::new(PROGRAM)
         .args(["receipt", "verify", name])
         .output()
         .unwrap();
@@ -240,7 +243,7 @@ fn checks_say_what_is_wrong() {
     let broken = |text: String| {
         let path = daemon.dir().join("broken.toml");
         std::fs::write(&path, text).unwrap();
-        let output = std::process::Command::new(PROGRAM)
+        let output = Command::new(PROGRAM)
             .args(["check", "config", "--config"])
             .arg(&path)
             .output()
@@ -386,4 +389,92 @@ fn init_can_be_run_again() {
     .unwrap();
     daemon.up();
     assert_eq!(daemon.reveal(&token).status, 200);
+}
+
+#[test]
+fn other_processes_of_its_user_cannot_look_into_the_daemon() {
+    let (daemon, uid) = Daemon::start_unprivileged();
+    daemon.wait_all_workers();
+    let workers = daemon.workers();
+    assert!(!workers.is_empty());
+    // The kernel gives these files to a process's own user, but not where the process is not dumpable.
+    let owner = |pid: u32, file: &str| std::fs::metadata(format!("/proc/{pid}/{file}")).unwrap().uid();
+    let ordinary = Running::start(Command::new("sleep").arg("60").uid(uid));
+    for file in ["environ", "maps", "mem"] {
+        assert_eq!(owner(ordinary.0.id(), file), uid, "{file}");
+        for pid in workers.iter().chain([&daemon.pid()]) {
+            assert_ne!(owner(*pid, file), uid, "{file} of {pid}");
+        }
+    }
+    for pid in workers.iter().chain([&daemon.pid()]) {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+        let core: Vec<_> = core.unwrap().split_whitespace().take(2).collect();
+        assert_eq!(core, ["0", "0"], "core limits of {pid}");
+    }
+}
+
+/// A start that ends early has opened the store already: it must leave it as an orderly stop does.
+#[test]
+fn a_start_that_fails_leaves_the_store_closed() {
+    let mut daemon = Daemon::start();
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    daemon.stop();
+    let store = daemon.dir().join("state/store");
+    let fails = |code: i32, why: &str| {
+        let output = daemon.try_run(&["serve", "--allow-root"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(why), "{text}");
+        assert!(store.join("CLEAN").exists() && !store.join("before-recovery").exists());
+        assert!(!text.contains("not closed in order"), "{text}");
+    };
+
+    let listener = std::os::unix::net::UnixListener::bind(daemon.api()).unwrap();
+    fails(1, "api.sock: another process listens there");
+    drop(listener);
+    std::fs::remove_file(daemon.api()).unwrap();
+
+    let mut other = Daemon::start();
+    other.stop();
+    let keyring = daemon.dir().join("state/keyring.json");
+    let own = std::fs::read(&keyring).unwrap();
+    std::fs::copy(other.dir().join("state/keyring.json"), &keyring).unwrap();
+    fails(77, "the store belongs to vault");
+    std::fs::write(&keyring, own).unwrap();
+
+    daemon.up();
+    assert!(!daemon.log().contains("not closed in order"), "{}", daemon.log());
+    assert_eq!(daemon.reveal(&token).status, 200);
+}
+
+/// The set-up dies after the token is made and before that is noted: the next start goes on with the token, and only
+/// with one of its own.
+#[test]
+fn dev_goes_on_with_a_token_that_it_did_not_note() {
+    let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
+    let dir = place.path();
+    // In the way of the note.
+    let obstacle = dir.join("token-made.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let fails = |why: &str| {
+        let output = Command::new(PROGRAM).args(["dev", "--dir"]).arg(dir).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(why), "{text}");
+    };
+    fails("token-made.new");
+    let tokens = || std::fs::read_dir(dir.join("tokens")).unwrap().count();
+    assert_eq!(tokens(), 1);
+    std::fs::remove_dir(&obstacle).unwrap();
+
+    for name in ["so-pin", "user-pin"] {
+        let pin = dir.join(name);
+        let own = std::fs::read(&pin).unwrap();
+        std::fs::write(&pin, "not-this-token").unwrap();
+        fails("already, and its PINs are others");
+        std::fs::write(&pin, own).unwrap();
+    }
+    let daemon = Daemon::start_in(dir, "");
+    daemon.tokenize(VISA);
+    assert_eq!(tokens(), 1);
 }

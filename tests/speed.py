@@ -57,7 +57,6 @@ class Daemon:
 
 
 def memory(pid, field):
-    # Many recycles in a million pairs of two jobs each.
     text = open(f"/proc/{pid}/status").read()
     return int(re.search(rf"{field}:\s+(\d+) kB", text).group(1)) * 1024
 
@@ -113,16 +112,22 @@ def mastercard_share(daemon):
         "≥ 0.80", share >= 0.8)
 
 
-def soak():
-    fresh = tempfile.mkdtemp(prefix="pv", dir="/tmp")
-    daemon = Daemon(fresh)
+def recycling():
+    # Many recycles in a million pairs of two jobs each.
+    daemon = Daemon(tempfile.mkdtemp(prefix="pv", dir="/tmp"))
     daemon.start()
     daemon.stop()
-    text = open(f"{fresh}/panvault.toml").read().replace("[hsm]\n", "[hsm]\nrecycle_after = 100000\n")
-    open(f"{fresh}/panvault.toml", "w").write(text)
+    config = f"{daemon.dir}/panvault.toml"
+    text = open(config).read().replace("[hsm]\n", "[hsm]\nrecycle_after = 100000\n")
+    open(config, "w").write(text)
     daemon.start()
+    return daemon
+
+
+def soak():
+    daemon = recycling()
+    fresh = daemon.dir
     logged = os.path.getsize(f"{fresh}/log")
-    empty = {op: api(daemon, op, 64)["per_s"] for op in ("create", "reveal")}
     total = int(os.environ.get("PANVAULT_SOAK_PAIRS", "1000000"))
     pairs = api(daemon, "pair", 64, requests=total, seconds=7200)
     row("soak: create+reveal pairs", f"{pairs['requests']}, {pairs['errors']} failed", "0 failed", pairs["errors"] == 0)
@@ -140,10 +145,7 @@ def soak():
     allowed = 2 * CACHE_MIB * 2**20 + 200 * stored
     row(f"server's peak memory, {stored} tokens", f"{daemon.peak() / 2**20:.0f} MiB",
         f"≤ 2 × cache + 200 B a record = {allowed / 2**20:.0f} MiB", daemon.peak() <= allowed)
-    for op in ("create", "reveal"):
-        full = api(daemon, op, 64)["per_s"]
-        row(f"{op} with {stored} tokens stored", f"{full:.0f}/s, {full / empty[op]:.2f} of the empty store's",
-            "≥ 0.80", full / empty[op] >= 0.8)
+    against_empty(daemon, stored)
     daemon.stop()
     took = daemon.start()
     row(f"start after a clean stop, {stored} tokens", f"{took:.1f} s", "< 10 s", took < 10)
@@ -152,6 +154,23 @@ def soak():
         check.returncode == 0)
     daemon.stop()
     shutil.rmtree(fresh)
+
+
+def against_empty(daemon, stored):
+    # In turns with a new store: the machine's own speed drifts by 15 % within minutes, and so concerns both alike.
+    empty = recycling()
+    ops = ("create", "reveal")
+    rates = {(op, store): 0 for op in ops for store in (empty, daemon)}
+    for _ in range(3):
+        for op, store in rates:
+            rates[op, store] += api(store, op, 64, seconds=5)["per_s"]
+    empty.stop()
+    shutil.rmtree(empty.dir)
+    for op in ops:
+        share = rates[op, daemon] / rates[op, empty]
+        row(f"{op} with {stored} tokens stored",
+            f"{rates[op, daemon] / 3:.0f}/s, {share:.2f} of {rates[op, empty] / 3:.0f}/s, paired with an empty store in the same minutes",
+            "≥ 0.80", share >= 0.8)
 
 
 def main():

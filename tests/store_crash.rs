@@ -14,6 +14,8 @@
 mod damage;
 #[path = "store_crash/full.rs"]
 mod full;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "store_crash/writer.rs"]
 mod writer;
 

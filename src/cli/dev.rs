@@ -70,7 +70,8 @@ pub(super) fn make_token(dir: &Path) -> anyhow::Result<Exit> {
     let instance = Instance::unannounced(dir)?;
     let pin = |name| read_pin(&PinSource::File(dir.join(name))).map_err(anyhow::Error::msg);
     let (so, user) = (pin("so-pin")?, pin("user-pin")?);
-    // A set-up that was cut short made the token already: what is missing is made now.
+    // A set-up that was cut short may have made the token: what is missing is made now. Where the mark says that there
+    // was a token, a new one would hide that it is gone.
     if !dir.join("token-made").exists() {
         officer::create_token(&instance.config.hsm, &so, &user)?;
         private(&dir.join("token-made"), "")?;

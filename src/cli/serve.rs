@@ -47,6 +47,16 @@ pub(super) struct Daemon {
     pub(super) metrics: Option<SocketAddr>,
 }
 
+/// What the daemon is made of: read and opened, and nothing started yet.
+struct Parts {
+    config: Config,
+    keyring: Keyring,
+    policy: Policy,
+    bins: SharedBins,
+    metrics: Metrics,
+    store: Arc<dyn Store>,
+}
+
 /// What is done once the sockets serve.
 pub(super) type Serving = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
@@ -76,7 +86,7 @@ async fn serve(
     logs: Logs,
     serving: impl FnOnce(Daemon) -> Serving,
 ) -> anyhow::Result<Exit> {
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let keyring = Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
     let policy = Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
     let bins: SharedBins = Arc::new(RwLock::new(bins(config.bin_table.as_deref())?));
@@ -91,86 +101,120 @@ async fn serve(
                 .map_err(store_fault)?,
         )
     };
-    let owner = owner::owner(store.as_ref()).await?;
-    if owner != *keyring.vault() {
-        return Err(Exit::Refused.because(format!(
-            "the store belongs to vault {owner}, the keyring to vault {}: put the right one of the two in place",
-            keyring.vault()
-        )));
-    }
-    let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
-    let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
-    let events = Arc::new(Events::new(store.clone()));
-    let accounts = Accounts::load(store.clone()).await?;
-    let settings = AccessConfig {
-        caps: config.caps,
-        front_uid: config.front_uid,
-        ..AccessConfig::default()
-    };
-    let access = Access::new(accounts, policy, settings, events, metrics.clone())?;
-    let vault = Vault::open(
-        keyring.vault().clone(),
-        store.clone(),
-        keys,
-        access,
+    let parts = Parts {
+        config,
+        keyring,
+        policy,
         bins,
-        metrics.clone(),
-    );
-    let services = Arc::new(ops::Services {
-        vault: vault.clone(),
-        hsm: client.clone(),
+        metrics,
         store: store.clone(),
-        metrics: metrics.clone(),
-        bin_table: config.bin_table.clone(),
-        policy: Some(config.policy.clone()),
-        admins: Admins {
-            uids: config.admin_users.clone(),
-            gids: config.admin_gids.clone(),
-        },
-        config_digest: config.digest.clone(),
-        started: Instant::now(),
-    });
-
-    let mut listen = config.server.clone();
-    if extra.metrics {
-        listen.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 9420)));
-        listen.metrics_any_port = true;
-    }
-    listen.tcp = extra.tcp.map(|addr| Tcp { addr, peer: own_peer() });
-    let bound = listen.bind().await?;
-    let daemon = Daemon {
-        vault: vault.clone(),
-        hsm: client.clone(),
-        tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
-        metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
     };
-    let dialects = api::Services::new(vault.clone(), metrics.clone());
-    let payments = dialects.payments();
-    let api = api::router(dialects);
-    let endpoints = bound.serving(&api, ops::admin_router(&services), ops::health_router(&services));
-
-    vault.note_start(&config.digest).await;
-    let background = vault.start_background();
-    let maintenance = payments.start_maintenance(own_peer(), MaintenanceConfig::default());
-    let limits = Limits {
-        descriptors: descriptors::for_connections(config.hsm.workers),
-        ..config.limits
-    };
-    let server = server::serve(endpoints, limits, &metrics);
-    serving(daemon).await?;
-
-    let exit = signals.wait(&config, &logs, &vault, &client).await;
-    let cut = server.shutdown().await;
-    if cut > 0 {
-        tracing::warn!(connections = cut, "requests that did not finish in time were cut");
-    }
-    maintenance.shutdown().await;
-    background.shutdown().await;
-    client.shutdown().await;
-    vault.note_stop().await;
-    store.close().await?;
+    let served = parts.serve(extra, &logs, signals, serving).await;
+    // Also when it could not serve: a store that is only dropped is recovered at the next start.
+    let closed = store.close().await;
+    let exit = served?;
+    closed?;
     tracing::info!("stopped");
     Ok(exit)
+}
+
+impl Parts {
+    /// Serves until told to stop; the store stays open.
+    async fn serve(
+        self,
+        extra: Extra,
+        logs: &Logs,
+        mut signals: Signals,
+        serving: impl FnOnce(Daemon) -> Serving,
+    ) -> anyhow::Result<Exit> {
+        let Self {
+            config,
+            keyring,
+            policy,
+            bins,
+            metrics,
+            store,
+        } = self;
+        let owner = owner::owner(store.as_ref()).await?;
+        if owner != *keyring.vault() {
+            return Err(Exit::Refused.because(format!(
+                "the store belongs to vault {owner}, the keyring to vault {}: put the right one of the two in place",
+                keyring.vault()
+            )));
+        }
+        let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
+        let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
+        let events = Arc::new(Events::new(store.clone()));
+        let accounts = Accounts::load(store.clone()).await?;
+        let settings = AccessConfig {
+            caps: config.caps,
+            front_uid: config.front_uid,
+            ..AccessConfig::default()
+        };
+        let access = Access::new(accounts, policy, settings, events, metrics.clone())?;
+        let vault = Vault::open(
+            keyring.vault().clone(),
+            store.clone(),
+            keys,
+            access,
+            bins,
+            metrics.clone(),
+        );
+        let services = Arc::new(ops::Services {
+            vault: vault.clone(),
+            hsm: client.clone(),
+            store: store.clone(),
+            metrics: metrics.clone(),
+            bin_table: config.bin_table.clone(),
+            policy: Some(config.policy.clone()),
+            admins: Admins {
+                uids: config.admin_users.clone(),
+                gids: config.admin_gids.clone(),
+            },
+            config_digest: config.digest.clone(),
+            started: Instant::now(),
+        });
+
+        let mut listen = config.server.clone();
+        if extra.metrics {
+            listen.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 9420)));
+            listen.metrics_any_port = true;
+        }
+        listen.tcp = extra.tcp.map(|addr| Tcp { addr, peer: own_peer() });
+        let bound = listen.bind().await?;
+        let daemon = Daemon {
+            vault: vault.clone(),
+            hsm: client.clone(),
+            tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
+            metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
+        };
+        let dialects = api::Services::new(vault.clone(), metrics.clone());
+        let payments = dialects.payments();
+        let api = api::router(dialects);
+        let endpoints = bound.serving(&api, ops::admin_router(&services), ops::health_router(&services));
+
+        vault.note_start(&config.digest).await;
+        let background = vault.start_background();
+        let maintenance = payments.start_maintenance(own_peer(), MaintenanceConfig::default());
+        let limits = Limits {
+            descriptors: descriptors::for_connections(config.hsm.workers),
+            ..config.limits
+        };
+        let server = server::serve(endpoints, limits, &metrics);
+        let ended = match serving(daemon).await {
+            Ok(()) => Ok(signals.wait(&config, logs, &vault, &client).await),
+            Err(error) => Err(error),
+        };
+        let cut = server.shutdown().await;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "requests that did not finish in time were cut");
+        }
+        maintenance.shutdown().await;
+        background.shutdown().await;
+        client.shutdown().await;
+        vault.note_stop().await;
+        ended
+    }
 }
 
 impl Daemon {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use panvault::store::{Config, Error, Store};
 
+use crate::skip::skipped;
 use crate::writer::{check, write};
 use crate::{acknowledged, config, open, spawn_writer};
 
@@ -22,7 +23,7 @@ impl Small {
         if mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], dir.path()) {
             return Some(Self { dir });
         }
-        eprintln!("SKIPPED: no right to mount a small file system, a full disk is not tested");
+        skipped("store_crash::full: no right to mount a small file system, so a full disk is not tested");
         None
     }
 

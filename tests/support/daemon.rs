@@ -1,5 +1,7 @@
 //! The real daemon on a private SoftHSM token in a temporary directory.
 
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,11 +24,19 @@ pub(crate) struct Daemon {
     /// Removes the directory in the end.
     _place: Option<TempDir>,
     child: Option<Child>,
-    /// Soft and hard limit on its open files, where not those of the tests.
-    files: Option<(u32, u32)>,
+    launch: Launch,
     pub(crate) key: String,
     /// Set in its environment at the next start.
     pub(crate) environment: Vec<(String, String)>,
+}
+
+/// What a daemon does not have from the tests.
+enum Launch {
+    Alike,
+    /// Soft and hard limit on its open files.
+    Files(u32, u32),
+    /// Its user and group, and the program in a place that they can read.
+    User(u32, PathBuf),
 }
 
 impl Daemon {
@@ -39,28 +49,44 @@ impl Daemon {
     pub(crate) fn start_with(settings: &str) -> Self {
         let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
         let dir = place.path().to_owned();
-        Self::start_at(dir, Some(place), settings, None)
+        Self::start_at(dir, Some(place), settings, Launch::Alike)
     }
 
     /// Starts one that may have few files open, by its soft and its hard limit.
     pub(crate) fn start_with_files(soft: u32, hard: u32) -> Self {
         let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
         let dir = place.path().to_owned();
-        Self::start_at(dir, Some(place), "", Some((soft, hard)))
+        Self::start_at(dir, Some(place), "", Launch::Files(soft, hard))
+    }
+
+    /// Starts one as a user other than root, and gives that user.
+    pub(crate) fn start_unprivileged() -> (Self, u32) {
+        let own = nix::unistd::getuid();
+        if !own.is_root() {
+            return (Self::start(), own.as_raw());
+        }
+        let uid = 12345;
+        let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
+        let dir = place.path().to_owned();
+        let program = dir.join("panvault");
+        std::fs::copy(PROGRAM, &program).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(&dir, Some(uid), Some(uid)).unwrap();
+        (Self::start_at(dir, Some(place), "", Launch::User(uid, program)), uid)
     }
 
     /// Starts one in a directory that outlives it.
     pub(crate) fn start_in(dir: &Path, settings: &str) -> Self {
-        Self::start_at(dir.to_owned(), None, settings, None)
+        Self::start_at(dir.to_owned(), None, settings, Launch::Alike)
     }
 
-    fn start_at(dir: PathBuf, place: Option<TempDir>, settings: &str, files: Option<(u32, u32)>) -> Self {
+    fn start_at(dir: PathBuf, place: Option<TempDir>, settings: &str, launch: Launch) -> Self {
         std::fs::create_dir_all(&dir).unwrap();
         let mut daemon = Self {
             dir,
             _place: place,
             child: None,
-            files,
+            launch,
             key: String::new(),
             environment: Vec::new(),
         };
@@ -111,9 +137,14 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("log"))
             .unwrap();
-        let mut command = match self.files {
-            None => Command::new(PROGRAM),
-            Some((soft, hard)) => {
+        let mut command = match &self.launch {
+            Launch::Alike => Command::new(PROGRAM),
+            Launch::User(uid, program) => {
+                let mut other = Command::new(program);
+                other.uid(*uid).gid(*uid);
+                other
+            }
+            Launch::Files(soft, hard) => {
                 let mut shell = Command::new("sh");
                 let script = format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$@\"");
                 shell.args(["-c", &script, "sh", PROGRAM]);
@@ -278,6 +309,26 @@ impl Daemon {
     /// The number behind a token.
     pub(crate) fn reveal(&self, token: &str) -> Answer {
         self.call("POST", &format!("/v1/tokens/{token}/reveal"), &json!({}))
+    }
+
+    /// Checks what is served while cards can be neither stored nor opened: those are refused with 503, this problem code
+    /// and Retry-After; the rest goes on; `/readyz` keeps new work away and `/healthz` does not ask for a restart.
+    pub(crate) fn serves_views_only(&self, token: &str, code: &str) {
+        let create = self.call("POST", "/v1/tokens", &json!({"card": card(VISA)}));
+        for refused in [create, self.reveal(token)] {
+            assert_eq!(refused.status, 503, "{}", refused.text());
+            assert_eq!(refused.json()["code"], code, "{}", refused.text());
+            assert!(refused.header("retry-after").is_some());
+        }
+        let inspect = self.call("GET", &format!("/v1/tokens/{token}"), &Value::Null);
+        assert_eq!(inspect.status, 200, "{}", inspect.text());
+        let last4 = inspect.json()["last4"].clone();
+        let search = self.call("POST", "/v1/tokens/search", &json!({"last4": last4}));
+        assert_eq!(search.status, 200, "{}", search.text());
+        assert!(search.text().contains(token), "{}", search.text());
+        assert!(!self.ready());
+        let health = http::request(&self.admin(), "GET", "/healthz", &[], b"").unwrap();
+        assert_eq!(health.status, 200, "{}", health.text());
     }
 
     /// The value of a metric's sample, by its whole name with labels.

@@ -11,3 +11,4 @@
 
 pub(crate) mod daemon;
 pub(crate) mod http;
+pub(crate) mod skip;

@@ -40,11 +40,7 @@ impl SoftHsm {
         for sub in ["tokens", "state"] {
             fs::create_dir(this.path(sub)).expect("a directory for the token");
         }
-        let config = format!(
-            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n",
-            this.path("tokens").display()
-        );
-        fs::write(this.conf(), config).expect("the SoftHSM configuration");
+        configure(this.dir.path());
         secret_file(&this.so_pin_file(), Self::SO_PIN);
         secret_file(&this.user_pin_file(), Self::USER_PIN);
         let made = Command::new("softhsm2-util")
@@ -84,6 +80,15 @@ impl SoftHsm {
     }
 }
 
+/// Writes the configuration for the tokens in this directory.
+pub(crate) fn configure(dir: &Path) {
+    let config = format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n",
+        dir.join("tokens").display()
+    );
+    fs::write(dir.join("softhsm2.conf"), config).expect("the SoftHSM configuration");
+}
+
 /// The module: `$PANVAULT_TEST_MODULE`, or where distributions put it.
 ///
 /// # Panics
@@ -99,7 +104,7 @@ pub(crate) fn module() -> PathBuf {
 }
 
 /// Writes a file that only its owner can read.
-pub(crate) fn secret_file(path: &Path, text: &str) {
+pub(crate) fn secret_file(path: &Path, text: impl AsRef<[u8]>) {
     use std::io::Write;
     let mut options = fs::OpenOptions::new();
     let mut file = options
@@ -109,5 +114,5 @@ pub(crate) fn secret_file(path: &Path, text: &str) {
         .mode(0o600)
         .open(path)
         .expect("a secret file");
-    file.write_all(text.as_bytes()).expect("writing a secret file");
+    file.write_all(text.as_ref()).expect("writing a secret file");
 }

@@ -2,6 +2,7 @@
 //! server, which never loads the module; each test works on a copy.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -23,19 +24,11 @@ pub(crate) struct Token {
 
 impl Token {
     pub(crate) fn new() -> Self {
-        static KEYS: OnceLock<SoftHsm> = OnceLock::new();
-        let keys = KEYS.get_or_init(make_keys);
-        let token = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
-        copy(&keys.path(""), token.dir.path());
-        let conf = fs::read_to_string(keys.conf()).unwrap();
-        let conf = conf.replace(
-            keys.path("").to_str().unwrap(),
-            &format!("{}/", token.dir.path().display()),
-        );
-        fs::write(token.path("softhsm2.conf"), conf).unwrap();
-        token
+        static KEYS: OnceLock<Kept> = OnceLock::new();
+        let dir = tempfile::tempdir().unwrap();
+        KEYS.get_or_init(make_keys).write(dir.path());
+        softhsm::configure(dir.path());
+        Self { dir }
     }
 
     /// In a directory that a test has.
@@ -90,7 +83,7 @@ pub(crate) fn role(name: &str, variable: &str, dir: &Path) -> Command {
     command
 }
 
-fn make_keys() -> SoftHsm {
+fn make_keys() -> Kept {
     let token = SoftHsm::new();
     let made = role("token::ceremony", CEREMONY, &token.path("")).output().unwrap();
     assert!(
@@ -99,7 +92,7 @@ fn make_keys() -> SoftHsm {
         String::from_utf8_lossy(&made.stdout),
         String::from_utf8_lossy(&made.stderr)
     );
-    token
+    Kept::read(&token.path(""))
 }
 
 #[test]
@@ -125,15 +118,34 @@ fn ceremony() {
     fs::write(dir.join("keyset.json"), serde_json::to_vec(&made.keyset).unwrap()).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir(&to).unwrap();
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
+/// A file or directory in memory: on disk it would outlive this program, which drops no statics.
+enum Kept {
+    Directory(Vec<(OsString, Self)>),
+    File(Vec<u8>),
+}
+
+impl Kept {
+    fn read(path: &Path) -> Self {
+        if !path.is_dir() {
+            return Self::File(fs::read(path).unwrap());
+        }
+        let entries = fs::read_dir(path).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name(), Self::read(&entry.path()))
+        });
+        Self::Directory(entries.collect())
+    }
+
+    fn write(&self, path: &Path) {
+        match self {
+            Self::Directory(entries) => {
+                fs::create_dir_all(path).unwrap();
+                for (name, entry) in entries {
+                    entry.write(&path.join(name));
+                }
+            }
+            // The PIN is among them.
+            Self::File(bytes) => softhsm::secret_file(path, bytes),
         }
     }
 }

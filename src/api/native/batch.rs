@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::{self, Problem};
 use super::request::{Bound, Caller, Payload, Repeatable};
-use super::{BATCH_BODY, json, json_answer, secret_answer, translate, wire};
+use super::{BATCH_BODY, json_answer, secret_answer, translate, wire};
 use crate::api::{Services, json as parser};
 use crate::id::{RequestId, Token};
 use crate::vault::types::{CallerError, Error, Revealed, Tokenized};
@@ -59,7 +58,7 @@ pub(super) async fn create(
         })
     });
     let items = items.collect::<Result<_, Problem>>()?;
-    Ok(json_answer(StatusCode::OK, Body::from(json(&wire::Items { items })?)))
+    json_answer(StatusCode::OK, &wire::Items { items })
 }
 
 /// Reveals up to 1,000 cards.
@@ -108,7 +107,7 @@ pub(super) async fn reveal(
         })
     });
     let items = items.collect::<Result<_, Problem>>()?;
-    Ok(secret_answer(translate::secret_json(&wire::Items { items }, secrets)?))
+    secret_answer(&wire::Items { items }, secrets)
 }
 
 fn items(batch: wire::Batch) -> Result<Vec<wire::Raw>, Problem> {

@@ -19,7 +19,6 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use bytes::Bytes;
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use self::problem::{Code, Problem};
 use self::request::{Caller, IfMatch, PathToken, Payload, Repeatable};
@@ -153,10 +152,7 @@ async fn reveal(
     let with_profile = wire.with.contains(&wire::With::Profile);
     let revealed = services.vault.reveal(&actor, &token, with_profile).await?;
     let body = translate::revealed(&revealed, with_profile)?;
-    Ok(secret_answer(translate::secret_json(
-        &body,
-        translate::secret_len(&revealed),
-    )?))
+    secret_answer(&body, translate::secret_len(&revealed))
 }
 
 /// Changes a record.
@@ -201,7 +197,7 @@ async fn remove(
     PathToken(token): PathToken,
 ) -> Result<Response, Problem> {
     let receipt = services.vault.delete(&actor, &token).await?;
-    Ok(json_answer(StatusCode::OK, Body::from(receipt.0)))
+    Ok(text_answer(StatusCode::OK, receipt.0))
 }
 
 /// Lists tokens.
@@ -228,12 +224,11 @@ async fn search(
             .collect::<Result<_, _>>()?,
         next: found.next.as_deref(),
     };
-    Ok(json_answer(StatusCode::OK, Body::from(json(&body)?)))
+    json_answer(StatusCode::OK, &body)
 }
 
 fn view_answer(status: StatusCode, view: &View) -> Result<Response, Problem> {
-    let body = json(&translate::masked_view(view)?)?;
-    let mut response = json_answer(status, Body::from(body));
+    let mut response = json_answer(status, &translate::masked_view(view)?)?;
     let etag = format!("\"{}\"", view.revision.0);
     if let Ok(etag) = HeaderValue::try_from(etag) {
         response.headers_mut().insert(header::ETAG, etag);
@@ -241,24 +236,26 @@ fn view_answer(status: StatusCode, view: &View) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// The memory is wiped once it is sent.
-fn secret_answer(body: Zeroizing<Vec<u8>>) -> Response {
-    json_answer(StatusCode::OK, Body::from(Bytes::from_owner(body)))
+/// As [`translate::secret_json`]; the memory is wiped once it is sent.
+fn secret_answer(body: &impl Serialize, secrets: usize) -> Result<Response, Problem> {
+    let text = translate::secret_json(body, secrets)?;
+    Ok(text_answer(StatusCode::OK, Bytes::from_owner(text)))
 }
 
-fn json_answer(status: StatusCode, body: Body) -> Response {
-    let mut response = Response::new(body);
+fn json_answer(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
+    let mut text = Vec::with_capacity(512);
+    serde_json::to_writer(&mut text, body).map_err(Problem::internal)?;
+    Ok(text_answer(status, text))
+}
+
+/// `json` as it is.
+fn text_answer(status: StatusCode, json: impl Into<Body>) -> Response {
+    let mut response = Response::new(json.into());
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-fn json(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    let mut text = Vec::with_capacity(512);
-    serde_json::to_writer(&mut text, body).map_err(Problem::internal)?;
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi as Described};
 
-use super::json_answer;
+use super::text_answer;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -55,7 +54,7 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(text()));
     responses((status = 200, description = "OpenAPI 3.1", body = Object)),
 )]
 pub(super) async fn document() -> Response {
-    json_answer(StatusCode::OK, Body::from(TEXT.clone()))
+    text_answer(StatusCode::OK, TEXT.clone())
 }
 
 fn text() -> String {

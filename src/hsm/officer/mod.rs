@@ -32,10 +32,12 @@ pub struct Officer<'a> {
     _lock: StartLock,
 }
 
-/// Makes a token with this label in the module's first free slot (SoftHSM; real HSMs have tools of their own).
+/// Makes a token with this label in the module's first free slot (SoftHSM; real HSMs have tools of their own). Goes on
+/// with one that an earlier call, cut short, left: these PINs are its own.
 ///
 /// # Errors
-/// [`OfficerError::NoToken`]: no free slot; [`OfficerError::Unavailable`]: the label is taken, or the module refuses.
+/// [`OfficerError::NoToken`]: no free slot; [`OfficerError::Unavailable`]: a token with other PINs has the label, or the
+/// module refuses.
 pub fn create_token(config: &Config, so_pin: &SecretString, user_pin: &SecretString) -> Result<(), OfficerError> {
     let _lock = StartLock::take(&config.state_dir)?;
     let Config {

@@ -1,5 +1,6 @@
 //! `init`.
 
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::session::UserType;
 use cryptoki_sys as sys;
 
@@ -160,14 +161,32 @@ scenarios! {
         let config = Config { token_label: "second".to_owned(), ..place.config() };
         let (so_pin, user_pin) = (SecretString::from("so-of-second"), SecretString::from("user-of-second"));
         create_token(&config, &so_pin, &user_pin).unwrap();
-        let taken = create_token(&config, &so_pin, &user_pin).unwrap_err();
-        assert!(taken.to_string().contains("already"), "{taken}");
+        // Its own PINs: nothing is left to do. Others: the label is taken.
+        create_token(&config, &so_pin, &user_pin).unwrap();
+        for (so_pin, user_pin) in [(&user_pin, &user_pin), (&so_pin, &so_pin)] {
+            let taken = create_token(&config, so_pin, user_pin).unwrap_err();
+            assert!(taken.to_string().contains("already"), "{taken}");
+        }
         let mut officer = Officer::open(&config, Some(&so_pin), &user_pin).unwrap();
         let keyset = officer.provision(&plan(KekMode::SessionSource, 1, None)).unwrap().keyset;
         officer.close();
         assert_eq!(keyset.token_label, "second");
         // The first token is as it was.
         assert_eq!(ours(place), 0);
+    }
+
+    fn a_token_without_a_user_pin_is_completed(place) {
+        let config = Config { token_label: "second".to_owned(), ..place.config() };
+        let (so_pin, user_pin) = (SecretString::from("so-of-second"), SecretString::from("user-of-second"));
+        let pkcs11 = Pkcs11::new(&config.module).unwrap();
+        pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+        let mut slots = pkcs11.get_slots_with_token().unwrap().into_iter();
+        let free = slots.find(|slot| !pkcs11.get_token_info(*slot).unwrap().token_initialized()).unwrap();
+        pkcs11.init_token(free, &so_pin, "second").unwrap();
+        pkcs11.finalize().unwrap();
+
+        create_token(&config, &so_pin, &user_pin).unwrap();
+        Officer::open(&config, Some(&so_pin), &user_pin).unwrap().close();
     }
 
     fn an_audit_key_on_p256_serves_as_well(place) {

@@ -8,7 +8,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, ObjectClass};
-use cryptoki::session::UserType;
+use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki_sys as sys;
 use secrecy::SecretString;
@@ -69,7 +69,8 @@ impl Module {
         }
     }
 
-    /// Makes a token with this label and these PINs in the module's first free slot, then ends the module.
+    /// Makes a token with this label and these PINs in the module's first free slot, then ends the module. Goes on with
+    /// one that has the label already if these PINs are its own.
     pub(crate) fn create_token(
         path: &Path,
         environment: &BTreeMap<String, String>,
@@ -78,7 +79,7 @@ impl Module {
         user_pin: &SecretString,
     ) -> Result<(), OpenFault> {
         let (pkcs11, _functions) = load(path, environment)?;
-        let made = init_free_slot(&pkcs11, label, so_pin, user_pin);
+        let made = make_token(&pkcs11, label, so_pin, user_pin);
         let _ = pkcs11.finalize();
         made
     }
@@ -96,18 +97,7 @@ impl Module {
 
     /// Logs the process in. Tries exactly once: each try counts on a real HSM.
     pub(crate) fn login(&self, session: &RawSession, user: UserType, pin: &SecretString) -> Result<(), OpenFault> {
-        match session.cryptoki().login(user, Some(pin)) {
-            Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(CryptokiError::Pkcs11(
-                rv @ (RvError::PinIncorrect
-                | RvError::PinInvalid
-                | RvError::PinLenRange
-                | RvError::PinLocked
-                | RvError::PinExpired),
-                _,
-            )) => Err(OpenFault::PinRefused(format!("{rv:?}"))),
-            Err(other) => Err(other.into()),
-        }
+        log_in(session.cryptoki(), user, pin)
     }
 
     /// The module's own words.
@@ -237,17 +227,44 @@ fn find_token(pkcs11: &Pkcs11, label: &str, serial: Option<&str>) -> Result<(Slo
     })
 }
 
-fn init_free_slot(
-    pkcs11: &Pkcs11,
-    label: &str,
-    so_pin: &SecretString,
-    user_pin: &SecretString,
-) -> Result<(), OpenFault> {
-    if find_token(pkcs11, label, None).is_ok() {
-        return Err(OpenFault::Unavailable(format!(
-            "there is a token labelled '{label}' already"
-        )));
+fn log_in(session: &Session, user: UserType, pin: &SecretString) -> Result<(), OpenFault> {
+    match session.login(user, Some(pin)) {
+        Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+        Err(CryptokiError::Pkcs11(
+            rv @ (RvError::PinIncorrect
+            | RvError::PinInvalid
+            | RvError::PinLenRange
+            | RvError::PinLocked
+            | RvError::PinExpired),
+            _,
+        )) => Err(OpenFault::PinRefused(format!("{rv:?}"))),
+        Err(other) => Err(other.into()),
     }
+}
+
+fn make_token(pkcs11: &Pkcs11, label: &str, so_pin: &SecretString, user_pin: &SecretString) -> Result<(), OpenFault> {
+    // One that is there may be ours, from a call that was cut short: its PINs tell.
+    let slot = match find_token(pkcs11, label, None) {
+        Ok((slot, _)) => slot,
+        Err(_) => init_free_slot(pkcs11, label, so_pin)?,
+    };
+    let session = pkcs11.open_rw_session(slot)?;
+    let log_in = |user, pin| match log_in(&session, user, pin) {
+        Err(OpenFault::PinRefused(why)) => Err(OpenFault::Unavailable(format!(
+            "there is a token labelled '{label}' already, and its PINs are others ({why})"
+        ))),
+        other => other,
+    };
+    log_in(UserType::So, so_pin)?;
+    if !pkcs11.get_token_info(slot)?.user_pin_initialized() {
+        session.init_pin(user_pin)?;
+    }
+    session.logout()?;
+    log_in(UserType::User, user_pin)?;
+    Ok(session.logout()?)
+}
+
+fn init_free_slot(pkcs11: &Pkcs11, label: &str, so_pin: &SecretString) -> Result<Slot, OpenFault> {
     let mut free = None;
     for slot in pkcs11.get_slots_with_token()? {
         if !pkcs11.get_token_info(slot)?.token_initialized() {
@@ -259,10 +276,7 @@ fn init_free_slot(
     pkcs11.init_token(slot, so_pin, label)?;
     // SoftHSM moves the new token to another slot number.
     let (slot, _) = find_token(pkcs11, label, None)?;
-    let session = pkcs11.open_rw_session(slot)?;
-    session.login(UserType::So, Some(so_pin))?;
-    session.init_pin(user_pin)?;
-    Ok(session.logout()?)
+    Ok(slot)
 }
 
 /// CKA_ID and CKA_LABEL for people.

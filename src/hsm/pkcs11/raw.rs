@@ -222,7 +222,8 @@ impl RawSession {
         done("C_GetAttributeValue", code)?;
         // Copied out of the struct first: its fields may be unaligned on some targets.
         let written = wanted.ulValueLen;
-        shrink("C_GetAttributeValue", value, written)
+        shrink("C_GetAttributeValue", &mut value, written)?;
+        Ok(value)
     }
 
     pub(crate) fn wrap(&self, mechanism: CK_MECHANISM_TYPE, kek: Handle, key: Handle) -> Result<Vec<u8>, Ckr> {
@@ -243,7 +244,7 @@ impl RawSession {
             )
         };
         done("C_WrapKey", code)?;
-        blob.truncate(length("C_WrapKey", blob.len(), written)?);
+        shrink("C_WrapKey", &mut blob, written)?;
         Ok(blob)
     }
 
@@ -276,28 +277,9 @@ impl RawSession {
 
     /// Encrypts with AES-GCM and reports the IV that was really used, which is the module's choice, not ours.
     pub(crate) fn encrypt_gcm(&self, key: Handle, iv: &[u8], aad: &[u8], text: &[u8]) -> Result<Gcm, Ckr> {
-        let init = function("C_EncryptInit", self.functions.list.C_EncryptInit)?;
-        let call = function("C_Encrypt", self.functions.list.C_Encrypt)?;
         let mut used = iv.to_vec();
-        let mut params = gcm(&mut used, aad);
-        let mut mechanism = with_params(sys::CKM_AES_GCM, &mut params);
-        // SAFETY: parameters, IV (writable: some modules write their own there) and AAD outlive both calls.
-        let code = unsafe { init(self.session.handle(), &raw mut mechanism, key.0) };
-        done("C_EncryptInit", code)?;
         let mut out = vec![0u8; text.len().saturating_add(ROOM)];
-        let mut written = ulong(out.len());
-        // SAFETY: the module reads `text`, writes at most `written` bytes into `out`; the IV still lives.
-        let code = unsafe {
-            call(
-                self.session.handle(),
-                text.as_ptr().cast_mut(),
-                ulong(text.len()),
-                out.as_mut_ptr(),
-                &raw mut written,
-            )
-        };
-        done("C_Encrypt", code)?;
-        out.truncate(length("C_Encrypt", out.len(), written)?);
+        self.one_shot(Verb::Encrypt, key, How::Gcm { iv: &mut used, aad }, text, &mut out)?;
         match out.len().checked_sub(text.len().saturating_add(TAG)) {
             Some(0) => {
                 let origin = if used == iv { IvOrigin::Kept } else { IvOrigin::Changed };
@@ -327,76 +309,23 @@ impl RawSession {
         aad: &[u8],
         text: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Ckr> {
-        let init = function("C_DecryptInit", self.functions.list.C_DecryptInit)?;
         let mut iv = iv.to_vec();
-        let mut params = gcm(&mut iv, aad);
-        let mut mechanism = with_params(sys::CKM_AES_GCM, &mut params);
-        // SAFETY: parameters, IV and AAD outlive this call and the one below.
-        let code = unsafe { init(self.session.handle(), &raw mut mechanism, key.0) };
-        done("C_DecryptInit", code)?;
-        self.decrypt(text)
+        self.decrypt(key, How::Gcm { iv: &mut iv, aad }, text)
     }
 
     pub(crate) fn decrypt_rsa(&self, key: Handle, how: Rsa, text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Ckr> {
-        let init = function("C_DecryptInit", self.functions.list.C_DecryptInit)?;
-        with_rsa(how, |mechanism| {
-            // SAFETY: the mechanism and its parameters outlive the call.
-            let code = unsafe { init(self.session.handle(), mechanism, key.0) };
-            done("C_DecryptInit", code)
-        })?;
-        self.decrypt(text)
+        self.decrypt(key, How::Rsa(how), text)
     }
 
     pub(crate) fn encrypt_rsa(&self, key: Handle, how: Rsa, text: &[u8]) -> Result<Vec<u8>, Ckr> {
-        let init = function("C_EncryptInit", self.functions.list.C_EncryptInit)?;
-        let call = function("C_Encrypt", self.functions.list.C_Encrypt)?;
-        with_rsa(how, |mechanism| {
-            // SAFETY: the mechanism and its parameters outlive the call.
-            let code = unsafe { init(self.session.handle(), mechanism, key.0) };
-            done("C_EncryptInit", code)
-        })?;
         let mut out = vec![0u8; LONGEST_ATTRIBUTE];
-        let mut written = ulong(out.len());
-        // SAFETY: the module reads `text` and writes at most `written` bytes into `out`.
-        let code = unsafe {
-            call(
-                self.session.handle(),
-                text.as_ptr().cast_mut(),
-                ulong(text.len()),
-                out.as_mut_ptr(),
-                &raw mut written,
-            )
-        };
-        done("C_Encrypt", code)?;
-        out.truncate(length("C_Encrypt", out.len(), written)?);
+        self.one_shot(Verb::Encrypt, key, How::Rsa(how), text, &mut out)?;
         Ok(out)
     }
 
     pub(crate) fn sign(&self, key: Handle, how: Signing, message: &[u8]) -> Result<Vec<u8>, Ckr> {
-        let init = function("C_SignInit", self.functions.list.C_SignInit)?;
-        let call = function("C_Sign", self.functions.list.C_Sign)?;
-        let mut mechanism = plain(match how {
-            Signing::Ecdsa => sys::CKM_ECDSA,
-            Signing::Eddsa => sys::CKM_EDDSA,
-            Signing::HmacSha256 => sys::CKM_SHA256_HMAC,
-        });
-        // SAFETY: the mechanism outlives the call.
-        let code = unsafe { init(self.session.handle(), &raw mut mechanism, key.0) };
-        done("C_SignInit", code)?;
         let mut out = vec![0u8; 64 + ROOM];
-        let mut written = ulong(out.len());
-        // SAFETY: the module reads `message` and writes at most `written` bytes into `out`.
-        let code = unsafe {
-            call(
-                self.session.handle(),
-                message.as_ptr().cast_mut(),
-                ulong(message.len()),
-                out.as_mut_ptr(),
-                &raw mut written,
-            )
-        };
-        done("C_Sign", code)?;
-        out.truncate(length("C_Sign", out.len(), written)?);
+        self.one_shot(Verb::Sign, key, How::Signing(how), message, &mut out)?;
         Ok(out)
     }
 
@@ -407,23 +336,75 @@ impl RawSession {
         done("C_GenerateRandom", code)
     }
 
-    fn decrypt(&self, text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Ckr> {
-        let call = function("C_Decrypt", self.functions.list.C_Decrypt)?;
+    /// What a failed decryption left in the buffer is wiped.
+    fn decrypt(&self, key: Handle, how: How<'_>, text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Ckr> {
         let mut out = Zeroizing::new(vec![0u8; text.len().saturating_add(ROOM)]);
+        self.one_shot(Verb::Decrypt, key, how, text, &mut out)?;
+        Ok(out)
+    }
+
+    /// Starts an operation and ends it in one call. All of `out` is room; it is cut to what was written.
+    ///
+    /// The buffer is the caller's, who decides whether it is wiped; it is never reallocated here.
+    fn one_shot(&self, verb: Verb, key: Handle, how: How<'_>, input: &[u8], out: &mut Vec<u8>) -> Result<(), Ckr> {
+        let list = &self.functions.list;
+        let (starts, init, ends, call) = match verb {
+            Verb::Decrypt => ("C_DecryptInit", list.C_DecryptInit, "C_Decrypt", list.C_Decrypt),
+            Verb::Encrypt => ("C_EncryptInit", list.C_EncryptInit, "C_Encrypt", list.C_Encrypt),
+            Verb::Sign => ("C_SignInit", list.C_SignInit, "C_Sign", list.C_Sign),
+        };
+        let (init, call) = (function(starts, init)?, function(ends, call)?);
+        let (mut of_gcm, mut of_oaep);
+        let mut mechanism = match how {
+            How::Gcm { iv, aad } => {
+                of_gcm = gcm(iv, aad);
+                with_params(sys::CKM_AES_GCM, &mut of_gcm)
+            }
+            How::Rsa(Rsa::Oaep(hash)) => {
+                of_oaep = oaep(hash);
+                with_params(sys::CKM_RSA_PKCS_OAEP, &mut of_oaep)
+            }
+            How::Rsa(Rsa::Raw) => plain(sys::CKM_RSA_X_509),
+            How::Signing(Signing::Ecdsa) => plain(sys::CKM_ECDSA),
+            How::Signing(Signing::Eddsa) => plain(sys::CKM_EDDSA),
+            How::Signing(Signing::HmacSha256) => plain(sys::CKM_SHA256_HMAC),
+        };
         let mut written = ulong(out.len());
-        // SAFETY: the module reads `text` and writes at most `written` bytes into `out`.
-        let code = unsafe {
-            call(
+        // SAFETY: the mechanism, its parameters, and the IV and AAD borrowed by `how` outlive both calls: some modules
+        // read them, or write their own IV, only in the second. The IV is borrowed as writable. The module reads
+        // `input` (its C type lacks the const) and writes at most `written` bytes into `out`, which has so many. A
+        // stale session or key handle is an error code, not a fault.
+        unsafe {
+            done(starts, init(self.session.handle(), &raw mut mechanism, key.0))?;
+            let code = call(
                 self.session.handle(),
-                text.as_ptr().cast_mut(),
-                ulong(text.len()),
+                input.as_ptr().cast_mut(),
+                ulong(input.len()),
                 out.as_mut_ptr(),
                 &raw mut written,
-            )
-        };
-        done("C_Decrypt", code)?;
-        shrink("C_Decrypt", out, written)
+            );
+            done(ends, code)?;
+        }
+        shrink(ends, out, written)
     }
+}
+
+/// What is done with the input of a one-shot operation.
+enum Verb {
+    Decrypt,
+    Encrypt,
+    Sign,
+}
+
+/// The mechanism of a one-shot operation.
+enum How<'a> {
+    /// AES-GCM; the module may write its own IV over ours.
+    Gcm {
+        iv: &'a mut [u8],
+        aad: &'a [u8],
+    },
+    Rsa(Rsa),
+    Signing(Signing),
 }
 
 /// A template in C's form; valid as long as the template it was made of, which the lifetime keeps.
@@ -505,24 +486,18 @@ fn gcm(iv: &mut [u8], aad: &[u8]) -> sys::CK_GCM_PARAMS {
     }
 }
 
-fn with_rsa<T>(how: Rsa, call: impl FnOnce(*mut CK_MECHANISM) -> T) -> T {
-    let (hash, mgf) = match how {
-        Rsa::Oaep(Oaep::Sha1) => (sys::CKM_SHA_1, sys::CKG_MGF1_SHA1),
-        Rsa::Oaep(Oaep::Sha256) => (sys::CKM_SHA256, sys::CKG_MGF1_SHA256),
-        Rsa::Raw => {
-            let mut mechanism = plain(sys::CKM_RSA_X_509);
-            return call(&raw mut mechanism);
-        }
+fn oaep(hash: Oaep) -> sys::CK_RSA_PKCS_OAEP_PARAMS {
+    let (hash, mgf) = match hash {
+        Oaep::Sha1 => (sys::CKM_SHA_1, sys::CKG_MGF1_SHA1),
+        Oaep::Sha256 => (sys::CKM_SHA256, sys::CKG_MGF1_SHA256),
     };
-    let mut params = sys::CK_RSA_PKCS_OAEP_PARAMS {
+    sys::CK_RSA_PKCS_OAEP_PARAMS {
         hashAlg: hash,
         mgf,
         source: sys::CKZ_DATA_SPECIFIED,
         pSourceData: std::ptr::null_mut(),
         ulSourceDataLen: 0,
-    };
-    let mut mechanism = with_params(sys::CKM_RSA_PKCS_OAEP, &mut params);
-    call(&raw mut mechanism)
+    }
 }
 
 fn function<F>(name: &'static str, pointer: Option<F>) -> Result<F, Ckr> {
@@ -537,19 +512,16 @@ fn done(name: &'static str, code: CK_RV) -> Result<(), Ckr> {
     }
 }
 
-/// What the module says it wrote, if it can be true.
-fn length(name: &'static str, room: usize, written: CK_ULONG) -> Result<usize, Ckr> {
-    usize::try_from(written)
+/// Cuts a buffer to what the module says it wrote, if that can be true.
+///
+/// The tail stays in the spare capacity, which zeroize wipes too when it wipes the Vec.
+fn shrink(name: &'static str, bytes: &mut Vec<u8>, written: CK_ULONG) -> Result<(), Ckr> {
+    let written = usize::try_from(written)
         .ok()
-        .filter(|n| *n <= room)
-        .ok_or(Ckr::new(name, sys::CKR_BUFFER_TOO_SMALL))
-}
-
-fn shrink(name: &'static str, mut bytes: Zeroizing<Vec<u8>>, written: CK_ULONG) -> Result<Zeroizing<Vec<u8>>, Ckr> {
-    let written = length(name, bytes.len(), written)?;
-    // Truncation alone would leave the tail in the spare capacity; zeroize wipes that too when the Vec is dropped.
+        .filter(|n| *n <= bytes.len())
+        .ok_or(Ckr::new(name, sys::CKR_BUFFER_TOO_SMALL))?;
     bytes.truncate(written);
-    Ok(bytes)
+    Ok(())
 }
 
 fn ulong(n: usize) -> CK_ULONG {
