@@ -111,7 +111,12 @@ pub(super) fn refused(field: &'static str, reason: &str) -> Error {
     })
 }
 
+/// Whether `name` is one of [`SENSITIVE`], or a path with one on its way: `card.securityCode`, `card[0].cvv`.
 fn is_sensitive(name: &str) -> bool {
+    is_listed(name) || name.split(['.', '[', ']']).any(is_listed)
+}
+
+fn is_listed(name: &str) -> bool {
     let plain: String = name
         .chars()
         .filter(char::is_ascii_alphanumeric)

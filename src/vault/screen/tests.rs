@@ -56,6 +56,23 @@ fn sensitive_members_are_found_at_any_depth_under_any_spelling() {
 }
 
 #[test]
+fn sensitive_members_are_found_in_paths() {
+    for name in [
+        "sourceOfFunds.provided.card.securityCode",
+        "customer.cvv",
+        "customer.cvv[0]",
+        "cards[3].cvv",
+        "order.track_2.data",
+        "card.security-code",
+    ] {
+        let refused = reason(&format!(r#"{{"{name}":"1"}}"#), false);
+        assert!(refused.unwrap().contains("never stored"), "{name}");
+    }
+    let good = r#"{"customer.email":"x","order.item[0].name":"x","card.expiry.month":"1"}"#;
+    assert_eq!(reason(good, false), None);
+}
+
+#[test]
 fn card_numbers_in_clear_are_found() {
     for text in [
         r#"{"a":"4111111111111111"}"#,
