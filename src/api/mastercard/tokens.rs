@@ -115,7 +115,7 @@ fn saved_token(tree: &mut Tree, call: &Call, saved: &Saved) {
         Checked::Refused(_) | Checked::UpdaterClosed => false,
         Checked::NotChecked
         | Checked::Basic
-        | Checked::Acquirer(_)
+        | Checked::Acquirer
         | Checked::UpdaterCurrent
         | Checked::UpdaterChanged
         | Checked::UpdaterUnavailable => true,
@@ -145,7 +145,7 @@ fn gateway_code(checked: Checked) -> &'static str {
     match checked {
         Checked::NotChecked | Checked::UpdaterUnavailable => "NO_VERIFICATION_PERFORMED",
         Checked::Basic => "BASIC_VERIFICATION_SUCCESSFUL",
-        Checked::Acquirer(_) | Checked::UpdaterChanged | Checked::UpdaterCurrent => "EXTERNAL_VERIFICATION_SUCCESSFUL",
+        Checked::Acquirer | Checked::UpdaterChanged | Checked::UpdaterCurrent => "EXTERNAL_VERIFICATION_SUCCESSFUL",
         Checked::UpdaterClosed => "EXTERNAL_VERIFICATION_DECLINED",
         Checked::Refused(verdict) => match verdict {
             Verdict::Declined | Verdict::InsufficientFunds => "EXTERNAL_VERIFICATION_DECLINED",

@@ -104,7 +104,7 @@ impl Payments {
                     Checked::UpdaterChanged => ("changed", true),
                     Checked::UpdaterClosed => ("closed", true),
                     Checked::UpdaterUnavailable => ("unavailable", false),
-                    Checked::Acquirer(_)
+                    Checked::Acquirer
                     | Checked::Basic
                     | Checked::NotChecked
                     | Checked::Refused(_)
@@ -154,7 +154,7 @@ impl Maintained {
             Checked::UpdaterChanged => self.changed += 1,
             Checked::UpdaterClosed => self.closed += 1,
             Checked::UpdaterUnavailable => self.unavailable += 1,
-            Checked::Acquirer(_)
+            Checked::Acquirer
             | Checked::Basic
             | Checked::NotChecked
             | Checked::Refused(_)

@@ -2,12 +2,12 @@
 
 use super::Checked;
 use super::gather::Given;
-use crate::id::UnixMillis;
+use crate::id::{RequestId, UnixMillis};
 use crate::payment::acquirer::{Ask, Presented, Verdict};
 use crate::payment::money::Currency;
 use crate::payment::updater::Update;
 use crate::payment::{Error, Part, Payments};
-use crate::vault::types::{Actor, Verification};
+use crate::vault::types::{Actor, Error as CoreError, Verification};
 
 /// What came of a check.
 pub(super) enum Answered {
@@ -46,12 +46,12 @@ impl Payments {
             Verification::Acquirer => {
                 let currency = currency.ok_or(Error::Missing(Part::Currency))?;
                 let card = presented(given)?;
-                // each request is a verification of its own: nothing ties a repeated one to the first
-                let key = format!("token/{}", actor.request);
+                // a verification of its own each time: a key that the client chose could bring the answer about another card
+                let key = format!("token/{}", RequestId::random().map_err(CoreError::from)?);
                 let ask = Ask::Verify { card, currency };
                 let answer = self.acquirer(actor)?.ask(&actor.merchant, &key, ask).await;
                 Ok(match answer.verdict {
-                    Verdict::Approved => Answered::Passed(Checked::Acquirer(answer.security_code)),
+                    Verdict::Approved => Answered::Passed(Checked::Acquirer),
                     refused => Answered::Refused(refused),
                 })
             }

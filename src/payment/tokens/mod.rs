@@ -24,7 +24,7 @@ mod updated;
 
 use self::check::Answered;
 use self::store::Stored;
-use super::acquirer::{CodeCheck, Verdict};
+use super::acquirer::Verdict;
 use super::money::Currency;
 use super::sources::Need;
 use super::{Error, Part, Payments, Sources};
@@ -54,7 +54,7 @@ pub enum Checked {
     /// Number and expiry are well formed.
     Basic,
     /// The acquirer approved.
-    Acquirer(CodeCheck),
+    Acquirer,
     /// The updater had nothing newer.
     UpdaterCurrent,
     /// The updater had newer details, which are stored now. Where the token keeps digits of the number that it stood for

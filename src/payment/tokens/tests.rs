@@ -1,7 +1,11 @@
+use std::sync::{Arc, Mutex};
+
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::id::Token;
+use crate::id::{MerchantId, Token};
+use crate::payment::acquirer::{Acquirer, AcquirerToken, Answer, Ask, CodeCheck, Fut, Presented};
+use crate::payment::simulator::SimulatedUpdater;
 use crate::payment::{CardDetails, SecurityCode};
 use crate::vault::soft::Soft;
 use crate::vault::types::{Management, Query, Status};
@@ -191,8 +195,67 @@ async fn what_the_acquirer_refuses_is_not_stored() {
     let mut good = acquirer("01/39");
     good.sources.card.security_code = SecurityCode::parse("100");
     let saved = rig.save(good).await.unwrap();
-    assert_eq!(saved.checked, Checked::Acquirer(CodeCheck::Match));
+    assert_eq!(saved.checked, Checked::Acquirer);
     assert_eq!(rig.count().await, 1);
+}
+
+/// Approves the card that it was asked about first under a key, and answers the same from then on.
+#[derive(Clone, Default)]
+struct Remembering(Arc<Mutex<Vec<(String, String)>>>);
+
+impl Acquirer for Remembering {
+    fn name(&self) -> &'static str {
+        "remembering"
+    }
+
+    fn ask<'a>(&'a self, _: &'a MerchantId, key: &'a str, ask: Ask<'a>) -> Fut<'a, Answer> {
+        let Ask::Verify { card, .. } = ask else {
+            panic!("a verification only");
+        };
+        let mut asked = self.0.lock().unwrap();
+        if asked.iter().all(|(known, _)| known != key) {
+            asked.push((key.to_owned(), card.pan.expose().to_owned()));
+        }
+        let good = asked.iter().any(|(known, pan)| known == key && pan == MASTERCARD);
+        let answer = Answer {
+            verdict: if good { Verdict::Approved } else { Verdict::Declined },
+            code: String::new(),
+            message: String::new(),
+            authorization_code: None,
+            reference: String::new(),
+            security_code: CodeCheck::NotPresented,
+            receipt: String::new(),
+            stan: String::new(),
+        };
+        Box::pin(async { answer })
+    }
+
+    fn tokenize<'a>(&'a self, _: &'a MerchantId, _: Presented<'a>) -> Fut<'a, AcquirerToken> {
+        Box::pin(async { AcquirerToken::Refused(Verdict::SystemError) })
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_does_not_bring_another_cards_approval() {
+    let mut rig = Rig::random().await;
+    let acquirer = Remembering::default();
+    rig.payments = Payments::with(
+        rig.soft.vault.clone(),
+        Box::new(acquirer.clone()),
+        Box::new(SimulatedUpdater),
+    );
+    // the actor, and so its request id, is the same each time
+    for (pan, checked_as) in [
+        (MASTERCARD, Checked::Acquirer),
+        (VISA, Checked::Refused(Verdict::Declined)),
+        (MASTERCARD, Checked::Acquirer),
+    ] {
+        let saved = rig.save(checked(Verification::Acquirer, card(pan, "01/39"))).await;
+        assert_eq!(saved.unwrap().checked, checked_as, "{pan}");
+    }
+    let asked = acquirer.0.lock().unwrap();
+    assert_eq!(asked.len(), 3, "each under a key of its own");
+    assert!(asked.iter().all(|(key, _)| !key.contains(rig.actor.request.as_str())));
 }
 
 #[tokio::test]
