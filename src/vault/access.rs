@@ -102,6 +102,14 @@ impl Access {
         })
     }
 
+    /// Whether the rules that `actor` came with are still those of its repository.
+    pub(super) fn rules_hold(&self, actor: &Actor) -> bool {
+        let accounts = self.accounts.current();
+        accounts
+            .repository(actor.repository)
+            .is_some_and(|row| row.rules == actor.rules)
+    }
+
     /// Counts `volume` records more against the caller's caps, for an operation that was permitted and whose volume shows
     /// only at its end. Nothing is refused now; a debt makes the next request wait.
     pub fn charge(&self, actor: &Actor, op: Operation, volume: u64) {

@@ -1,5 +1,6 @@
 //! Storing a card under a token that the caller names: made if it is not there, else the card behind it changes.
 
+use super::tokenize::check_rules;
 use super::types::{
     Actor, CallerError, Change, Error, Format, NewToken, Operation, Patch, Put, Reuse, Status, Tokenized,
 };
@@ -21,6 +22,7 @@ impl Vault {
             return Err(screen::refused("token", "is not named"));
         };
         let token = token.clone();
+        check_rules(&new, actor.rules)?;
         // another token of the card is never the answer
         if let Reuse::Return { scope } = new.reuse {
             new.reuse = Reuse::Refuse { scope };

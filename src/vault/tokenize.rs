@@ -7,7 +7,7 @@ mod fields;
 mod making;
 
 use self::fields::check;
-pub(super) use self::fields::{check_expires_at, check_hides, check_profile};
+pub(super) use self::fields::{check_expires_at, check_hides, check_profile, check_rules};
 pub(super) use self::making::reuse_hash;
 use self::making::{Draft, Making, compartments};
 use super::accounts::gate_key;
@@ -74,6 +74,7 @@ impl Vault {
     ) -> Result<Tokenized, Error> {
         self.access.permit(actor, Operation::Tokenize, 1)?;
         let bins = self.bins();
+        check_rules(new, actor.rules)?;
         check(new, UnixMillis::now(), &bins)?;
         let mut claim = match idempotency {
             Some(idempotency) => Some(self.claim(actor, idempotency, item, &bins).await?),
@@ -165,7 +166,7 @@ impl Vault {
             }
         };
         let record = making.record(&draft);
-        let gate = gate_key(record.repository);
+        let gate = gate_key(record.repository, making.actor.rules);
         let mut commit = Commit {
             conds: vec![Cond::Exists(gate.clone())],
             writes: record.insertion()?,
@@ -183,8 +184,11 @@ impl Vault {
         commit.conds.push(Cond::Absent(record.key()));
         match self.store.commit(commit).await? {
             Outcome::Done { .. } => Ok(Some(Tokenized::Created(record.view(None)))),
-            // suspended or being removed since it was permitted
-            Outcome::CondFailed { key, .. } if key == gate => Err(Error::Policy(PolicyError::Suspended)),
+            Outcome::CondFailed { key, .. } if key == gate => Err(match self.access.rules_hold(making.actor) {
+                // suspended or being removed since it was permitted
+                true => Error::Policy(PolicyError::Suspended),
+                false => CallerError::Contended.into(),
+            }),
             Outcome::CondFailed { key, .. } if key == record.key() && record.strategy == Strategy::Supplied => {
                 self.supplied_clash(making, &record).await
             }

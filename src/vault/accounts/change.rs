@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::row::{Credential, Merchant, Repository, Row, gate_key, last_use_key};
+use super::row::{Credential, Merchant, Repository, Row, last_use_key};
 use super::snapshot::{Held, Snapshot};
 use super::types::{AccountStatus, AdminActor};
 use super::{Accounts, Inner, Trust};
@@ -64,8 +64,8 @@ impl Change {
         let there = self.next.repositories.contains_key(&row.id);
         self.put(&row, there)?;
         self.writes.push(match row.status {
-            AccountStatus::Active => Write::Put(gate_key(row.id), Vec::new()),
-            AccountStatus::Suspended => Write::Del(gate_key(row.id)),
+            AccountStatus::Active => Write::Put(row.gate(), Vec::new()),
+            AccountStatus::Suspended => Write::Del(row.gate()),
         });
         self.next.put_repository(row);
         Ok(())
@@ -91,7 +91,7 @@ impl Change {
         if let Some(row) = self.next.repositories.remove(&id) {
             self.next.numbers.remove(&row.name);
             self.remove(row.key());
-            self.writes.push(Write::Del(gate_key(id)));
+            self.writes.push(Write::Del(row.gate()));
         }
     }
 

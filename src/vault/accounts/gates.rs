@@ -2,7 +2,6 @@
 
 use std::ops::Bound;
 
-use super::row::gate_key;
 use super::{AccountError, AccountStatus, Change, Trust};
 use crate::id::RepositoryId;
 use crate::store::{Commit, Part, Write};
@@ -17,7 +16,8 @@ impl Change {
         self.check_empty(ids).await?;
         // until the removal is committed or all is open again
         *self.trust = Trust::Unknown;
-        let gates = ids.iter().map(|id| Write::Del(gate_key(*id))).collect();
+        let rows = ids.iter().filter_map(|id| self.next.repository(*id));
+        let gates = rows.map(|row| Write::Del(row.gate())).collect();
         self.write(gates).await?;
         let empty = self.check_empty(ids).await;
         if empty.is_err() {
@@ -57,7 +57,7 @@ impl Change {
 
     fn open_gate(&self, id: RepositoryId) -> Option<Write> {
         let row = self.next.repository(id)?;
-        (row.status == AccountStatus::Active).then(|| Write::Put(gate_key(id), Vec::new()))
+        (row.status == AccountStatus::Active).then(|| Write::Put(row.gate(), Vec::new()))
     }
 
     /// Writes that are no change of an account and have no event.

@@ -9,8 +9,8 @@ use crate::vault::types::TokenRules;
 
 impl Accounts {
     /// Changes the rules of a repository and its TEST twin: how cards are checked at any time, the rest only while both
-    /// hold no tokens. What was asked for before the change and is still under way may end by the old rules. Nothing to
-    /// do is no error.
+    /// hold no tokens. What was asked for before the change and is still under way stores nothing by the old rules.
+    /// Nothing to do is no error.
     ///
     /// # Errors
     /// [`AccountError`]; [`AccountError::InUse`] where it has no rules, is a twin or holds tokens.
@@ -42,7 +42,7 @@ impl Accounts {
                 change.shut_empty(&[row.id, twin.id()]).await?;
             }
             let twin = change.next.repository(twin.id()).cloned();
-            // putting them opens again what was shut
+            // putting them opens the gate of the new rules; that of the old stays shut
             for row in [Some(row), twin].into_iter().flatten() {
                 change.put_repository(Repository {
                     rules: Some(rules),

@@ -8,7 +8,7 @@
 //! | `0x22` | credential id | [`Credential`] |
 //! | `0x23` | credential id | last use, milliseconds, 8 bytes |
 //! | `0x24` | - | the next repository number, 4 bytes |
-//! | `0x25` | repository number | - ; there while the repository takes new tokens |
+//! | `0x25` | repository number; where it has rules, a byte for management and one for generation | - ; there while it takes new tokens by them |
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use super::types::{AccountStatus, CredentialKind};
 use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
 use crate::store::Key;
 use crate::vault::credential::SecretHash;
-use crate::vault::types::{Dialect, Error, IntegrityError, TokenRules};
+use crate::vault::types::{Dialect, Error, Generation, IntegrityError, Management, TokenRules};
 
 /// A merchant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,6 +124,13 @@ impl Twin {
     }
 }
 
+impl Repository {
+    /// Its gate for new tokens, open or shut.
+    pub(super) fn gate(&self) -> Key {
+        gate_key(self.id, self.rules)
+    }
+}
+
 impl Row for Merchant {
     const TABLE: u8 = 0x20;
 
@@ -170,10 +177,23 @@ pub(super) fn counter_key() -> Key {
     key(0x24, &[])
 }
 
-/// There exactly while the repository takes new tokens: a commit that adds one is on the condition that it exists, so
-/// none comes in once the repository is suspended or being removed.
-pub(in crate::vault) fn gate_key(repository: RepositoryId) -> Key {
-    key(GATE, &repository.0.to_be_bytes())
+/// There exactly while the repository takes new tokens by `rules`: a commit that adds one is on the condition that it
+/// exists, so none comes in once the repository is suspended or being removed, nor by rules that it had before.
+pub(in crate::vault) fn gate_key(repository: RepositoryId, rules: Option<TokenRules>) -> Key {
+    let mut gate = repository.0.to_be_bytes().to_vec();
+    if let Some(rules) = rules {
+        gate.push(match rules.management {
+            Management::UniqueToken => 0,
+            Management::UniqueAccountIdentifier => 1,
+        });
+        gate.push(match rules.generation {
+            Generation::RandomWithLuhn => 0,
+            Generation::Preserve64 => 1,
+            Generation::MerchantProvided => 2,
+            Generation::AcquirerTokenization => 3,
+        });
+    }
+    key(GATE, &gate)
 }
 
 pub(super) fn key(table: u8, rest: &[u8]) -> Key {
@@ -190,7 +210,7 @@ const VERSION: u8 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::types::{Generation, Management, Verification};
+    use crate::vault::types::Verification;
 
     fn repository() -> Repository {
         Repository {

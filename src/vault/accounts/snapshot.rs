@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::row::{
-    Credential, DAMAGED, GATE, LAST_USE, Merchant, Repository, Row, Twin, counter_key, gate_key, key, parse_last_use,
+    Credential, DAMAGED, GATE, LAST_USE, Merchant, Repository, Row, Twin, counter_key, key, parse_last_use,
 };
 use super::types::{AccountError, AccountStatus, CredentialKind, CredentialView, Kind, MerchantView, RepositoryView};
 use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
@@ -68,12 +68,12 @@ impl Snapshot {
     /// Opens the repositories that a removal shut and did not come to its end.
     pub(super) async fn mend_gates(&self, store: &dyn Store) -> Result<(), Error> {
         let open = table(store, GATE).await?;
-        let is_open = |id: RepositoryId| open.binary_search_by(|(key, _)| key.cmp(&gate_key(id))).is_ok();
+        let is_open = |row: &Repository| open.binary_search_by(|(key, _)| key.cmp(&row.gate())).is_ok();
         let writes: Vec<_> = self
             .repositories
             .values()
-            .filter(|row| row.status == AccountStatus::Active && !is_open(row.id))
-            .map(|row| Write::Put(gate_key(row.id), Vec::new()))
+            .filter(|row| row.status == AccountStatus::Active && !is_open(row))
+            .map(|row| Write::Put(row.gate(), Vec::new()))
             .collect();
         for writes in writes.chunks(WRITES) {
             let commit = Commit {

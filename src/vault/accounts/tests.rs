@@ -13,7 +13,7 @@ use crate::id::{MerchantId, RepositoryId, RepositoryName, Token};
 use crate::store::memory::MemoryStore;
 use crate::store::{Cond, Key, Outcome, Part};
 use crate::vault::tables;
-use crate::vault::types::Dialect;
+use crate::vault::types::{Dialect, TokenRules};
 
 const ADMIN: AdminActor = AdminActor {
     peer: Peer {
@@ -73,9 +73,9 @@ async fn has(store: &dyn Store, key: &Key) -> bool {
     store.get(Part::default(), key).await.unwrap().is_some()
 }
 
-async fn put_token(store: &dyn Store, id: RepositoryId) -> Outcome {
+async fn put_token(store: &dyn Store, id: RepositoryId, rules: Option<TokenRules>) -> Outcome {
     let commit = Commit {
-        conds: vec![Cond::Exists(gate_key(id))],
+        conds: vec![Cond::Exists(gate_key(id, rules))],
         writes: vec![Write::Put(tables::record(id, &Token::parse("tok_1").unwrap()), vec![1])],
         ..Commit::default()
     };
@@ -268,12 +268,12 @@ async fn a_merchant_with_tokens_stays_and_goes_on_working() {
     let (store, accounts) = empty().await;
     let shop = accounts.add_merchant(ADMIN, new_merchant("shop")).await.unwrap();
     let id = RepositoryId(accounts.repositories()[0].id);
-    put_token(&*store, id).await;
+    put_token(&*store, id, None).await;
     assert_eq!(
         accounts.remove_merchant(ADMIN, &shop.id).await,
         Err(AccountError::InUse("repository shop holds tokens".to_owned()))
     );
-    assert!(has(&*store, &gate_key(id)).await);
+    assert!(has(&*store, &gate_key(id, None)).await);
     assert_eq!(accounts.merchants().unwrap(), [shop]);
 }
 
@@ -290,7 +290,7 @@ async fn a_removed_merchant_leaves_nothing_and_takes_no_late_token() {
     accounts.remove_merchant(ADMIN, &merchant("shop")).await.unwrap();
     assert_eq!((accounts.repositories(), accounts.credentials(None)), (vec![], vec![]));
     assert!(accounts.current().credential(&key.id).is_none());
-    assert!(matches!(put_token(&*store, id).await, Outcome::CondFailed { .. }));
+    assert!(matches!(put_token(&*store, id, None).await, Outcome::CondFailed { .. }));
     let left = store
         .scan(Part::default(), Bound::Unbounded, Bound::Unbounded, 100)
         .await
@@ -313,7 +313,7 @@ async fn a_shared_repository_outlives_its_merchants() {
             repository("eu")
         );
     }
-    put_token(&*store, id).await;
+    put_token(&*store, id, None).await;
     accounts.remove_merchant(ADMIN, &merchant("a")).await.unwrap();
     assert!(
         accounts.remove_merchant(ADMIN, &merchant("b")).await.is_err(),
@@ -329,7 +329,10 @@ async fn a_shared_repository_outlives_its_merchants() {
         .unwrap();
     accounts.remove_merchant(ADMIN, &merchant("b")).await.unwrap();
     assert_eq!(accounts.repositories().len(), 1);
-    assert!(has(&*store, &gate_key(id)).await, "open for whoever is granted it next");
+    assert!(
+        has(&*store, &gate_key(id, None)).await,
+        "open for whoever is granted it next"
+    );
 }
 
 #[tokio::test]
@@ -361,11 +364,11 @@ async fn a_suspended_repository_is_shut_for_new_tokens() {
     accounts.add_repository(ADMIN, &repository("eu"), None).await.unwrap();
     let id = RepositoryId(accounts.repositories()[0].id);
     accounts.suspend_repository(ADMIN, &repository("eu")).await.unwrap();
-    assert!(matches!(put_token(&*store, id).await, Outcome::CondFailed { .. }));
+    assert!(matches!(put_token(&*store, id, None).await, Outcome::CondFailed { .. }));
     assert_in_step(&store, &accounts).await;
-    assert!(!has(&*store, &gate_key(id)).await, "loading does not open it");
+    assert!(!has(&*store, &gate_key(id, None)).await, "loading does not open it");
     accounts.resume_repository(ADMIN, &repository("eu")).await.unwrap();
-    assert!(matches!(put_token(&*store, id).await, Outcome::Done { .. }));
+    assert!(matches!(put_token(&*store, id, None).await, Outcome::Done { .. }));
 }
 
 #[tokio::test]
@@ -375,13 +378,13 @@ async fn a_repository_left_shut_by_a_crash_is_opened_by_the_next_start() {
     let id = RepositoryId(accounts.repositories()[0].id);
     store
         .commit(Commit {
-            writes: vec![Write::Del(gate_key(id))],
+            writes: vec![Write::Del(gate_key(id, None))],
             ..Commit::default()
         })
         .await
         .unwrap();
     assert_in_step(&store, &accounts).await;
-    assert!(has(&*store, &gate_key(id)).await);
+    assert!(has(&*store, &gate_key(id, None)).await);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod lifecycle;
 mod number;
 mod put;
 mod reveal;
+mod rules;
 mod search;
 mod search_cost;
 pub(crate) mod soft_sealer;

@@ -6,7 +6,7 @@ use crate::card::{BinTable, Pan};
 use crate::id::{Token, UnixMillis};
 use crate::vault::format;
 use crate::vault::screen::{self, METADATA_MAX, PROFILE_MAX};
-use crate::vault::types::{Error, Format, NewToken, Profile};
+use crate::vault::types::{Error, Format, Generation, Management, NewToken, Profile, Reuse, TokenRules, Uses};
 
 /// Refuses what cannot be stored.
 pub(super) fn check(new: &NewToken, now: UnixMillis, bins: &BinTable) -> Result<(), Error> {
@@ -22,6 +22,62 @@ pub(super) fn check(new: &NewToken, now: UnixMillis, bins: &BinTable) -> Result<
     }
     check_profile(&new.profile, bins)?;
     check_expires_at(new.expires_at, now)
+}
+
+/// Refuses what the repository's rules do not allow. They hold in every dialect: that a card has one token is true of
+/// the repository or of nothing.
+pub(in crate::vault) fn check_rules(new: &NewToken, rules: Option<TokenRules>) -> Result<(), Error> {
+    let Some(rules) = rules else { return Ok(()) };
+    match rules.management {
+        Management::UniqueToken => {}
+        Management::UniqueAccountIdentifier => check_unique(new)?,
+    }
+    let (fits, reason) = match rules.generation {
+        Generation::RandomWithLuhn => (
+            new.format == Format::RandomLuhn,
+            "does not fit the repository, whose tokens are random ones that pass Luhn",
+        ),
+        Generation::Preserve64 => (
+            new.format == Format::Preserve64,
+            "does not fit the repository, whose tokens keep the first 6 and last 4 digits",
+        ),
+        Generation::MerchantProvided => (
+            matches!(new.format, Format::Supplied(_)),
+            "does not fit the repository, whose tokens are named by the merchant",
+        ),
+        Generation::AcquirerTokenization => (
+            matches!(new.format, Format::Supplied(_)),
+            "does not fit the repository, whose tokens are named by the acquirer",
+        ),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(screen::refused("format", reason)),
+    }
+}
+
+/// Refuses what would give a card a second token: each of these makes it another card to the reuse key, or leaves that
+/// out.
+fn check_unique(new: &NewToken) -> Result<(), Error> {
+    let refused = |field, reason| Err(screen::refused(field, reason));
+    if new.namespace.is_some() {
+        return refused(
+            "namespace",
+            "is not taken by the repository, in which a card has one token",
+        );
+    }
+    if new.uses != Uses::Multi {
+        return refused(
+            "uses",
+            "does not fit the repository, in which a card has one token for good",
+        );
+    }
+    match &new.reuse {
+        Reuse::Return { scope } | Reuse::Refuse { scope } if scope.is_empty() => Ok(()),
+        Reuse::Never | Reuse::Return { .. } | Reuse::Refuse { .. } => {
+            refused("reuse", "does not fit the repository, in which a card has one token")
+        }
+    }
 }
 
 /// Refuses a number that its token would show.

@@ -32,7 +32,7 @@ impl Store for Doubtful {
     fn commit(&self, commit: Commit) -> Fut<'_, Outcome> {
         Box::pin(async move {
             if commit.event.is_none() && self.late_token.swap(false, Ordering::Relaxed) {
-                put_token(&*self.inner, RepositoryId(1)).await;
+                put_token(&*self.inner, RepositoryId(1), None).await;
             }
             let outcome = self.inner.commit(commit).await;
             match self.doubt.load(Ordering::Relaxed) {
@@ -101,6 +101,9 @@ async fn a_token_that_comes_while_its_repository_is_shut_keeps_it() {
         Err(AccountError::InUse("repository shop holds tokens".to_owned()))
     );
     assert!(!doubtful.late_token.load(Ordering::Relaxed), "it came");
-    assert!(has(&*doubtful.inner, &gate_key(RepositoryId(1))).await, "open again");
+    assert!(
+        has(&*doubtful.inner, &gate_key(RepositoryId(1), None)).await,
+        "open again"
+    );
     assert_eq!(accounts.merchants().unwrap(), [shop]);
 }

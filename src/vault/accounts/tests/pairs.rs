@@ -66,7 +66,7 @@ async fn rules_bring_a_test_twin_in_the_same_commit() {
     assert_eq!(live.twin, Some(test.name));
     assert_eq!(test.twin, Some(live.name));
     for id in [live.id, test.id] {
-        assert!(has(&*store, &gate_key(RepositoryId(id))).await);
+        assert!(has(&*store, &gate_key(RepositoryId(id), Some(RULES))).await);
     }
     let events = events(&*store).await;
     assert_eq!(events.len(), 1);
@@ -208,7 +208,7 @@ async fn a_twin_goes_with_its_repository() {
     );
     accounts.remove_merchant(ADMIN, &merchant("TESTSHOP")).await.unwrap();
     let test = RepositoryId(row(&accounts, "TESTEU").id);
-    put_token(&*store, test).await;
+    put_token(&*store, test, Some(RULES)).await;
     let full = accounts.remove_repository(ADMIN, &repository("EU")).await;
     assert_eq!(
         full,
@@ -239,10 +239,10 @@ async fn rules_change_where_that_breaks_nothing() {
     assert_eq!(events(&*store).await.len(), before, "nothing to do");
 
     let test = RepositoryId(row(&accounts, "TESTEU").id);
-    assert!(
-        matches!(put_token(&*store, test).await, Outcome::Done { .. }),
-        "open again"
-    );
+    let late = put_token(&*store, test, Some(RULES)).await;
+    assert!(matches!(late, Outcome::CondFailed { .. }), "by the old rules");
+    let next = put_token(&*store, test, Some(changed)).await;
+    assert!(matches!(next, Outcome::Done { .. }), "by the new ones");
     for new in [
         RulesChange {
             management: Some(Management::UniqueAccountIdentifier),
@@ -262,16 +262,12 @@ async fn rules_change_where_that_breaks_nothing() {
 
     accounts.suspend_repository(ADMIN, &repository("EU")).await.unwrap();
     drop_token(&*store, test).await;
-    set(
-        "EU",
-        RulesChange {
-            generation: Some(Generation::RandomWithLuhn),
-            ..change(Verification::Basic)
-        },
-    )
-    .await
-    .unwrap();
-    assert!(!has(&*store, &gate_key(test)).await, "a suspended one stays shut");
+    let back = RulesChange {
+        generation: Some(Generation::RandomWithLuhn),
+        ..change(Verification::Basic)
+    };
+    let back = set("EU", back).await.unwrap().rules;
+    assert!(!has(&*store, &gate_key(test, back)).await, "a suspended one stays shut");
     assert!(matches!(set("TESTEU", preserve).await, Err(AccountError::InUse(_))));
     accounts.add_repository(ADMIN, &repository("us"), None).await.unwrap();
     assert!(matches!(set("us", preserve).await, Err(AccountError::InUse(_))));

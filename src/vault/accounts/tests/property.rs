@@ -106,7 +106,7 @@ async fn check(store: &Arc<MemoryStore>, accounts: &Accounts) {
     // loading also checks that every reference leads somewhere
     assert_in_step(store, accounts).await;
     for row in accounts.repositories() {
-        let open = has(&**store, &gate_key(RepositoryId(row.id))).await;
+        let open = has(&**store, &gate_key(RepositoryId(row.id), row.rules)).await;
         assert_eq!(open, row.status == AccountStatus::Active, "the gate of {}", row.name);
     }
     let repositories = accounts.repositories();
