@@ -123,11 +123,7 @@ fn broken(rest: &Shop<'_>, nvp: &Shop<'_>) {
             let mut fields = card("5123450000000008", "5", "31");
             fields.retain(|(name, _)| *name != field);
             fields.push((field, value));
-            let reply = shop.call("TOKENIZE", &fields);
-            // personal fields hold any text, sealed where they are kept, and come back to who sent them
-            if field != "billing.address.city" {
-                silent(&reply);
-            }
+            silent(&shop.call("TOKENIZE", &fields));
         }
         for operation in ["RETRIEVE_TOKEN", "DELETE_TOKEN"] {
             silent(&shop.call(operation, &[("token", CANARY)]));
@@ -160,10 +156,7 @@ fn broken(rest: &Shop<'_>, nvp: &Shop<'_>) {
             ];
             fields.retain(|(name, _)| *name != field);
             fields.push((field, CANARY));
-            let reply = shop.call("PAY", &[fields, card(CANARY, "5", "31")].concat());
-            if field != "customer.firstName" {
-                silent(&reply);
-            }
+            silent(&shop.call("PAY", &[fields, card(CANARY, "5", "31")].concat()));
         }
         let mut stranger = shop.clone();
         stranger.password = CANARY.to_owned();

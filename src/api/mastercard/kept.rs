@@ -22,9 +22,9 @@ pub(super) struct Kept {
 /// What `call` gives back and so keeps.
 ///
 /// # Errors
-/// A field that is kept in clear, or the name on the card, holds what looks like a card number.
+/// As [`refuse_cards`].
 pub(super) fn kept(vault: &Vault, call: &Call) -> Result<Kept, Refusal> {
-    refuse_cards(vault, call.echoed())?;
+    refuse_cards(vault, call)?;
     let of = |personal: bool| {
         let fields = call.echoed().filter(move |(name, _)| is_personal(name) == personal);
         write(fields.collect())
@@ -35,12 +35,14 @@ pub(super) fn kept(vault: &Vault, call: &Call) -> Result<Kept, Refusal> {
     })
 }
 
+/// Refuses card numbers where they do not belong: what is given back shows them, sealed or not before.
+///
 /// # Errors
-/// One of the fields that need no sealing, or the name on the card, holds what looks like a card number.
-pub(super) fn refuse_cards<'a>(vault: &Vault, fields: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Refusal> {
-    for (name, value) in fields {
-        let clear = !is_personal(name) || name == HOLDER;
-        if clear && vault.holds_card_number(value) {
+/// A field that is given back, or the name on the card, holds what looks like a card number.
+pub(super) fn refuse_cards(vault: &Vault, call: &Call) -> Result<(), Refusal> {
+    let holder = call.fields.text(HOLDER).map(|value| (HOLDER, value));
+    for (name, value) in call.echoed().chain(holder) {
+        if vault.holds_card_number(value) {
             let reason = "It holds what looks like a card number.";
             return Err(Refusal::invalid(name.to_owned(), None, reason));
         }

@@ -58,7 +58,7 @@ pub(super) async fn update(services: &Services, call: &Call) -> Result<Answer, R
     call.fields
         .read("order.amount", AMOUNT, |text| Amount::parse(text).ok())?;
     call.fields.read("order.currency", CURRENCY, Currency::parse)?;
-    refuse_cards(&services.vault, call.echoed())?;
+    refuse_cards(&services.vault, call)?;
     let update = SessionUpdate {
         version: given.session_version,
         card: given.card,

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use super::call::{Answer, Call};
 use super::faults::Names;
 use super::fields::Fields;
+use super::kept::refuse_cards;
 use super::refusal::Refusal;
 use super::shape;
 use super::sources::sources;
@@ -19,6 +20,7 @@ use crate::vault::types::Verification;
 /// Stores a card under a token: a new one, or the one that is named.
 pub(super) async fn save(services: &Services, call: &Call) -> Result<Answer, Refusal> {
     refuse_unmasking(call)?;
+    refuse_cards(&services.vault, call)?;
     let fields = &call.fields;
     let save = SaveToken {
         token: fields.read("token", "A token has 1 to 40 letters and digits.", token_id)?,

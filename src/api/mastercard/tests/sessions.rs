@@ -134,6 +134,33 @@ async fn a_transaction_takes_from_its_session_what_it_does_not_say() {
 }
 
 #[tokio::test]
+async fn a_card_number_is_given_back_from_no_field() {
+    let client = Client::start().await;
+    let holder = "sourceOfFunds.provided.card.nameOnCard";
+    for operation in [
+        "TOKENIZE",
+        "PAY&order.id=o&transaction.id=1&order.amount=1&order.currency=EUR",
+    ] {
+        for field in [
+            "billing.address.street",
+            "customer.firstName",
+            "device.ipAddress",
+            holder,
+        ] {
+            let card = format!(
+                "sourceOfFunds.type=CARD&sourceOfFunds.provided.card.number={PAN}\
+                 &sourceOfFunds.provided.card.expiry.month=1&sourceOfFunds.provided.card.expiry.year=39"
+            );
+            let answer = client
+                .nvp(&format!("apiOperation={operation}&{card}&{field}=4111 1111 1111 1111"))
+                .await;
+            assert_eq!(answer.error(), bad(&format!("{field} INVALID")), "{operation}");
+            assert!(!answer.text.contains("1111"), "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_session_cannot_take_is_named() {
     let client = Client::start().await;
     let id = client.session().await;
@@ -143,6 +170,11 @@ async fn what_a_session_cannot_take_is_named() {
     assert_eq!(bad_limit.error(), bad("session.authenticationLimit INVALID"));
     for (body, at) in [
         (json!({"order": {"reference": PAN}}), "order.reference INVALID"),
+        (json!({"customer": {"email": PAN}}), "customer.email INVALID"),
+        (
+            json!({"sourceOfFunds": {"provided": {"card": {"nameOnCard": format!("Ada {PAN}")}}}}),
+            "sourceOfFunds.provided.card.nameOnCard INVALID",
+        ),
         (json!({"order": {"amount": "-1"}}), "order.amount INVALID"),
         (json!({"session": {"version": "0000000000"}}), "session.version INVALID"),
         (json!({"session": {"id": id}}), "session.id UNSUPPORTED"),
