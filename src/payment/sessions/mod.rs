@@ -27,8 +27,8 @@ pub struct SessionUpdate {
     pub card: CardDetails,
     /// A stored token.
     pub token: Option<Token>,
-    /// Everything else, as the dialect keeps it: one JSON object's text, sealed with the card. Members replace members of
-    /// the same name.
+    /// Everything else, as the dialect keeps it: one JSON object's text, sealed with the card, with no card number in it.
+    /// Members replace members of the same name; there may be up to 400.
     pub other: Option<Zeroizing<String>>,
 }
 
@@ -112,20 +112,15 @@ impl Payments {
     ) -> Result<SessionView, Error> {
         self.vault.access().permit(actor, Operation::Tokenize, 1)?;
         if let Some(other) = &update.other {
-            self.vault.screen_object("session", other, MAX_OTHER, false)?;
+            self.vault.screen_object("session", other, MAX_OTHER, true)?;
         }
         for _ in 0..ATTEMPTS {
             let (held, stored) = self
                 .load_session(actor, id, update.version.as_deref(), Some(api_version))
                 .await?;
             let mut contents = self.open_contents(&held).await?;
+            let another_card = replaces_card(&contents, &stored, &update);
             contents.take_over(&update)?;
-            if contents.other_len() > MAX_OTHER {
-                return Err(Error::Invalid {
-                    part: Part::Session,
-                    reason: "The session cannot hold so much".to_owned(),
-                });
-            }
             let now = UnixMillis::now();
             let expires_at = ends_at(stored.created_at, now);
             let look = update.card.pan.as_ref().map(|pan| self.vault.look(pan));
@@ -138,6 +133,10 @@ impl Payments {
                 secret: Secret::Seal(contents.encode()?),
                 expires_at: Some(expires_at),
             };
+            if another_card {
+                // before the other card can be used with it
+                self.codes.take(&actor.merchant, id, now);
+            }
             let written = self
                 .vault
                 .write_documents(actor, vec![write], event("session-update"))
@@ -146,7 +145,7 @@ impl Payments {
                 continue;
             }
             let waiting = match update.card.security_code {
-                Some(code) => self.codes.put(&actor.merchant, id, code, expires_at, now)?,
+                Some(code) => self.codes.put(&actor.merchant, id, code, expires_at)?,
                 None => self.codes.extend(&actor.merchant, id, expires_at, now),
             };
             return Ok(stored.view(id.to_owned(), contents, waiting, expires_at));
@@ -165,6 +164,16 @@ impl Payments {
         let waiting = self.codes.waits(&actor.merchant, id, UnixMillis::now());
         let expires_at = held.expires_at.unwrap_or(stored.created_at);
         Ok(stored.view(held.name, contents, waiting, expires_at))
+    }
+
+    /// What the session holds beside card and token, for an operation that names it: [`SessionUpdate::other`]. No right is
+    /// asked for: the operation asks for its own.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; the HSM's; the store's.
+    pub async fn session_fields(&self, actor: &Actor, id: &str) -> Result<Option<Zeroizing<String>>, Error> {
+        let (held, _) = self.load_session(actor, id, None, None).await?;
+        Ok(self.open_contents(&held).await?.other)
     }
 
     /// The details of a session for an operation that names it. Its security code is taken out and gone.
@@ -226,6 +235,16 @@ impl Payments {
     }
 }
 
+/// Whether `update` puts another card in the place of the one that is there. A security code that waits is not its code.
+fn replaces_card(contents: &Contents, stored: &Stored, update: &SessionUpdate) -> bool {
+    let number = update.card.pan.as_ref();
+    match (&contents.pan, &stored.token) {
+        (Some(before), _) => number.is_some_and(|pan| pan.expose() != before.expose()),
+        (None, Some(before)) => number.is_some() || update.token.as_ref().is_some_and(|token| token != before),
+        (None, None) => false,
+    }
+}
+
 fn is_id(text: &str) -> bool {
     text.strip_prefix(PREFIX).is_some_and(|rest| {
         rest.len() == RANDOM_LENGTH
@@ -266,5 +285,7 @@ const LIFE_MS: u64 = 15 * 60 * 1000;
 const LIFE_IN_ALL_MS: u64 = 60 * 60 * 1000;
 /// The longest [`SessionUpdate::other`], bytes, alone and merged.
 const MAX_OTHER: usize = 32 * 1024;
+/// Members of [`SessionUpdate::other`], merged: a request that takes them all has room for some of its own.
+const MAX_MEMBERS: usize = 400;
 /// Rounds against others who change the same session.
 const ATTEMPTS: usize = 8;

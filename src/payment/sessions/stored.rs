@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{SessionUpdate, SessionView};
+use super::{MAX_MEMBERS, MAX_OTHER, SessionUpdate, SessionView};
 use crate::card::{BinInfo, Masked, Pan};
 use crate::id::{Token, UnixMillis};
 use crate::keys::SecretBytes;
-use crate::payment::Error;
+use crate::payment::{Error, Part};
 use crate::vault::types::{self as core, IntegrityError};
 
 /// The part in clear.
@@ -33,7 +33,7 @@ pub(super) struct Stored {
 pub(super) struct Contents {
     pub(super) pan: Option<Pan>,
     pub(super) holder: Option<Zeroizing<String>>,
-    other: Option<Zeroizing<String>>,
+    pub(super) other: Option<Zeroizing<String>>,
 }
 
 impl Stored {
@@ -122,7 +122,7 @@ impl Contents {
     /// Takes over what `update` gives.
     ///
     /// # Errors
-    /// None where `other` is a JSON object, as was checked.
+    /// [`Error::Invalid`] for more than a session may hold. `other` is a JSON object, as was checked.
     pub(super) fn take_over(&mut self, update: &SessionUpdate) -> Result<(), Error> {
         if let Some(pan) = &update.card.pan {
             self.pan = Some(Pan::parse(pan.expose()).map_err(|_| damaged())?);
@@ -135,10 +135,6 @@ impl Contents {
             self.other = Some(merged(older, newer)?);
         }
         Ok(())
-    }
-
-    pub(super) fn other_len(&self) -> usize {
-        self.other.as_ref().map_or(0, |text| text.len())
     }
 
     pub(super) fn encode(&self) -> Result<SecretBytes, Error> {
@@ -166,6 +162,9 @@ impl Contents {
 }
 
 /// Both objects' members; of equal names the newer one's.
+///
+/// # Errors
+/// More than a session may hold; no JSON object.
 fn merged(older: &str, newer: &str) -> Result<Zeroizing<String>, Error> {
     #[derive(Deserialize)]
     #[serde(transparent)]
@@ -179,9 +178,19 @@ fn merged(older: &str, newer: &str) -> Result<Zeroizing<String>, Error> {
     let read = |text| serde_json::from_str::<Members<'_>>(text).map_err(|_| damaged());
     let mut members = read(older)?.0;
     members.extend(read(newer)?.0);
+    let too_much = || Error::Invalid {
+        part: Part::Session,
+        reason: "The session cannot hold so much".to_owned(),
+    };
+    if members.len() > MAX_MEMBERS {
+        return Err(too_much());
+    }
     // names are written with the escapes they need, at most 6 bytes a character
     let mut bytes = Zeroizing::new(Vec::with_capacity(6 * (older.len() + newer.len())));
     serde_json::to_writer(&mut *bytes, &members).map_err(|_| damaged())?;
+    if bytes.len() > MAX_OTHER {
+        return Err(too_much());
+    }
     let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|_| damaged())?;
     Ok(Zeroizing::new(text))
 }

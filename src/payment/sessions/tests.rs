@@ -139,6 +139,62 @@ async fn a_session_holds_no_sensitive_members_and_not_too_much() {
 }
 
 #[tokio::test]
+async fn a_session_has_no_more_members_than_a_request_can_take() {
+    let (rig, payments) = shop().await;
+    let id = payments.open_session(&rig.actor, 64).await.unwrap().id;
+    let update = |range: std::ops::Range<usize>| {
+        let members: Vec<_> = range.map(|at| format!(r#""m{at}":"x""#)).collect();
+        payments.update_session(&rig.actor, &id, 64, other(&format!("{{{}}}", members.join(","))))
+    };
+    update(0..MAX_MEMBERS - 10).await.unwrap();
+    // what is there already is not counted twice
+    update(5..MAX_MEMBERS).await.unwrap();
+    let refused = update(MAX_MEMBERS..MAX_MEMBERS + 1).await;
+    assert!(matches!(
+        refused,
+        Err(Error::Invalid {
+            part: Part::Session,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn a_security_code_does_not_outlive_its_card() {
+    let (rig, payments) = shop().await;
+    let id = payments.open_session(&rig.actor, 64).await.unwrap().id;
+    let waits = async |update: SessionUpdate| {
+        let view = payments.update_session(&rig.actor, &id, 64, update).await.unwrap();
+        let shown = payments.session(&rig.actor, &id).await.unwrap();
+        assert_eq!(view.has_security_code, shown.has_security_code);
+        view.has_security_code
+    };
+    let token = |text: &str| SessionUpdate {
+        token: Some(Token::parse(text).unwrap()),
+        ..SessionUpdate::default()
+    };
+    let card = |number: Option<&str>, code: Option<&str>| SessionUpdate {
+        card: CardDetails {
+            pan: number.map(|number| Pan::parse(number).unwrap()),
+            security_code: code.and_then(SecurityCode::parse),
+            ..CardDetails::default()
+        },
+        ..SessionUpdate::default()
+    };
+    assert!(waits(card(None, Some("100"))).await, "the code may come first");
+    assert!(waits(token("one")).await);
+    assert!(waits(token("one")).await);
+    assert!(!waits(token("two")).await);
+    assert!(waits(card(None, Some("100"))).await);
+    assert!(!waits(card(Some(CARD), None)).await, "the token's code");
+    assert!(waits(card(None, Some("100"))).await);
+    assert!(waits(card(Some(CARD), None)).await, "the same card");
+    assert!(waits(token("three")).await, "the number counts, not the token");
+    assert!(!waits(card(Some("4111111111111111"), None)).await);
+    assert!(waits(card(Some(CARD), Some("101"))).await, "with its own code");
+}
+
+#[tokio::test]
 async fn updates_at_once_lose_nothing() {
     let (rig, payments) = shop().await;
     let id = payments.open_session(&rig.actor, 64).await.unwrap().id;
