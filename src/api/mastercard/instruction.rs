@@ -105,8 +105,8 @@ pub(super) async fn take_from_session(services: &Services, call: &mut Call) -> R
     let Some(id) = call.fields.text("session.id") else {
         return Ok(());
     };
-    let other = match services.payments.session(&call.actor, id).await {
-        Ok(session) => session.other,
+    let other = match services.payments.session_fields(&call.actor, id).await {
+        Ok(other) => other,
         Err(payment::Error::Unknown(_)) => None,
         Err(error) => return Err(Names::of(call).refusal(error)),
     };

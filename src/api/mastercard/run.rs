@@ -22,7 +22,7 @@ pub(super) async fn run(services: &Services, call: Call) -> Result<Answer, Refus
         ApiOperation::RetrieveToken => tokens::retrieve(services, &call).await,
         ApiOperation::RetrieveTransaction => transactions::retrieve(services, &call).await,
         ApiOperation::SearchTokens => search::search(services, &call).await,
-        ApiOperation::Tokenize => tokens::save(services, &call).await,
+        ApiOperation::Tokenize => tokens::save(services, call).await,
         ApiOperation::UpdateAuthorization => transactions::perform(services, call, Action::UpdateAuthorization).await,
         ApiOperation::UpdateSession => sessions::update(services, &call).await,
         ApiOperation::Verify => transactions::perform(services, call, Action::Verify).await,

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use super::call::{Answer, Call};
 use super::faults::Names;
 use super::fields::Fields;
+use super::instruction::{CURRENCY, take_from_session};
 use super::kept::refuse_cards;
 use super::refusal::Refusal;
 use super::shape;
@@ -18,9 +19,10 @@ use crate::payment::tokens::{Checked, SaveToken, Saved};
 use crate::vault::types::Verification;
 
 /// Stores a card under a token: a new one, or the one that is named.
-pub(super) async fn save(services: &Services, call: &Call) -> Result<Answer, Refusal> {
-    refuse_unmasking(call)?;
-    refuse_cards(&services.vault, call)?;
+pub(super) async fn save(services: &Services, mut call: Call) -> Result<Answer, Refusal> {
+    refuse_unmasking(&call)?;
+    take_from_session(services, &mut call).await?;
+    refuse_cards(&services.vault, &call)?;
     let fields = &call.fields;
     let save = SaveToken {
         token: fields.read("token", "A token has 1 to 40 letters and digits.", token_id)?,
@@ -30,18 +32,14 @@ pub(super) async fn save(services: &Services, call: &Call) -> Result<Answer, Ref
             "It is one of ACCOUNT_UPDATER, ACQUIRER, BASIC, NONE.",
             verification,
         )?,
-        currency: fields.read(
-            "transaction.currency",
-            "A currency is three capital letters.",
-            Currency::parse,
-        )?,
+        currency: fields.read("transaction.currency", CURRENCY, Currency::parse)?,
     };
     let saved = services.payments.save_token(&call.actor, save).await;
-    let saved = saved.map_err(|error| Names::of(call).refusal(error))?;
+    let saved = saved.map_err(|error| Names::of(&call).refusal(error))?;
 
     let mut tree = Tree::new();
     call.echoed().for_each(|(name, value)| tree.echo(name, value));
-    saved_token(&mut tree, call, &saved);
+    saved_token(&mut tree, &call, &saved);
     Ok(Answer {
         status: StatusCode::CREATED,
         tree,

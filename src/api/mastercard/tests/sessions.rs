@@ -134,6 +134,32 @@ async fn a_transaction_takes_from_its_session_what_it_does_not_say() {
 }
 
 #[tokio::test]
+async fn a_stored_card_takes_from_its_session_what_the_request_does_not_say() {
+    let client = Client::start().await;
+    let id = client.session().await;
+    let mut body = whole();
+    body["transaction"] = json!({"currency": "EUR"});
+    body["billing"] = json!({"address": {"city": "Turin", "street": "Via Po 1"}});
+    assert_eq!(client.fill(&id, &body).await.status, 201);
+    let made = client
+        .nvp(&format!(
+            "apiOperation=TOKENIZE&session.id={id}&verificationStrategy=ACQUIRER&billing.address.city=Rome"
+        ))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    for (name, value) in [
+        ("response.gatewayCode", "EXTERNAL_VERIFICATION_SUCCESSFUL"),
+        ("sourceOfFunds.provided.card.expiry", "0538"),
+        ("billing.address.city", "Rome"),
+        ("billing.address.street", "Via Po 1"),
+        ("customer.email", "ada@example.com"),
+    ] {
+        assert_eq!(made.field(name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(made.field("order.reference"), None, "a token has no order");
+}
+
+#[tokio::test]
 async fn a_card_number_is_given_back_from_no_field() {
     let client = Client::start().await;
     let holder = "sourceOfFunds.provided.card.nameOnCard";
