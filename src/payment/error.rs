@@ -60,3 +60,14 @@ pub enum Error {
     #[error("no acquirer is configured for this merchant")]
     NoAcquirer,
 }
+
+impl Error {
+    /// Whether the request itself is at fault, or what it refers to, rather than the order's state of use or a part of the
+    /// vault that does not work now.
+    pub(super) fn is_of_request(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::Invalid { .. } | Self::Unknown(_) => true,
+            Self::Core(_) | Self::Locked | Self::NoAcquirer => false,
+        }
+    }
+}

@@ -189,7 +189,7 @@ fn kind(action: Action, undone: Option<Action>) -> &'static str {
 
 /// `result`.
 fn outcome(view: &TransactionView) -> &'static str {
-    match view.answer.as_ref().map(|answer| answer.verdict) {
+    match view.verdict() {
         None => "PENDING",
         Some(Verdict::Approved) => "SUCCESS",
         Some(Verdict::Unknown) => "UNKNOWN",
@@ -207,7 +207,7 @@ fn outcome(view: &TransactionView) -> &'static str {
 
 /// `response.gatewayCode`.
 fn gateway_code(view: &TransactionView) -> &'static str {
-    match view.answer.as_ref().map(|answer| answer.verdict) {
+    match view.verdict() {
         None => "PENDING",
         Some(Verdict::Approved) => "APPROVED",
         Some(Verdict::Declined) => "DECLINED",

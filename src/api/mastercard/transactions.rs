@@ -106,6 +106,7 @@ impl Attempt {
             amount: self.amount,
             currency: order.currency,
             answer: None,
+            given_up: false,
             card: None,
             target: self.target,
             at: now,

@@ -94,7 +94,7 @@ impl Ledger {
     /// Why `entry` cannot be undone, if so.
     pub(super) fn not_voidable(&self, entry: &Entry) -> Option<&'static str> {
         if !entry.approved {
-            return Some("The transaction did not succeed");
+            return Some("The transaction is not known to have succeeded");
         }
         if self.voided.contains(&entry.id) {
             return Some("The transaction has been voided already");

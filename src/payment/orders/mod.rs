@@ -2,12 +2,14 @@
 //!
 //! An order is what became of its transactions: its totals and where it stands are worked out anew from all of them after
 //! each. A transaction is written down as pending before the acquirer is asked, and completed after: a crash in between
-//! loses nothing and does nothing twice, since the same request again asks the acquirer under the same key.
+//! loses nothing and does nothing twice, since the same request again asks the acquirer under the same key. One that nobody
+//! completes is given up after 10 minutes, with an outcome that is not known.
 
 mod asking;
 mod in_use;
 mod ledger;
 mod plan;
+mod standing;
 mod stored;
 #[cfg(test)]
 mod tests;

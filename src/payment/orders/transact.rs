@@ -3,8 +3,8 @@
 use data_encoding::HEXLOWER;
 
 use super::asking::ask;
-use super::ledger::{Entry, Ledger};
 use super::plan::{Asked, Plan};
+use super::standing::{Standing, is_overdue};
 use super::stored::{HeldTransaction, Names, StoredTransaction};
 use super::types::{Action, Instruction, OrderStatus, OrderView, ShownCard, TransactionRecord, TransactionView};
 use super::writing::Pending;
@@ -16,17 +16,14 @@ use crate::payment::sources::{Need, Resolved};
 use crate::payment::{Error, Part, Payments};
 use crate::vault::types::{Actor, Operation};
 
-/// An order with all that is known of it, before the transaction.
-struct Standing {
-    /// None: it is opened now.
-    order: Option<(u64, OrderView)>,
-    transactions: Vec<HeldTransaction>,
-    ledger: Ledger,
-}
-
 impl Payments {
     /// Does a transaction. The same request under the same ids again answers what it answered, and is not done again; one
-    /// that is pending is completed by it.
+    /// that is pending is completed by it, and the acquirer knows it again by its key. Where a security code waited in a
+    /// session and is gone, it is asked without one, and its answer says so.
+    ///
+    /// A pending transaction keeps all others from its order for 10 minutes. The next one after that gives it up; so does
+    /// its own request, where the card is not to be had from it any more. The acquirer may have done it all the same, and
+    /// there is nothing to void it by: the merchant reconciles it with the acquirer. See [`TransactionView::given_up`].
     ///
     /// # Errors
     /// [`Error::Locked`] while another operation on the order is under way; [`Error::Invalid`] where it does not fit the
@@ -54,7 +51,14 @@ impl Payments {
             ));
         }
         match before {
-            Some(done) if done.stored.view.answer.is_some() => self.record(done).await,
+            Some(done) if done.stored.view.verdict().is_some() => self.record(done).await,
+            Some(pending) if is_overdue(&pending) => {
+                let own = instruction.transaction.clone();
+                match self.begin(actor, instruction, &names, request_mac, Some(pending)).await {
+                    Err(error) if error.is_of_request() => self.give_up_own(actor, &names, &own).await,
+                    ended => ended,
+                }
+            }
             pending => self.begin(actor, instruction, &names, request_mac, pending).await,
         }
     }
@@ -67,7 +71,7 @@ impl Payments {
         request_mac: String,
         pending: Option<HeldTransaction>,
     ) -> Result<TransactionRecord, Error> {
-        let standing = self.standing(actor, names, &instruction).await?;
+        let standing = self.standing(actor, names, &instruction.transaction).await?;
         let fixed = standing.order.as_ref().map(|(_, order)| order.currency);
         let plan = Asked::of(&instruction).plan(fixed, &standing.ledger)?;
         let target = plan.target.and_then(|entry| standing.view(&entry.id));
@@ -113,7 +117,7 @@ impl Payments {
             .await;
         let personal = instruction.personal.take();
         let record = self
-            .complete(actor, names, pending, standing.ledger, answer, personal)
+            .complete(actor, names, pending, standing.ledger, Some(answer), personal)
             .await?;
         if instruction.recurring {
             self.look_ahead(actor, &record.view).await;
@@ -155,29 +159,6 @@ impl Payments {
         Ok(())
     }
 
-    /// The order before this transaction.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] while another transaction of it is pending: what it came to decides what else may be done.
-    async fn standing(&self, actor: &Actor, names: &Names, instruction: &Instruction) -> Result<Standing, Error> {
-        let order = self.load_order(actor, names).await?;
-        let mut transactions = match &order {
-            Some(_) => self.load_transactions(actor, names).await?,
-            None => Vec::new(),
-        };
-        transactions.retain(|held| held.stored.view.id != instruction.transaction);
-        if transactions.iter().any(|held| held.stored.view.answer.is_none()) {
-            let reason = "Another transaction of the order is pending: repeat its request first";
-            return Err(invalid(Part::Order, reason));
-        }
-        let entries = transactions.iter().map(|held| Entry::of(&held.stored.view)).collect();
-        Ok(Standing {
-            order,
-            transactions,
-            ledger: Ledger::new(entries),
-        })
-    }
-
     fn shown(&self, resolved: &Resolved) -> Result<ShownCard, Error> {
         let pan = resolved.card.pan.as_ref().ok_or(Error::Missing(Part::Number))?;
         let (masked, info) = self.vault.look(pan);
@@ -188,13 +169,6 @@ impl Payments {
             expiry: Some(resolved.card.expiry()?),
             token: resolved.token.clone().filter(|_| resolved.number_from_token),
         })
-    }
-}
-
-impl Standing {
-    fn view(&self, id: &str) -> Option<&TransactionView> {
-        let held = self.transactions.iter().find(|held| held.stored.view.id == id)?;
-        Some(&held.stored.view)
     }
 }
 
@@ -236,6 +210,7 @@ fn view(
         amount: plan.amount,
         currency: plan.currency,
         answer: None,
+        given_up: false,
         card,
         target: target.map(|target| target.id.clone()),
         at: now,

@@ -144,9 +144,12 @@ pub struct TransactionView {
     pub amount: Amount,
     /// Of what.
     pub currency: Currency,
-    /// The acquirer's answer. None: it is pending, the acquirer was asked and what it said was not written down before the
-    /// daemon or the connection ended. The same request again completes it; until then the order takes no other.
+    /// The acquirer's answer; none while it is pending, and where it was given up.
     pub answer: Option<Answer>,
+    /// It was pending for too long, and nobody waits for its answer any more: [`Verdict::Unknown`]. The acquirer may have
+    /// done it; the order counts it as not done.
+    #[serde(default)]
+    pub given_up: bool,
     /// The card, where one was used.
     pub card: Option<ShownCard>,
     /// The transaction it refers to.
@@ -160,11 +163,16 @@ pub struct TransactionView {
 }
 
 impl TransactionView {
+    /// How it ended. None: it is pending, the acquirer was asked and what it said was not written down before the daemon
+    /// or the connection ended.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let given_up = self.given_up.then_some(Verdict::Unknown);
+        self.answer.as_ref().map(|answer| answer.verdict).or(given_up)
+    }
+
     /// Whether the acquirer approved it.
     pub fn approved(&self) -> bool {
-        self.answer
-            .as_ref()
-            .is_some_and(|answer| answer.verdict == Verdict::Approved)
+        self.verdict() == Some(Verdict::Approved)
     }
 }
 

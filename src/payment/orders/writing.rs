@@ -12,6 +12,7 @@ use crate::keys::SecretBytes;
 use crate::payment::acquirer::{Answer, Verdict};
 use crate::payment::{Error, Payments};
 use crate::vault::types::{Actor, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
+
 /// A transaction that is written down and not answered yet.
 pub(super) struct Pending {
     /// The order as it stands in the store.
@@ -55,14 +56,14 @@ impl Payments {
         })
     }
 
-    /// Writes down what the acquirer said, and where the order stands now.
+    /// Writes down what the acquirer said, and where the order stands now. Without an answer it is given up.
     pub(super) async fn complete(
         &self,
         actor: &Actor,
         names: &Names,
         pending: Pending,
         before: Ledger,
-        answer: Answer,
+        answer: Option<Answer>,
         personal: Option<Zeroizing<String>>,
     ) -> Result<TransactionRecord, Error> {
         let Pending {
@@ -70,8 +71,8 @@ impl Payments {
             order_rev,
             transaction: HeldTransaction { document, mut stored },
         } = pending;
-        let outcome = outcome(answer.verdict);
-        stored.view.answer = Some(answer);
+        stored.view.given_up = answer.is_none();
+        stored.view.answer = answer;
         let totals = before.with(Entry::of(&stored.view)).totals();
         let order = OrderView {
             updated_at: UnixMillis::now(),
@@ -86,7 +87,7 @@ impl Payments {
             order_write(names, Expect::Rev(order_rev), &order)?,
             transaction_write(names, Expect::Rev(document.rev), &stored, Secret::Keep(document.sealed))?,
         ];
-        let event = event(&stored.view, outcome);
+        let event = event(&stored.view, stored.view.verdict().map_or("pending", outcome));
         match self.vault.write_documents(actor, writes, event).await? {
             Written::Done { .. } => Ok(TransactionRecord {
                 view: stored.view,

@@ -1,17 +1,80 @@
 use super::*;
+use crate::id::UnixMillis;
+use crate::payment::sessions::SessionUpdate;
 use crate::store;
 use crate::vault::tests::test_store::Fault;
-use crate::vault::types::DependencyError;
+use crate::vault::types::{DependencyError, DocumentEvent, DocumentWrite, Expect, Secret, Written};
 
 /// Payment `a` of order 1, left when the acquirer has been asked and its answer is on the way.
 async fn cut_off(shop: &Shop) {
+    cut_off_in(shop, step(Action::Pay, "a", 1_000)).await;
+}
+
+async fn cut_off_in(shop: &Shop, instruction: Instruction) {
+    let asked = shop.asked.lock().unwrap().len();
     shop.shut_door();
     let (payments, actor) = (Arc::clone(&shop.payments), shop.rig.actor.clone());
-    let call = tokio::spawn(async move { payments.transact(&actor, step(Action::Pay, "a", 1_000)).await });
-    shop.asked(1).await;
+    let call = tokio::spawn(async move { payments.transact(&actor, instruction).await });
+    shop.asked(asked + 1).await;
     call.abort();
     assert!(call.await.err().is_some_and(|end| end.is_cancelled()));
     shop.open_door();
+}
+
+/// A transaction of order 1 as it would be if it had begun so long ago.
+async fn aged(shop: &Shop, transaction: &str, minutes: u64) {
+    let actor = &shop.rig.actor;
+    let names = Names::new("1", transaction);
+    let mut held = shop
+        .payments
+        .load_transaction(actor, &names)
+        .await
+        .unwrap()
+        .expect("it was written");
+    held.stored.view.at = UnixMillis(UnixMillis::now().0 - minutes * 60_000);
+    let write = DocumentWrite {
+        kind: DocumentKind::Transaction,
+        name: names.transaction().to_owned(),
+        expect: Expect::Rev(held.document.rev),
+        clear: stored::encode(&held.stored).unwrap(),
+        secret: Secret::Keep(held.document.sealed),
+        expires_at: None,
+    };
+    let event = DocumentEvent {
+        action: "test-aged",
+        outcome: "ok",
+        token: None,
+        detail: None,
+    };
+    let written = shop.rig.vault.write_documents(actor, vec![write], event).await.unwrap();
+    assert!(matches!(written, Written::Done { .. }));
+}
+
+/// Payment `a` of order 1 with what a session holds; asked again it is the same request.
+fn from_session(session: &str) -> Instruction {
+    Instruction {
+        sources: Sources {
+            session: Some(session.to_owned()),
+            ..Sources::default()
+        },
+        personal: Some(Zeroizing::new(r#"{"email":"ada@example.com"}"#.to_owned())),
+        ..step(Action::Pay, "a", 1_000)
+    }
+}
+
+/// A session with a card and its security code.
+async fn session(shop: &Shop) -> String {
+    let actor = &shop.rig.actor;
+    let session = shop.payments.open_session(actor, 70).await.unwrap().id;
+    let update = SessionUpdate {
+        card: CardDetails {
+            security_code: SecurityCode::parse("100"),
+            ..card(1, 2039)
+        },
+        ..SessionUpdate::default()
+    };
+    shop.payments.update_session(actor, &session, 70, update).await.unwrap();
+    session
 }
 
 #[tokio::test]
@@ -96,4 +159,102 @@ async fn nothing_is_asked_that_was_not_written_down() {
         shop.payments.order(&shop.rig.actor, "1").await.map(|_| ()),
         Err(Error::Unknown(Part::Order))
     ));
+}
+
+#[tokio::test]
+async fn what_nobody_completes_is_given_up_by_the_next() {
+    let shop = Shop::open().await;
+    cut_off(&shop).await;
+    aged(&shop, "a", 9).await;
+    let early = refusal(shop.transact(step(Action::Pay, "b", 500)).await);
+    assert_eq!(early.0, Part::Order, "{}", early.1);
+    aged(&shop, "a", 10).await;
+    let next = shop.done(step(Action::Pay, "b", 500)).await;
+    assert!(next.approved());
+    assert_eq!(
+        (next.order.status, next.order.captured),
+        (OrderStatus::Captured, cents(500))
+    );
+
+    let (order, transactions) = shop.payments.order(&shop.rig.actor, "1").await.unwrap();
+    assert_eq!((order.authorized, order.captured), (cents(500), cents(500)));
+    let given_up = &transactions[0].view;
+    assert_eq!(
+        (given_up.id.as_str(), given_up.verdict()),
+        ("a", Some(Verdict::Unknown))
+    );
+    assert!(given_up.given_up && given_up.answer.is_none());
+    assert_eq!(given_up.order.captured, Amount::ZERO);
+
+    let again = shop.done(step(Action::Pay, "a", 1_000)).await;
+    assert_eq!(&again, given_up, "it stays so");
+    let (part, _) = refusal(shop.transact(void("c", Some("a"))).await);
+    assert_eq!(part, Part::Operation, "there is nothing to void it by");
+    assert_eq!(shop.asked.lock().unwrap().len(), 2, "a once, b once");
+    let expected = [
+        "order-pay asked",
+        "test-aged ok",
+        "test-aged ok",
+        "order-pay unknown",
+        "order-pay asked",
+        "order-pay approved",
+    ];
+    assert_eq!(shop.rig.events().await, expected);
+}
+
+#[tokio::test]
+async fn a_step_that_is_given_up_leaves_the_totals() {
+    let shop = Shop::open().await;
+    shop.done(step(Action::Authorize, "0", 1_000)).await;
+    cut_off_in(&shop, step(Action::Capture, "a", 1_000)).await;
+    aged(&shop, "a", 11).await;
+    let captured = shop.done(step(Action::Capture, "b", 700)).await;
+    assert!(captured.approved());
+    assert_eq!(captured.order.captured, cents(700));
+    assert_eq!(captured.order.status, OrderStatus::PartiallyCaptured);
+}
+
+#[tokio::test]
+async fn the_same_request_completes_it_at_any_age() {
+    let shop = Shop::open().await;
+    cut_off(&shop).await;
+    aged(&shop, "a", 100_000).await;
+    let done = shop.done(step(Action::Pay, "a", 1_000)).await;
+    assert!(done.approved());
+    let asked = shop.asked.lock().unwrap().clone();
+    assert_eq!(asked[0], asked[1]);
+}
+
+#[tokio::test]
+async fn a_security_code_that_is_gone_is_not_asked_about() {
+    let shop = Shop::open().await;
+    let session = session(&shop).await;
+    cut_off_in(&shop, from_session(&session)).await;
+    let done = shop.done(from_session(&session)).await;
+    assert!(done.approved());
+    assert_eq!(done.answer.unwrap().security_code, CodeCheck::NotPresented);
+}
+
+#[tokio::test]
+async fn its_own_request_gives_it_up_when_its_session_is_gone() {
+    let shop = Shop::open().await;
+    let session = session(&shop).await;
+    cut_off_in(&shop, from_session(&session)).await;
+    // the session that the same request names is not there any more
+    let gone = || from_session("SESSION000000000000000000000000");
+    let early = shop.transact(gone()).await.map(|_| ());
+    assert!(matches!(early, Err(Error::Unknown(Part::Session))));
+    aged(&shop, "a", 10).await;
+
+    shop.rig.sealer.set_down(true);
+    let down = shop.transact(gone()).await.map(|_| ());
+    assert!(matches!(down, Err(Error::Core(_))), "that is not the request's fault");
+    shop.rig.sealer.set_down(false);
+    let record = shop.transact(gone()).await.unwrap();
+    assert_eq!(record.view.verdict(), Some(Verdict::Unknown));
+    assert_eq!(record.personal.unwrap().as_str(), r#"{"email":"ada@example.com"}"#);
+    assert_eq!(record.view.order.status, OrderStatus::Failed);
+    assert_eq!(shop.rig.events().await.last().unwrap(), "order-pay unknown");
+    assert_eq!(shop.asked.lock().unwrap().len(), 1);
+    assert!(shop.done(step(Action::Pay, "b", 1_000)).await.approved());
 }
