@@ -9,12 +9,13 @@ mod row;
 mod write;
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 pub(in crate::vault) use removal::remove_all_of;
 pub(in crate::vault) use row::{Address, Row};
 
 use super::types::{Actor, Document, DocumentKind, Error, IntegrityError, SealedSecret};
-use super::{Vault, event_of, identity, tables};
+use super::{Vault, batch, event_of, identity, tables};
 use crate::audit::Event;
 use crate::id::UnixMillis;
 use crate::keys::{Compartment, Place, Sealed, SecretBytes};
@@ -73,6 +74,23 @@ impl Vault {
             self.alarm(event).await;
         }
         opened.map(Some)
+    }
+
+    /// The sealed parts of many documents, in their order: each takes the HSM a round trip, so a few are opened at a time.
+    ///
+    /// # Errors
+    /// As [`Vault::document_secret`], each for itself.
+    pub async fn document_secrets(
+        self: &Arc<Self>,
+        documents: Vec<Document>,
+    ) -> Vec<Result<Option<SecretBytes>, Error>> {
+        let vault = Arc::clone(self);
+        let documents = documents.into_iter().map(Ok).collect();
+        batch::each(documents, move |_, document: Document| {
+            let vault = Arc::clone(&vault);
+            async move { vault.document_secret(&document).await }
+        })
+        .await
     }
 
     /// A keyed MAC of a request, for telling a repetition from another request under the same id: an unkeyed hash of a

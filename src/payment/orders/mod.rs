@@ -50,11 +50,15 @@ impl Payments {
         let Some((_, view)) = self.load_order(actor, &names).await? else {
             return Err(Error::Unknown(Part::Order));
         };
-        let mut records = Vec::new();
-        for held in self.load_transactions(actor, &names).await? {
-            records.push(self.record(held).await?);
-        }
-        Ok((view, records))
+        let held = self.load_transactions(actor, &names).await?;
+        let (documents, views): (Vec<_>, Vec<_>) =
+            held.into_iter().map(|held| (held.document, held.stored.view)).unzip();
+        let secrets = self.vault.document_secrets(documents).await;
+        let records = views
+            .into_iter()
+            .zip(secrets)
+            .map(|(view, secret)| TransactionRecord::of(view, secret?));
+        Ok((view, records.collect::<Result<_, _>>()?))
     }
 
     /// The order, and which commit wrote it.
@@ -87,13 +91,16 @@ impl Payments {
     }
 
     async fn record(&self, held: HeldTransaction) -> Result<TransactionRecord, Error> {
-        let personal = match &held.document.sealed {
-            Some(_) => self.vault.document_secret(&held.document).await?,
-            None => None,
-        };
-        Ok(TransactionRecord {
-            view: held.stored.view,
-            personal: personal.map(text).transpose()?,
+        let secret = self.vault.document_secret(&held.document).await?;
+        TransactionRecord::of(held.stored.view, secret)
+    }
+}
+
+impl TransactionRecord {
+    fn of(view: TransactionView, secret: Option<SecretBytes>) -> Result<Self, Error> {
+        Ok(Self {
+            view,
+            personal: secret.map(text).transpose()?,
         })
     }
 }

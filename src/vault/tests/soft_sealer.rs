@@ -38,6 +38,9 @@ pub(crate) struct SoftSealer {
     seals: AtomicUsize,
     /// Which compartments were opened, in order.
     opened: Mutex<Vec<Compartment>>,
+    /// Jobs under way, and the most that ever were.
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 impl SoftSealer {
@@ -58,6 +61,8 @@ impl SoftSealer {
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
             opened: Mutex::default(),
+            at_once: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
         }
     }
 
@@ -74,8 +79,16 @@ impl SoftSealer {
         std::mem::take(&mut self.opened.lock().unwrap())
     }
 
+    /// The most jobs that were under way at once since this was last asked.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.most_at_once.swap(0, Ordering::SeqCst)
+    }
+
     async fn job(&self) -> Result<(), keys::Error> {
+        let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         tokio::task::yield_now().await;
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {
             return Err(keys::Error::Hsm(hsm::Error::Down("told so".to_owned())));
         }

@@ -225,3 +225,28 @@ async fn ids_are_any_characters() {
         assert!(!shop.payments.order(&shop.rig.actor, order).await.unwrap().1.is_empty());
     }
 }
+
+#[tokio::test]
+async fn an_order_is_opened_a_few_transactions_at_a_time() {
+    let shop = Shop::open().await;
+    let personal = |index: usize| format!(r#"{{"email":"{index}@example.com"}}"#);
+    for index in 0..40 {
+        let mut instruction = step(Action::Verify, &index.to_string(), 0);
+        // every third has none
+        instruction.personal = (index % 3 != 0).then(|| Zeroizing::new(personal(index)));
+        shop.done(instruction).await;
+    }
+    shop.rig.sealer.most_at_once();
+    let (_, records) = shop.payments.order(&shop.rig.actor, "1").await.unwrap();
+    let most = shop.rig.sealer.most_at_once();
+    assert!((2..=32).contains(&most), "{most}");
+    assert_eq!(records.len(), 40);
+    for (index, record) in records.iter().enumerate() {
+        assert_eq!(record.view.id, index.to_string());
+        let expected = (index % 3 != 0).then(|| personal(index));
+        assert_eq!(record.personal.as_ref().map(|text| text.to_string()), expected);
+    }
+    shop.rig.sealer.set_down(true);
+    let down = shop.payments.order(&shop.rig.actor, "1").await.map(|_| ());
+    assert!(matches!(down, Err(Error::Core(core::Error::Dependency(_)))));
+}
