@@ -28,30 +28,31 @@ use self::updater::AccountUpdater;
 use crate::vault::Vault;
 use crate::vault::types::Actor;
 
-/// What dialects with payments call.
+/// What dialects with payments call. A clone is the same payments: work that goes on without its caller holds one.
+#[derive(Clone)]
 pub struct Payments {
     vault: Arc<Vault>,
-    codes: SecurityCodes,
-    orders_in_use: OrdersInUse,
+    codes: Arc<SecurityCodes>,
+    orders_in_use: Arc<OrdersInUse>,
     /// For TEST merchants.
-    acquirer: Box<dyn Acquirer>,
+    acquirer: Arc<dyn Acquirer>,
     /// For TEST merchants.
-    updater: Box<dyn AccountUpdater>,
+    updater: Arc<dyn AccountUpdater>,
 }
 
 impl Payments {
     /// Payments over this vault. TEST merchants get the simulators; no acquirer is configured for others yet.
     pub fn new(vault: Arc<Vault>) -> Self {
         let acquirer = SimulatedAcquirer::new(Arc::clone(&vault));
-        Self::with(vault, Box::new(acquirer), Box::new(SimulatedUpdater))
+        Self::with(vault, Arc::new(acquirer), Arc::new(SimulatedUpdater))
     }
 
     /// Payments whose TEST merchants get these.
-    fn with(vault: Arc<Vault>, acquirer: Box<dyn Acquirer>, updater: Box<dyn AccountUpdater>) -> Self {
+    fn with(vault: Arc<Vault>, acquirer: Arc<dyn Acquirer>, updater: Arc<dyn AccountUpdater>) -> Self {
         Self {
             vault,
-            codes: SecurityCodes::default(),
-            orders_in_use: OrdersInUse::default(),
+            codes: Arc::default(),
+            orders_in_use: Arc::default(),
             acquirer,
             updater,
         }

@@ -44,6 +44,7 @@ mod sweeper;
 mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
+mod to_its_end;
 mod tokenize;
 mod turns;
 pub mod types;
@@ -58,6 +59,7 @@ pub use certificate::{BadCertificate, CertificateDigest};
 pub use login::LoginLimits;
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
+pub(crate) use to_its_end::to_its_end;
 
 use self::find::CursorKey;
 use self::idempotency::InFlight;

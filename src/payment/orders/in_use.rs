@@ -1,7 +1,7 @@
 //! One operation on an order at a time: the second is refused, not kept waiting.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::MerchantId;
 
@@ -14,19 +14,22 @@ pub(in crate::payment) struct OrdersInUse {
 }
 
 /// The order is in use until this is dropped.
-pub(super) struct InUse<'a> {
-    all: &'a OrdersInUse,
+pub(super) struct InUse {
+    all: Arc<OrdersInUse>,
     order: Order,
 }
 
 impl OrdersInUse {
     /// `None`: the order is in use.
-    pub(super) fn take(&self, merchant: &MerchantId, order: &str) -> Option<InUse<'_>> {
+    pub(super) fn take(self: &Arc<Self>, merchant: &MerchantId, order: &str) -> Option<InUse> {
         let order = (merchant.clone(), order.to_owned());
         if !self.orders().insert(order.clone()) {
             return None;
         }
-        Some(InUse { all: self, order })
+        Some(InUse {
+            all: Arc::clone(self),
+            order,
+        })
     }
 
     fn orders(&self) -> MutexGuard<'_, HashSet<Order>> {
@@ -34,7 +37,7 @@ impl OrdersInUse {
     }
 }
 
-impl Drop for InUse<'_> {
+impl Drop for InUse {
     fn drop(&mut self) {
         self.all.orders().remove(&self.order);
     }
@@ -46,7 +49,7 @@ mod tests {
 
     #[test]
     fn an_order_is_used_by_one_at_a_time() {
-        let orders = OrdersInUse::default();
+        let orders = Arc::new(OrdersInUse::default());
         let (shop, other) = (MerchantId::parse("a").unwrap(), MerchantId::parse("b").unwrap());
         let first = orders.take(&shop, "1");
         assert!(first.is_some());

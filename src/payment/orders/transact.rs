@@ -14,12 +14,15 @@ use crate::keys::SecretBytes;
 use crate::payment::money::Amount;
 use crate::payment::sources::{Need, Resolved};
 use crate::payment::{Error, Part, Payments};
+use crate::vault::to_its_end;
 use crate::vault::types::{Actor, Operation};
 
 impl Payments {
     /// Does a transaction. The same request under the same ids again answers what it answered, and is not done again; one
     /// that is pending is completed by it, and the acquirer knows it again by its key. Where a security code waited in a
     /// session and is gone, it is asked without one, and its answer says so.
+    ///
+    /// It goes on to its end where the caller stops waiting: what the acquirer answers is written down all the same.
     ///
     /// A pending transaction keeps all others from its order for 10 minutes. The next one after that gives it up; so does
     /// its own request, where the card is not to be had from it any more. The acquirer may have done it all the same, and
@@ -29,15 +32,25 @@ impl Payments {
     /// [`Error::Locked`] while another operation on the order is under way; [`Error::Invalid`] where it does not fit the
     /// order, or the ids were used for another request; [`Error::Missing`]; [`Error::NoAcquirer`]; the core's. After a
     /// failure of the HSM or the store the transaction may be pending.
-    pub async fn transact(&self, actor: &Actor, mut instruction: Instruction) -> Result<TransactionRecord, Error> {
+    pub async fn transact(&self, actor: &Actor, instruction: Instruction) -> Result<TransactionRecord, Error> {
         // whether it is granted at all; how much of a cap it takes shows below
         self.vault.access().permit(actor, Operation::Pay, 0)?;
         self.acquirer(actor)?;
         self.check(&instruction)?;
-        let _in_use = self
+        let in_use = self
             .orders_in_use
             .take(&actor.merchant, &instruction.order)
             .ok_or(Error::Locked)?;
+        let (payments, actor) = (self.clone(), actor.clone());
+        to_its_end(async move {
+            let _in_use = in_use;
+            payments.transact_alone(&actor, instruction).await
+        })
+        .await
+    }
+
+    /// [`Self::transact`] while nobody else works on the order.
+    async fn transact_alone(&self, actor: &Actor, mut instruction: Instruction) -> Result<TransactionRecord, Error> {
         let request = std::mem::replace(&mut instruction.request, SecretBytes::new(Vec::new()));
         let request_mac = HEXLOWER.encode(&self.vault.request_mac(request).await?);
         let names = Names::new(&instruction.order, &instruction.transaction);

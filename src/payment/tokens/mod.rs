@@ -30,6 +30,7 @@ use super::sources::Need;
 use super::{Error, Part, Payments, Sources};
 use crate::card::{Expiry, Pan};
 use crate::id::Token;
+use crate::vault::to_its_end;
 use crate::vault::types::{
     Actor, CallerError, Error as CoreError, Generation, Operation, PolicyError, Verification, View,
 };
@@ -119,7 +120,7 @@ impl Payments {
         let answered = self.check_card(actor, &given, verification, save.currency).await?;
         let (expiry, holder) = (given.expiry, given.holder.clone());
         let shown = given.pan.as_ref().map(|pan| self.refused_card(pan, expiry));
-        let refused = |verdict, shown| Saved {
+        let refused = move |verdict, shown| Saved {
             verification,
             checked: Checked::Refused(verdict),
             view: None,
@@ -130,24 +131,29 @@ impl Payments {
             Answered::Passed(checked) => (checked, None),
             Answered::Newer(update) => (Checked::UpdaterCurrent, Some(update)),
         };
-        let stored = match &save.token {
-            None => self.store_new(actor, rules, given, verification).await?,
-            Some(token) => self.store_under(actor, rules, token, given, verification).await?,
-        };
-        let view = match stored {
-            Stored::View(view) => *view,
-            Stored::Refused(verdict) => return Ok(refused(verdict, shown)),
-        };
-        let (checked, view) = match newer {
-            Some(update) => self.apply_update(actor, rules, view, holder, update).await?,
-            None => (checked, view),
-        };
-        Ok(Saved {
-            verification,
-            checked,
-            view: Some(view),
-            refused_card: None,
+        // from here on something may be stored: it is not left half done where the caller goes away
+        let (payments, actor, token) = (self.clone(), actor.clone(), save.token);
+        to_its_end(async move {
+            let stored = match &token {
+                None => payments.store_new(&actor, rules, given, verification).await?,
+                Some(token) => payments.store_under(&actor, rules, token, given, verification).await?,
+            };
+            let view = match stored {
+                Stored::View(view) => *view,
+                Stored::Refused(verdict) => return Ok(refused(verdict, shown)),
+            };
+            let (checked, view) = match newer {
+                Some(update) => payments.apply_update(&actor, rules, view, holder, update).await?,
+                None => (checked, view),
+            };
+            Ok(Saved {
+                verification,
+                checked,
+                view: Some(view),
+                refused_card: None,
+            })
         })
+        .await
     }
 
     fn refused_card(&self, pan: &Pan, expiry: Option<Expiry>) -> RefusedCard {

@@ -1,3 +1,5 @@
+mod going_away;
+
 use std::sync::{Arc, Mutex};
 
 use zeroize::Zeroizing;
@@ -241,8 +243,8 @@ async fn a_request_id_does_not_bring_another_cards_approval() {
     let acquirer = Remembering::default();
     rig.payments = Payments::with(
         rig.soft.vault.clone(),
-        Box::new(acquirer.clone()),
-        Box::new(SimulatedUpdater),
+        Arc::new(acquirer.clone()),
+        Arc::new(SimulatedUpdater),
     );
     // the actor, and so its request id, is the same each time
     for (pan, checked_as) in [

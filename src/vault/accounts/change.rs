@@ -1,6 +1,5 @@
 //! One change of the accounts: gathered, committed with its audit event, then seen by all.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
@@ -8,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::row::{Credential, Merchant, Repository, Row, last_use_key};
 use super::snapshot::{Held, Snapshot};
 use super::types::{AccountStatus, AdminActor};
-use super::{Accounts, Inner, Trust};
+use super::{Accounts, Inner, Trust, to_its_end};
 use crate::audit::Event;
 use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName};
 use crate::store::{Commit, Cond, Key, Outcome, Write};
@@ -177,15 +176,4 @@ impl<'a> Act<'a> {
             ..Event::new(self.action, "ok")
         }
     }
-}
-
-/// Runs `work` to its end even where the caller stops waiting for it.
-pub(super) async fn to_its_end<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    tokio::spawn(work)
-        .await
-        .unwrap_or_else(|_| Err(Error::Dependency(DependencyError::StoreUnavailable).into()))
 }

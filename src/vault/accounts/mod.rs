@@ -26,8 +26,9 @@ pub(in crate::vault) use credentials::MAX_LIVE;
 pub(in crate::vault) use row::{Merchant, Repository, gate_key, merchant_key};
 pub(in crate::vault) use snapshot::{Held, Snapshot};
 
-use self::change::{Act, Change, to_its_end};
+use self::change::{Act, Change};
 use self::row::last_use_key;
+use super::to_its_end;
 use super::types::Error;
 use crate::id::{CredentialId, UnixMillis};
 use crate::store::{Commit, Store, Write};

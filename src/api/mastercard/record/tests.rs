@@ -23,6 +23,7 @@ fn view(answer: Option<Verdict>) -> TransactionView {
             receipt: "r".to_owned(),
             stan: "s".to_owned(),
         }),
+        given_up: false,
         card: None,
         target: None,
         at: UnixMillis(1_800_000_000_000),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::id::UnixMillis;
 use crate::payment::sessions::SessionUpdate;
@@ -5,7 +7,7 @@ use crate::store;
 use crate::vault::tests::test_store::Fault;
 use crate::vault::types::{DependencyError, DocumentEvent, DocumentWrite, Expect, Secret, Written};
 
-/// Payment `a` of order 1, left when the acquirer has been asked and its answer is on the way.
+/// Payment `a` of order 1, left when the acquirer has been asked: its answer cannot be written down.
 async fn cut_off(shop: &Shop) {
     cut_off_in(shop, step(Action::Pay, "a", 1_000)).await;
 }
@@ -16,9 +18,14 @@ async fn cut_off_in(shop: &Shop, instruction: Instruction) {
     let (payments, actor) = (Arc::clone(&shop.payments), shop.rig.actor.clone());
     let call = tokio::spawn(async move { payments.transact(&actor, instruction).await });
     shop.asked(asked + 1).await;
-    call.abort();
-    assert!(call.await.err().is_some_and(|end| end.is_cancelled()));
+    shop.rig
+        .store
+        .next_commit(Fault::Refused(store::Error::ReadOnly("disk full".to_owned())));
     shop.open_door();
+    assert!(matches!(
+        call.await.unwrap(),
+        Err(Error::Core(core::Error::Dependency(_)))
+    ));
 }
 
 /// A transaction of order 1 as it would be if it had begun so long ago.
@@ -104,6 +111,34 @@ async fn a_call_that_was_cut_off_is_completed_by_the_same_again() {
     assert_eq!(asked[0], asked[1], "the acquirer knows the repetition by its key");
     assert_eq!(shop.payments.order(&shop.rig.actor, "1").await.unwrap().1.len(), 1);
     assert!(shop.done(step(Action::Refund, "b", 1_000)).await.approved());
+}
+
+#[tokio::test]
+async fn who_goes_away_leaves_nothing_half_done() {
+    let shop = Shop::open().await;
+    shop.shut_door();
+    let (payments, actor) = (Arc::clone(&shop.payments), shop.rig.actor.clone());
+    let call = tokio::spawn(async move { payments.transact(&actor, step(Action::Pay, "a", 1_000)).await });
+    shop.asked(1).await;
+    call.abort();
+    assert!(call.await.err().is_some_and(|end| end.is_cancelled()));
+    let meanwhile = shop.transact(step(Action::Pay, "a", 1_000)).await.map(|_| ());
+    assert!(matches!(meanwhile, Err(Error::Locked)));
+    shop.open_door();
+
+    let written = async {
+        loop {
+            let view = shop.payments.transaction(&shop.rig.actor, "1", "a").await.unwrap().view;
+            if view.answer.is_some() {
+                return view;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let view = tokio::time::timeout(Duration::from_secs(10), written).await.unwrap();
+    assert!(view.approved());
+    assert_eq!(shop.order("1").await.status, OrderStatus::Captured);
+    assert_eq!(shop.asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ impl Shop {
             asked: Arc::clone(&asked),
             door: Arc::clone(&door),
         };
-        let payments = Payments::with(Arc::clone(&rig.vault), Box::new(acquirer), Box::new(SimulatedUpdater));
+        let payments = Payments::with(Arc::clone(&rig.vault), Arc::new(acquirer), Arc::new(SimulatedUpdater));
         Self {
             rig,
             payments: Arc::new(payments),
