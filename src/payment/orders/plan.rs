@@ -1,7 +1,7 @@
 //! Whether a transaction fits its order, and what the acquirer is to be asked then. Pure.
 
 use super::ledger::{Entry, Ledger, less};
-use super::types::{Action, Instruction};
+use super::types::{Action, Instruction, TransactionView};
 use super::{MAX_TRANSACTIONS, invalid};
 use crate::payment::money::{Amount, Currency};
 use crate::payment::{Error, Part};
@@ -13,6 +13,17 @@ pub(super) struct Plan<'a> {
     pub(super) currency: Currency,
     /// The transaction it works on, where it opens nothing.
     pub(super) target: Option<&'a Entry>,
+}
+
+impl<'a> Plan<'a> {
+    /// The plan of a transaction that is pending.
+    pub(super) fn again(pending: &TransactionView, ledger: &'a Ledger) -> Self {
+        Self {
+            amount: pending.amount,
+            currency: pending.currency,
+            target: pending.target.as_deref().and_then(|id| ledger.find(id)),
+        }
+    }
 }
 
 /// What of an instruction decides.

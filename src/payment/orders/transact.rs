@@ -8,7 +8,7 @@ use super::standing::{Standing, is_overdue};
 use super::stored::{HeldTransaction, Names, StoredTransaction};
 use super::types::{Action, Instruction, OrderStatus, OrderView, ShownCard, TransactionRecord, TransactionView};
 use super::writing::Pending;
-use super::{damaged, invalid};
+use super::{damaged, invalid, text};
 use crate::id::UnixMillis;
 use crate::keys::SecretBytes;
 use crate::payment::money::Amount;
@@ -23,6 +23,9 @@ impl Payments {
     /// session and is gone, it is asked without one, and its answer says so.
     ///
     /// It goes on to its end where the caller stops waiting: what the acquirer answers is written down all the same.
+    ///
+    /// What is pending is asked again for what it was asked for first, also where a session has changed since; where its
+    /// card is another one now it is refused.
     ///
     /// A pending transaction keeps all others from its order for 10 minutes. The next one after that gives it up; so does
     /// its own request, where the card is not to be had from it any more. The acquirer may have done it all the same, and
@@ -86,7 +89,11 @@ impl Payments {
     ) -> Result<TransactionRecord, Error> {
         let standing = self.standing(actor, names, &instruction.transaction).await?;
         let fixed = standing.order.as_ref().map(|(_, order)| order.currency);
-        let plan = Asked::of(&instruction).plan(fixed, &standing.ledger)?;
+        let plan = match &pending {
+            // a session that it takes from may hold other things now
+            Some(pending) => Plan::again(&pending.stored.view, &standing.ledger),
+            None => Asked::of(&instruction).plan(fixed, &standing.ledger)?,
+        };
         let target = plan.target.and_then(|entry| standing.view(&entry.id));
         let resolved = match instruction.action.opens() {
             true => {
@@ -103,15 +110,25 @@ impl Payments {
             Some(resolved) => Some(self.shown(resolved)?),
             None => target.and_then(|target| target.card.clone()),
         };
+        if let Some(pending) = &pending
+            && !same_card(card.as_ref(), pending.stored.view.card.as_ref())
+        {
+            let reason =
+                "The transaction is pending, and its card is another one now than the acquirer was asked about";
+            return Err(invalid(Part::Transaction, reason));
+        }
+        let personal = instruction.personal.take();
         let ask = ask(&instruction, &plan, resolved.as_ref(), target)?;
-        let pending = match pending {
+        let (pending, personal) = match pending {
             Some(transaction) => {
                 let (order_rev, order) = standing.order.clone().ok_or_else(damaged)?;
-                Pending {
+                let sealed = self.vault.document_secret(&transaction.document).await?;
+                let pending = Pending {
                     order,
                     order_rev,
                     transaction,
-                }
+                };
+                (pending, sealed.map(text).transpose()?)
             }
             None => {
                 let new = StoredTransaction {
@@ -120,15 +137,14 @@ impl Payments {
                     view: view(&instruction, &plan, &standing, target, card, UnixMillis::now()),
                 };
                 let before = standing.order.as_ref().map(|(rev, _)| *rev);
-                self.write_pending(actor, names, before, new, instruction.personal.as_ref())
-                    .await?
+                let pending = self.write_pending(actor, names, before, new, personal.as_ref()).await?;
+                (pending, personal)
             }
         };
         let answer = self
             .acquirer(actor)?
             .ask(&actor.merchant, names.transaction(), ask)
             .await;
-        let personal = instruction.personal.take();
         let record = self
             .complete(actor, names, pending, standing.ledger, Some(answer), personal)
             .await?;
@@ -182,6 +198,19 @@ impl Payments {
             expiry: Some(resolved.card.expiry()?),
             token: resolved.token.clone().filter(|_| resolved.number_from_token),
         })
+    }
+}
+
+/// Whether the acquirer would be asked about the same card.
+fn same_card(one: Option<&ShownCard>, other: Option<&ShownCard>) -> bool {
+    // what its number says of its brand may be known better by now
+    let same = |one: &ShownCard, other: &ShownCard| {
+        (&one.masked, one.expiry, &one.token) == (&other.masked, other.expiry, &other.token)
+    };
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 

@@ -293,3 +293,51 @@ async fn its_own_request_gives_it_up_when_its_session_is_gone() {
     assert_eq!(shop.asked.lock().unwrap().len(), 1);
     assert!(shop.done(step(Action::Pay, "b", 1_000)).await.approved());
 }
+
+#[tokio::test]
+async fn a_session_that_changed_does_not_change_what_is_pending() {
+    let shop = Shop::open().await;
+    let session = session(&shop).await;
+    cut_off_in(&shop, from_session(&session)).await;
+    let again = Instruction {
+        currency: Currency::parse("USD"),
+        amount: Some(cents(9_900)),
+        personal: None,
+        ..from_session(&session)
+    };
+    let record = shop.transact(again).await.unwrap();
+    assert!(record.view.approved());
+    assert_eq!((record.view.amount, record.view.currency), (cents(1_000), eur()));
+    assert_eq!(record.personal.unwrap().as_str(), r#"{"email":"ada@example.com"}"#);
+    assert_eq!(record.view.order.captured, cents(1_000));
+    let paid = (cents(1_000), eur());
+    assert_eq!(*shop.paid.lock().unwrap(), [paid, paid]);
+}
+
+#[tokio::test]
+async fn the_acquirer_is_not_asked_for_another_card_under_the_same_key() {
+    let shop = Shop::open().await;
+    let session = session(&shop).await;
+    cut_off_in(&shop, from_session(&session)).await;
+    let actor = &shop.rig.actor;
+    for card in [
+        CardDetails {
+            pan: Some(Pan::parse("4111111111111111").unwrap()),
+            ..card(1, 2039)
+        },
+        card(5, 2038),
+    ] {
+        let update = SessionUpdate {
+            card,
+            ..SessionUpdate::default()
+        };
+        shop.payments.update_session(actor, &session, 70, update).await.unwrap();
+        let (part, reason) = refusal(shop.transact(from_session(&session)).await);
+        assert_eq!(part, Part::Transaction);
+        assert!(reason.contains("another one now"), "{reason}");
+    }
+    aged(&shop, "a", 10).await;
+    let given_up = shop.done(from_session(&session)).await;
+    assert_eq!(given_up.verdict(), Some(Verdict::Unknown));
+    assert_eq!(shop.asked.lock().unwrap().len(), 1);
+}

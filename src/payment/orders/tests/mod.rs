@@ -27,6 +27,8 @@ struct Shop {
     payments: Arc<Payments>,
     /// The keys under which the acquirer was asked.
     asked: Arc<Mutex<Vec<String>>>,
+    /// What it was asked to pay.
+    paid: Arc<Mutex<Vec<(Amount, Currency)>>>,
     /// One permit lets one question through.
     door: Arc<Semaphore>,
 }
@@ -34,6 +36,7 @@ struct Shop {
 struct Watched {
     inner: SimulatedAcquirer,
     asked: Arc<Mutex<Vec<String>>>,
+    paid: Arc<Mutex<Vec<(Amount, Currency)>>>,
     door: Arc<Semaphore>,
 }
 
@@ -45,6 +48,9 @@ impl Acquirer for Watched {
     fn ask<'a>(&'a self, merchant: &'a MerchantId, key: &'a str, ask: Ask<'a>) -> Fut<'a, Answer> {
         Box::pin(async move {
             self.asked.lock().unwrap().push(key.to_owned());
+            if let Ask::Pay { amount, currency, .. } = &ask {
+                self.paid.lock().unwrap().push((*amount, *currency));
+            }
             let answer = self.inner.ask(merchant, key, ask).await;
             self.door.acquire().await.unwrap().forget();
             answer
@@ -60,10 +66,12 @@ impl Shop {
     async fn open() -> Self {
         let rig = Rig::new().await;
         let asked = Arc::new(Mutex::new(Vec::new()));
+        let paid = Arc::new(Mutex::new(Vec::new()));
         let door = Arc::new(Semaphore::new(10_000));
         let acquirer = Watched {
             inner: SimulatedAcquirer::new(Arc::clone(&rig.vault)),
             asked: Arc::clone(&asked),
+            paid: Arc::clone(&paid),
             door: Arc::clone(&door),
         };
         let payments = Payments::with(Arc::clone(&rig.vault), Arc::new(acquirer), Arc::new(SimulatedUpdater));
@@ -71,6 +79,7 @@ impl Shop {
             rig,
             payments: Arc::new(payments),
             asked,
+            paid,
             door,
         }
     }
