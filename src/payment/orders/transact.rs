@@ -235,11 +235,12 @@ fn view(
             authorized: Amount::ZERO,
             captured: Amount::ZERO,
             refunded: Amount::ZERO,
-            echo: None,
+            echo: instruction.echo.clone(),
         },
     };
     order.updated_at = now;
-    if instruction.action.opens() {
+    // a verification of a card may come at any time
+    if matches!(instruction.action, Action::Authorize | Action::Pay) {
         order.amount = plan.amount;
         order.echo = instruction.echo.clone().or(order.echo);
     }

@@ -250,3 +250,23 @@ async fn an_order_is_opened_a_few_transactions_at_a_time() {
     let down = shop.payments.order(&shop.rig.actor, "1").await.map(|_| ());
     assert!(matches!(down, Err(Error::Core(core::Error::Dependency(_)))));
 }
+
+#[tokio::test]
+async fn a_later_verification_leaves_the_order_its_amount() {
+    let shop = Shop::open().await;
+    let with = |instruction, reference: &str| Instruction {
+        echo: Some(format!(r#"{{"reference":"{reference}"}}"#)),
+        ..instruction
+    };
+    let verified = shop.done(with(step(Action::Verify, "0", 0), "R-0")).await.order;
+    assert_eq!(verified.amount, Amount::ZERO);
+    assert_eq!(verified.echo.as_deref(), Some(r#"{"reference":"R-0"}"#));
+    let paid = shop.done(with(step(Action::Pay, "1", 1_000), "R-1")).await.order;
+    assert_eq!(paid.amount, cents(1_000));
+    let last = shop.done(with(step(Action::Verify, "2", 0), "R-2")).await;
+    assert_eq!(last.echo.as_deref(), Some(r#"{"reference":"R-2"}"#));
+    let order = shop.order("1").await;
+    assert_eq!((order.amount, order.captured), (cents(1_000), cents(1_000)));
+    assert_eq!((order.status, &order.echo), (OrderStatus::Captured, &paid.echo));
+    assert_eq!(order.echo.as_deref(), Some(r#"{"reference":"R-1"}"#));
+}
