@@ -11,7 +11,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use self::args::Rules;
-pub(crate) use self::args::{CredentialCommand, MerchantCommand, PolicyCommand, RepositoryCommand};
+pub(crate) use self::args::{CredentialCommand, MaintenanceCommand, MerchantCommand, PolicyCommand, RepositoryCommand};
 use self::request::{cell, segment};
 use super::client::Client;
 use super::instance::Instance;
@@ -146,6 +146,13 @@ pub(super) fn credential(command: &CredentialCommand) -> anyhow::Result<Exit> {
         CredentialCommand::Suspend(named) => named.on("credentials", "/suspend"),
         CredentialCommand::Resume(named) => named.on("credentials", "/resume"),
         CredentialCommand::Remove(named) => named.remove("credentials"),
+    }
+}
+
+/// `maintenance …`
+pub(super) fn maintenance(command: &MaintenanceCommand) -> anyhow::Result<Exit> {
+    match command {
+        MaintenanceCommand::Run(common) => common.show(Method::POST, "/admin/maintenance/run", None),
     }
 }
 

@@ -237,6 +237,10 @@ search_per_second = 0
 search_per_day = 0
 search_by_pan_per_second = 0
 search_by_pan_per_day = 0
+
+[maintenance]
+# what was charged today is due, so that `panvault maintenance run` has something to do
+look_ahead_days = 400
 "#
     )
 }

@@ -78,6 +78,9 @@ enum Command {
     /// Credentials of merchants
     #[command(subcommand)]
     Credential(admin::CredentialCommand),
+    /// Token maintenance: cards that are charged again and again, held against the account updater
+    #[command(subcommand)]
+    Maintenance(admin::MaintenanceCommand),
     /// The policy of the running daemon
     #[command(subcommand)]
     Policy(admin::PolicyCommand),
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Merchant(command) => admin::merchant(&command),
         Command::Repository(command) => admin::repository(&command),
         Command::Credential(command) => admin::credential(&command),
+        Command::Maintenance(command) => admin::maintenance(&command),
         Command::Policy(command) => admin::policy(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Receipt(command) => receipt::run(&command),

@@ -17,7 +17,6 @@ use crate::config::Config;
 use crate::hsm;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
-use crate::payment::maintenance::MaintenanceConfig;
 use crate::server::{self, Limits, Listener, Tcp};
 use crate::store::Store;
 use crate::store::sled::SledStore;
@@ -160,20 +159,6 @@ impl Parts {
             bins,
             metrics.clone(),
         );
-        let services = Arc::new(ops::Services {
-            vault: vault.clone(),
-            hsm: client.clone(),
-            store: store.clone(),
-            metrics: metrics.clone(),
-            bin_table: config.bin_table.clone(),
-            policy: Some(config.policy.clone()),
-            admins: Admins {
-                uids: config.admin_users.clone(),
-                gids: config.admin_gids.clone(),
-            },
-            config_digest: config.digest.clone(),
-            started: Instant::now(),
-        });
 
         let mut listen = config.server.clone();
         if extra.metrics {
@@ -189,13 +174,27 @@ impl Parts {
             metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
         };
         let dialects = api::Services::new(vault.clone(), metrics.clone());
-        let payments = dialects.payments();
+        let maintenance = dialects.payments().start_maintenance(own_peer(), config.maintenance);
         let api = api::router(dialects);
+        let services = Arc::new(ops::Services {
+            vault: vault.clone(),
+            maintenance: maintenance.runs(),
+            hsm: client.clone(),
+            store: store.clone(),
+            metrics: metrics.clone(),
+            bin_table: config.bin_table.clone(),
+            policy: Some(config.policy.clone()),
+            admins: Admins {
+                uids: config.admin_users.clone(),
+                gids: config.admin_gids.clone(),
+            },
+            config_digest: config.digest.clone(),
+            started: Instant::now(),
+        });
         let endpoints = bound.serving(&api, ops::admin_router(&services), ops::health_router(&services));
 
         vault.note_start(&config.digest).await;
         let background = vault.start_background();
-        let maintenance = payments.start_maintenance(own_peer(), MaintenanceConfig::default());
         let limits = Limits {
             descriptors: descriptors::for_connections(config.hsm.workers),
             ..config.limits

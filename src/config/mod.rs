@@ -1,20 +1,24 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
+mod error;
 mod spec;
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Group, User};
 
+pub use self::error::Error;
+use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec};
 use crate::hsm::{self, PinSource};
+use crate::payment::maintenance::MaintenanceConfig;
 use crate::server::{self, Limits, Socket};
 use crate::store;
 use crate::telemetry::logs::Filter;
 use crate::vault::RECORD_TABLE;
 use crate::vault::caps::{Cap, CapTable};
-use spec::{CapsSpec, HsmSpec, ListenSpec, Spec};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -47,39 +51,10 @@ pub struct Config {
     pub front_uid: Option<u32>,
     /// Caps per caller and merchant, where a grant has none of its own.
     pub caps: CapTable,
+    /// When stored cards are held against the account updater.
+    pub maintenance: MaintenanceConfig,
     /// The log.
     pub log_filter: String,
-}
-
-/// What is wrong with a configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not TOML of the right shape; the text names line and key.
-    #[error("{}: {text}", path.display())]
-    Shape {
-        /// Which file.
-        path: PathBuf,
-        /// The parser's words.
-        text: String,
-    },
-    /// A value that cannot be.
-    #[error("{}: {key}: {reason}", path.display())]
-    Value {
-        /// Which file.
-        path: PathBuf,
-        /// Which key.
-        key: &'static str,
-        /// Why.
-        reason: String,
-    },
 }
 
 impl Config {
@@ -186,6 +161,7 @@ impl Reader<'_> {
             },
             server: self.server(spec.listen)?,
             caps: caps(&spec.caps),
+            maintenance: self.maintenance(&spec.maintenance)?,
             log_filter: spec.log.filter,
             state_dir,
         })
@@ -255,6 +231,16 @@ impl Reader<'_> {
         })
     }
 
+    fn maintenance(&self, spec: &MaintenanceSpec) -> Result<MaintenanceConfig, Error> {
+        let days = self.within("maintenance.look_ahead_days", spec.look_ahead_days, 400)?;
+        let minutes = self.within("maintenance.every_minutes", spec.every_minutes, 24 * 60)?;
+        Ok(MaintenanceConfig {
+            enabled: spec.enabled,
+            look_ahead: Duration::from_secs(u64::from(days) * 24 * 3_600),
+            every: Duration::from_secs(u64::from(minutes) * 60),
+        })
+    }
+
     fn absolute(&self, path: &Path) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("/")).join(path)
     }
@@ -266,8 +252,8 @@ impl Reader<'_> {
         }
     }
 
-    fn within(&self, key: &'static str, value: usize, most: usize) -> Result<usize, Error> {
-        if value == 0 || value > most {
+    fn within<T: PartialOrd + Default + Display>(&self, key: &'static str, value: T, most: T) -> Result<T, Error> {
+        if value == T::default() || value > most {
             return Err(self.value(key, format!("must be 1 to {most}")));
         }
         Ok(value)

@@ -27,6 +27,8 @@ pub(super) struct Spec {
     #[serde(default)]
     pub(super) caps: CapsSpec,
     #[serde(default)]
+    pub(super) maintenance: MaintenanceSpec,
+    #[serde(default)]
     pub(super) log: LogSpec,
 }
 
@@ -132,6 +134,18 @@ pub(super) struct CapsSpec {
     pub(super) search_by_pan_per_day: u64,
 }
 
+/// Stored cards that are charged again and again, held against the account updater before the next charge.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MaintenanceSpec {
+    /// Whether it is done without being asked for; `panvault maintenance run` does it at any time.
+    pub(super) enabled: bool,
+    /// A card is asked about so long before its next charge is expected. Days, 1 to 400.
+    pub(super) look_ahead_days: u32,
+    /// How often it is looked which cards are due. Minutes, 1 to 1440.
+    pub(super) every_minutes: u32,
+}
+
 /// The log.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -202,6 +216,16 @@ impl Default for CapsSpec {
             search_by_pan_per_second: 5,
             search_by_pan_burst: 0,
             search_by_pan_per_day: 1_000,
+        }
+    }
+}
+
+impl Default for MaintenanceSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            look_ahead_days: 7,
+            every_minutes: 60,
         }
     }
 }

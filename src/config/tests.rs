@@ -38,6 +38,10 @@ fn errors_name_line_and_key() {
     assert!(text("[log]\nfilter = \"loud\"\n").contains("log.filter"));
     assert!(text("[store]\ncache_mib = 99999999999999999\n").contains("store.cache_mib"));
     assert!(text("[listen]\nmax_connections = 0\n").contains("listen.max_connections"));
+    assert!(text("[maintenance]\nlook_ahead_days = 401\n").contains("maintenance.look_ahead_days: must be 1 to 400"));
+    assert!(text("[maintenance]\nlook_ahead_days = 0\n").contains("maintenance.look_ahead_days"));
+    assert!(text("[maintenance]\nevery_minutes = 1441\n").contains("maintenance.every_minutes"));
+    assert!(text("[maintenance]\nenabled = 1\n").contains("maintenance.enabled: must be"));
     assert!(text("environment = {\"A=B\" = \"c\"}\n").contains("hsm.environment"));
     assert!(load(&MINIMAL.replace("version = 1", "version = 2")).is_err());
 }
@@ -58,6 +62,18 @@ fn a_pin_in_the_wrong_place_is_not_echoed() {
         let text = error.to_string();
         assert!(text.contains("line 7") && !text.contains("20460731"), "{text}");
     }
+}
+
+#[test]
+fn maintenance_is_weekly_ahead_and_hourly_unless_it_is_told_otherwise() {
+    assert_eq!(load(MINIMAL).unwrap().maintenance, MaintenanceConfig::default());
+    let given = "[maintenance]\nenabled = false\nlook_ahead_days = 400\nevery_minutes = 1440\n";
+    let expected = MaintenanceConfig {
+        enabled: false,
+        look_ahead: Duration::from_secs(400 * 86_400),
+        every: Duration::from_secs(86_400),
+    };
+    assert_eq!(load(&format!("{MINIMAL}{given}")).unwrap().maintenance, expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod accounts;
 mod answer;
 mod audit;
 mod health;
+mod maintenance;
 mod upkeep;
 mod verify;
 
@@ -20,6 +21,7 @@ use axum::routing::{delete, get, post, put};
 
 use self::answer::Refusal;
 use crate::hsm::Client;
+use crate::payment::maintenance::MaintenanceRuns;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
@@ -29,6 +31,8 @@ use crate::vault::types::Peer;
 pub struct Services {
     /// The core.
     pub vault: Arc<Vault>,
+    /// Token maintenance.
+    pub maintenance: MaintenanceRuns,
     /// The workers.
     pub hsm: Client,
     /// The store.
@@ -104,6 +108,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/policy/explain", post(upkeep::explain))
         .route("/admin/policy/reload", post(upkeep::reload_policy))
         .route("/admin/bin-table/reload", post(upkeep::reload_bin_table))
+        .route("/admin/maintenance/run", post(maintenance::run))
         .route("/admin/store/verify", post(verify::store))
         .route("/admin/audit/from/{seq}", get(audit::from))
         .route("/admin/audit/last/{count}", get(audit::last));

@@ -5,12 +5,15 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
+use crate::payment::Payments;
+use crate::payment::maintenance::{Maintenance, MaintenanceConfig};
 use crate::vault::idle::Idle;
 
 struct Operator {
     admin: Router,
     health: Router,
     peer: Peer,
+    maintenance: Option<Maintenance>,
 }
 
 struct Answer {
@@ -22,8 +25,11 @@ struct Answer {
 impl Operator {
     async fn start(bin_table: Option<PathBuf>) -> Self {
         let idle = Idle::start().await;
+        let maintenance =
+            Arc::new(Payments::new(idle.vault.clone())).start_maintenance(idle.peer, MaintenanceConfig::default());
         let services = Arc::new(Services {
             vault: idle.vault,
+            maintenance: maintenance.runs(),
             hsm: idle.hsm,
             store: idle.store,
             metrics: idle.metrics,
@@ -40,6 +46,7 @@ impl Operator {
             admin: admin_router(&services),
             health: health_router(&services),
             peer: idle.peer,
+            maintenance: Some(maintenance),
         }
     }
 
@@ -339,4 +346,21 @@ async fn the_audit_trail_is_streamed_in_order() {
     assert_eq!(more.lines().count(), all.text.lines().count() + 2);
     let beyond = format!("/admin/audit/from/{}", count + 100);
     assert_eq!(operator.call("GET", &beyond, Value::Null).await.text, "");
+}
+
+#[tokio::test]
+async fn token_maintenance_runs_when_it_is_asked_for_and_is_on_record() {
+    let mut operator = Operator::start(None).await;
+    let run = operator.call("POST", "/admin/maintenance/run", Value::Null).await;
+    assert_eq!(run.status, 200);
+    let nothing = json!({
+        "looked_at": 0, "current": 0, "updated": 0, "replaced": 0, "closed": 0, "unavailable": 0, "failed": 0,
+    });
+    assert_eq!(run.json(), nothing);
+    let trail = operator.call("GET", "/admin/audit/last/1", Value::Null).await.json();
+    assert_eq!(trail["event"]["action"], "maintenance-run");
+    assert_eq!(trail["event"]["peer"]["uid"], operator.peer.uid);
+    operator.maintenance.take().unwrap().shutdown().await;
+    let late = operator.call("POST", "/admin/maintenance/run", Value::Null).await;
+    assert_eq!(late.status, 503);
 }

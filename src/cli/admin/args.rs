@@ -146,6 +146,16 @@ pub(crate) enum CredentialCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum MaintenanceCommand {
+    /// Hold the cards whose next charge is near against the account updater now, and print what came of it
+    #[command(
+        after_help = "looked_at counts the tokens that are charged again and again, due or not; a failed one is due again, \
+                      and the log says why"
+    )]
+    Run(Common),
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Which grants allow an operation to a user, and why the others do not
     Explain {

@@ -15,8 +15,10 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::plan::Plan;
 use super::{Error, Payments};
@@ -27,14 +29,26 @@ use crate::vault::types::{
 
 /// How often a plan is looked at again because others changed it.
 const ATTEMPTS: u32 = 8;
+/// Runs that were asked for and wait; who asks for more waits for a place.
+const WAITING_RUNS: usize = 4;
 
 /// The service at work. To be shut down before the vault.
 pub struct Maintenance {
+    runs: MaintenanceRuns,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
+/// For who asks for runs.
+#[derive(Debug, Clone)]
+pub struct MaintenanceRuns(mpsc::Sender<oneshot::Sender<Result<Maintained, Error>>>);
+
 impl Maintenance {
+    /// For who asks for runs.
+    pub fn runs(&self) -> MaintenanceRuns {
+        self.runs.clone()
+    }
+
     /// Ends the work; the card that a run is at is brought to its end.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
@@ -44,9 +58,24 @@ impl Maintenance {
     }
 }
 
+impl MaintenanceRuns {
+    /// One run now, after one that is under way. It is brought to its end though nobody waits for it. None: the service
+    /// has ended, or ends now.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub async fn run(&self) -> Option<Result<Maintained, Error>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.ok()?;
+        answered.await.ok()
+    }
+}
+
 /// When cards are asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaintenanceConfig {
+    /// Whether it is looked without being asked for.
+    pub enabled: bool,
     /// So long before the next charge is expected.
     pub look_ahead: Duration,
     /// How often it is looked what is due.
@@ -57,6 +86,7 @@ impl Default for MaintenanceConfig {
     /// 7 days ahead, looked every hour.
     fn default() -> Self {
         Self {
+            enabled: true,
             look_ahead: Duration::from_secs(7 * 24 * 3_600),
             every: Duration::from_secs(3_600),
         }
@@ -64,17 +94,24 @@ impl Default for MaintenanceConfig {
 }
 
 /// What a run came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Maintained {
-    /// Cards that were asked about.
-    pub asked: u64,
-    /// Of these, with another number or expiry now.
-    pub changed: u64,
-    /// Of these, whose account is closed: their tokens are invalid now.
+    /// Tokens that are charged again and again, due or not. The others here were due; one that is out of use since is in
+    /// none of them.
+    pub looked_at: u64,
+    /// The updater knew nothing newer.
+    pub current: u64,
+    /// Tokens with another number or expiry now.
+    pub updated: u64,
+    /// Tokens that another one has taken over from, with the new number: they keep digits of the old one, or the card has
+    /// its one token already.
+    pub replaced: u64,
+    /// The account is closed: these tokens are invalid now.
     pub closed: u64,
-    /// Of these, without an answer.
+    /// The updater did not answer. They are due again a day later.
     pub unavailable: u64,
-    /// Cards that could not be asked about or changed; the log says why. They are due again.
+    /// They could not be asked about or changed, or a whole merchant's could not be read; the log says why. They are due
+    /// again.
     pub failed: u64,
 }
 
@@ -114,31 +151,50 @@ impl Payments {
     /// Starts the service on the runtime of the caller; `own` is the daemon's process.
     pub fn start_maintenance(self: &Arc<Self>, own: Peer, config: MaintenanceConfig) -> Maintenance {
         let (stop, stopped) = watch::channel(false);
+        let (runs, asked) = mpsc::channel(WAITING_RUNS);
         let payments = Arc::clone(self);
-        let task = tokio::spawn(async move { payments.maintain_until(own, config, stopped).await });
-        Maintenance { stop, task }
+        let task = tokio::spawn(async move { payments.maintain_until(own, config, asked, stopped).await });
+        Maintenance {
+            runs: MaintenanceRuns(runs),
+            stop,
+            task,
+        }
     }
 
-    async fn maintain_until(&self, own: Peer, config: MaintenanceConfig, mut stopped: watch::Receiver<bool>) {
+    async fn maintain_until(
+        &self,
+        own: Peer,
+        config: MaintenanceConfig,
+        mut asked: mpsc::Receiver<oneshot::Sender<Result<Maintained, Error>>>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let mut next = Instant::now() + config.every;
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(config.every) => {}
+            let answer = tokio::select! {
                 // an error: whoever could stop this is gone
                 _ = stopped.wait_for(|stop| *stop) => return,
-            }
-            match self.maintain(own, config.look_ahead, UnixMillis::now(), &stopped).await {
-                Ok(Maintained {
-                    asked: 0, failed: 0, ..
-                }) => {}
+                () = tokio::time::sleep_until(next), if config.enabled => None,
+                Some(answer) = asked.recv() => Some(answer),
+            };
+            let done = self.maintain(own, config.look_ahead, UnixMillis::now(), &stopped).await;
+            match &done {
+                Ok(done) if done.asked() + done.failed == 0 => {}
                 Ok(done) => tracing::info!(
-                    asked = done.asked,
-                    changed = done.changed,
+                    looked_at = done.looked_at,
+                    current = done.current,
+                    updated = done.updated,
+                    replaced = done.replaced,
                     closed = done.closed,
                     unavailable = done.unavailable,
                     failed = done.failed,
                     "stored cards were held against the account updater"
                 ),
                 Err(error) => tracing::warn!(%error, "token maintenance waits for its next run"),
+            }
+            match answer {
+                // who asked may have left
+                Some(answer) => drop(answer.send(done)),
+                None => next = Instant::now() + config.every,
             }
         }
     }

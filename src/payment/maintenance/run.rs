@@ -13,12 +13,21 @@ use crate::vault::types::{
     Actor, CallerError, Dialect, Document, DocumentEvent, DocumentKind, Error as CoreError, Expect, Peer, Status,
 };
 
-/// How asking about a token ended.
+/// How looking after a token ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// It is not there any more, or out of use: nothing is to be asked.
     Gone,
-    /// The updater was asked.
-    Asked(Checked),
+    /// Nothing is newer.
+    Current,
+    /// Another number or expiry.
+    Updated,
+    /// Another token has taken over.
+    Replaced,
+    /// The account is closed.
+    Closed,
+    /// No answer.
+    Unavailable,
 }
 
 impl Payments {
@@ -26,7 +35,7 @@ impl Payments {
     ///
     /// # Errors
     /// No random bytes. What goes wrong with a merchant or a token is counted and logged, and the others go on.
-    pub async fn maintain(
+    pub(super) async fn maintain(
         &self,
         own: Peer,
         look_ahead: Duration,
@@ -71,12 +80,12 @@ impl Payments {
                     return Ok(());
                 }
                 let plan = Plan::decode(&document.clear)?;
+                done.looked_at += 1;
                 if !plan.is_due(now, look_ahead) {
                     continue;
                 }
                 match self.maintain_token(actor, document, &plan, now).await {
-                    Ok(Some(checked)) => done.count(checked),
-                    Ok(None) => {}
+                    Ok(ended) => done.count(ended),
                     Err(error) => {
                         tracing::warn!(%error, request = %actor.request, "a token waits for maintenance");
                         done.failed += 1;
@@ -93,25 +102,18 @@ impl Payments {
         document: &Document,
         plan: &Plan,
         now: UnixMillis,
-    ) -> Result<Option<Checked>, Error> {
+    ) -> Result<Ended, Error> {
         let Ok(token) = Token::parse(&document.name) else {
-            return Ok(None);
+            return Ok(Ended::Gone);
         };
-        let (outcome, plan, checked) = match self.ask_about(actor, &token).await? {
-            Ended::Gone => ("gone", None, None),
-            Ended::Asked(checked) => {
-                let (outcome, settled) = match checked {
-                    Checked::UpdaterChanged => ("changed", true),
-                    Checked::UpdaterClosed => ("closed", true),
-                    Checked::UpdaterUnavailable => ("unavailable", false),
-                    Checked::Acquirer
-                    | Checked::Basic
-                    | Checked::NotChecked
-                    | Checked::Refused(_)
-                    | Checked::UpdaterCurrent => ("current", true),
-                };
-                (outcome, Some(plan.asked(now, settled)), Some(checked))
-            }
+        let ended = self.ask_about(actor, &token).await?;
+        let (outcome, plan) = match ended {
+            Ended::Gone => ("gone", None),
+            Ended::Current => ("current", Some(plan.asked(now, true))),
+            Ended::Updated => ("updated", Some(plan.asked(now, true))),
+            Ended::Replaced => ("replaced", Some(plan.asked(now, true))),
+            Ended::Closed => ("closed", Some(plan.asked(now, true))),
+            Ended::Unavailable => ("unavailable", Some(plan.asked(now, false))),
         };
         let event = DocumentEvent {
             action: "maintenance",
@@ -122,7 +124,7 @@ impl Payments {
         // charged in between: the plan of that charge stands, and it may be asked about once more
         self.write_plan(actor, &document.name, Expect::Rev(document.rev), plan.as_ref(), event)
             .await?;
-        Ok(checked)
+        Ok(ended)
     }
 
     async fn ask_about(&self, actor: &Actor, token: &Token) -> Result<Ended, Error> {
@@ -140,26 +142,40 @@ impl Payments {
             .updater(actor)?
             .look_up(&actor.merchant, &card.pan, card.expiry)
             .await;
-        let (checked, _) = self
+        let before = view.replacement.clone();
+        let (checked, view) = self
             .apply_update(actor, rules, view, card.profile.holder, update)
             .await?;
-        Ok(Ended::Asked(checked))
-    }
-}
-
-impl Maintained {
-    fn count(&mut self, checked: Checked) {
-        self.asked += 1;
-        match checked {
-            Checked::UpdaterChanged => self.changed += 1,
-            Checked::UpdaterClosed => self.closed += 1,
-            Checked::UpdaterUnavailable => self.unavailable += 1,
+        Ok(match checked {
+            Checked::UpdaterChanged if view.replacement != before => Ended::Replaced,
+            Checked::UpdaterChanged => Ended::Updated,
+            Checked::UpdaterClosed => Ended::Closed,
+            Checked::UpdaterUnavailable => Ended::Unavailable,
             Checked::Acquirer
             | Checked::Basic
             | Checked::NotChecked
             | Checked::Refused(_)
-            | Checked::UpdaterCurrent => {}
-        }
+            | Checked::UpdaterCurrent => Ended::Current,
+        })
+    }
+}
+
+impl Maintained {
+    /// Tokens that the updater was asked about.
+    pub(super) fn asked(&self) -> u64 {
+        self.current + self.updated + self.replaced + self.closed + self.unavailable
+    }
+
+    fn count(&mut self, ended: Ended) {
+        let count = match ended {
+            Ended::Gone => return,
+            Ended::Current => &mut self.current,
+            Ended::Updated => &mut self.updated,
+            Ended::Replaced => &mut self.replaced,
+            Ended::Closed => &mut self.closed,
+            Ended::Unavailable => &mut self.unavailable,
+        };
+        *count += 1;
     }
 }
 

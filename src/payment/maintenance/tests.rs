@@ -93,9 +93,10 @@ impl Rig {
     }
 }
 
-fn asked(asked: u64) -> Maintained {
+/// So many tokens are charged again and again, and none of them is due.
+fn at_rest(looked_at: u64) -> Maintained {
     Maintained {
-        asked,
+        looked_at,
         ..Maintained::default()
     }
 }
@@ -106,14 +107,18 @@ async fn a_card_is_asked_about_once_before_its_next_charge() {
     let token = rig.token((1, 2039)).await;
     rig.charged(&token, 0).await;
     rig.charged(&token, 10).await;
-    assert_eq!(rig.run(12).await, asked(0), "the next is expected on day 20");
-    assert_eq!(rig.run(13).await, asked(1));
-    assert_eq!(rig.run(14).await, asked(0));
-    assert_eq!(rig.run(30).await, asked(0));
+    let current = Maintained {
+        current: 1,
+        ..at_rest(1)
+    };
+    assert_eq!(rig.run(12).await, at_rest(1), "the next is expected on day 20");
+    assert_eq!(rig.run(13).await, current);
+    assert_eq!(rig.run(14).await, at_rest(1));
+    assert_eq!(rig.run(30).await, at_rest(1));
     rig.charged(&token, 20).await;
-    assert_eq!(rig.run(23).await, asked(1));
+    assert_eq!(rig.run(23).await, current);
     let never_charged = rig.token((6, 2038)).await;
-    assert_eq!(rig.run(60).await, asked(0));
+    assert_eq!(rig.run(60).await, at_rest(1));
     assert_eq!(rig.view(&never_charged).await.revision.0, 1);
 }
 
@@ -129,10 +134,9 @@ async fn what_is_newer_takes_effect_with_nobody_as_author_and_is_found() {
     let before = UnixMillis::now();
     let done = rig.run(28).await;
     let expected = Maintained {
-        asked: 3,
-        changed: 2,
+        updated: 2,
         closed: 1,
-        ..Maintained::default()
+        ..at_rest(3)
     };
     assert_eq!(done, expected);
     let view = rig.view(&renewed).await;
@@ -149,7 +153,7 @@ async fn what_is_newer_takes_effect_with_nobody_as_author_and_is_found() {
     assert_eq!(rig.soft.vault.search(&rig.actor, query).await.unwrap().tokens.len(), 3);
     let events = rig.soft.events().await;
     for event in [
-        "maintenance changed",
+        "maintenance updated",
         "maintenance closed",
         "update ok",
         "recurring-use ok",
@@ -163,7 +167,11 @@ async fn a_token_that_keeps_digits_is_taken_over() {
     let rig = Rig::new("TESTSHOP", Generation::Preserve64).await;
     let token = rig.token((7, 2038)).await;
     rig.charged(&token, 0).await;
-    assert_eq!(rig.run(28).await.changed, 1);
+    let expected = Maintained {
+        replaced: 1,
+        ..at_rest(1)
+    };
+    assert_eq!(rig.run(28).await, expected);
     let view = rig.view(&token).await;
     assert_eq!(view.status, Status::Active, "it works on");
     assert_eq!(rig.view(&view.replacement.unwrap()).await.updated_by, None);
@@ -176,10 +184,10 @@ async fn silence_is_asked_again_a_day_later() {
     rig.charged(&token, 0).await;
     let silent = Maintained {
         unavailable: 1,
-        ..asked(1)
+        ..at_rest(1)
     };
     assert_eq!(rig.run(28).await, silent);
-    assert_eq!(rig.run(28).await, asked(0));
+    assert_eq!(rig.run(28).await, at_rest(1));
     assert_eq!(rig.run(29).await, silent);
 }
 
@@ -192,11 +200,14 @@ async fn what_is_gone_is_forgotten_and_what_fails_is_due_again() {
     rig.charged(&removed, 0).await;
     rig.soft.vault.delete(&rig.actor, &removed).await.unwrap();
     rig.soft.set_down(true);
-    let failed = Maintained { failed: 1, ..asked(0) };
+    let failed = Maintained {
+        failed: 1,
+        ..at_rest(2)
+    };
     assert_eq!(rig.run(28).await, failed);
     assert_eq!(rig.plans().await, 1, "the removed one is forgotten");
     rig.soft.set_down(false);
-    assert_eq!(rig.run(28).await.changed, 1);
+    assert_eq!(rig.run(28).await.updated, 1);
 }
 
 #[tokio::test]
@@ -204,16 +215,16 @@ async fn a_live_merchant_has_no_updater_and_a_suspended_one_rests() {
     let rig = Rig::new("SHOP", Generation::RandomWithLuhn).await;
     let token = rig.token((6, 2038)).await;
     rig.charged(&token, 0).await;
-    assert_eq!((rig.plans().await, rig.run(28).await), (0, asked(0)));
+    assert_eq!((rig.plans().await, rig.run(28).await), (0, at_rest(0)));
     let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
     let token = rig.token((6, 2038)).await;
     rig.charged(&token, 0).await;
     let admin = crate::vault::accounts::AdminActor { peer: OWN };
     let accounts = rig.soft.vault.access().accounts();
     accounts.suspend_merchant(admin, &rig.actor.merchant).await.unwrap();
-    assert_eq!(rig.run(28).await, asked(0));
+    assert_eq!(rig.run(28).await, at_rest(0));
     accounts.resume_merchant(admin, &rig.actor.merchant).await.unwrap();
-    assert_eq!(rig.run(28).await.changed, 1);
+    assert_eq!(rig.run(28).await.updated, 1);
 }
 
 #[tokio::test]
@@ -222,6 +233,7 @@ async fn the_work_ends_when_it_is_told_to() {
     let token = rig.token((6, 2038)).await;
     rig.charged(&token, 0).await;
     let config = MaintenanceConfig {
+        enabled: true,
         look_ahead: Duration::from_secs(40 * 86_400),
         every: Duration::from_millis(5),
     };
@@ -241,6 +253,48 @@ async fn the_work_ends_when_it_is_told_to() {
         service.shutdown().await;
     };
     tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_is_asked_for_needs_no_hour_and_no_one_who_waits() {
+    let rig = Rig::new("TESTSHOP", Generation::RandomWithLuhn).await;
+    let first = rig.token((6, 2038)).await;
+    rig.charged(&first, 0).await;
+    let config = MaintenanceConfig {
+        enabled: false,
+        look_ahead: Duration::from_secs(40 * 86_400),
+        every: Duration::from_millis(1),
+    };
+    let payments = Arc::new(rig.payments);
+    let service = payments.start_maintenance(DAEMON, config);
+    let runs = service.runs();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let view = rig.soft.vault.inspect(&rig.actor, &first).await.unwrap();
+    assert_eq!(view.revision.0, 1, "nothing is done by itself");
+    let expected = Maintained {
+        updated: 1,
+        ..at_rest(1)
+    };
+    assert_eq!(runs.run().await.unwrap().unwrap(), expected);
+    assert_eq!(runs.run().await.unwrap().unwrap(), at_rest(1));
+
+    payments
+        .note_recurring_use(&rig.actor, &first, UnixMillis(rig.start.0 + 2 * DAY))
+        .await
+        .unwrap();
+    // whoever asks leaves as soon as the run is asked for
+    tokio::select! {
+        biased;
+        _ = runs.run() => panic!("it did not wait"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(
+        runs.run().await.unwrap().unwrap(),
+        at_rest(1),
+        "it was done all the same"
+    );
+    service.shutdown().await;
+    assert!(runs.run().await.is_none());
 }
 
 #[tokio::test]
@@ -270,5 +324,5 @@ async fn a_charge_that_is_marked_recurring_is_looked_ahead_for() {
         rig.payments.transact(&rig.actor, instruction).await.unwrap();
     }
     assert_eq!(rig.plans().await, 1);
-    assert_eq!(rig.run(28).await.changed, 1);
+    assert_eq!(rig.run(28).await.updated, 1);
 }

@@ -137,6 +137,13 @@ fn a_transaction_that_is_pending_says_so_and_names_no_acquirer() {
             "gatewayCode=LOCK_FAILURE&result=FAILURE",
         );
         assert_eq!(form(teller.lock_failure(view(None))), locked);
+        let mut given_up = record(None);
+        given_up.view.given_up = true;
+        let unknown = expected.replace(
+            "gatewayCode=PENDING&result=PENDING",
+            "gatewayCode=UNKNOWN&result=UNKNOWN",
+        );
+        assert_eq!(form(teller.transaction(&given_up)), unknown);
         // an order that has nothing better to tell has its last transaction's result
         for (verdict, result) in [
             (None, "PENDING"),
