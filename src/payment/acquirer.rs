@@ -124,7 +124,7 @@ pub enum CodeCheck {
     NotPresented,
 }
 
-/// The acquirer's answer.
+/// The acquirer's answer. Its texts have at most [`Self::TEXT_MAX`] bytes together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// How it decided.
@@ -143,6 +143,11 @@ pub struct Answer {
     pub receipt: String,
     /// The system trace audit number, six digits.
     pub stan: String,
+}
+
+impl Answer {
+    /// Bytes of all texts of an answer: a transaction is accepted only if that much more fits.
+    pub const TEXT_MAX: usize = 1024;
 }
 
 /// A token that the acquirer gave for a card, or why not.

@@ -56,6 +56,10 @@ pub enum Error {
     /// Another operation on the order is under way.
     #[error("the order is in use")]
     Locked,
+    /// The acquirer was asked, and what it answered could not be written down because another wrote to the order. The
+    /// transaction is pending: the same request again completes it.
+    #[error("the order changed while the acquirer was asked")]
+    Unwritten,
     /// The merchant is live and no acquirer (or account updater, which comes with it) is configured for it.
     #[error("no acquirer is configured for this merchant")]
     NoAcquirer,
@@ -67,7 +71,7 @@ impl Error {
     pub(super) fn is_of_request(&self) -> bool {
         match self {
             Self::Missing(_) | Self::Invalid { .. } | Self::Unknown(_) => true,
-            Self::Core(_) | Self::Locked | Self::NoAcquirer => false,
+            Self::Core(_) | Self::Locked | Self::NoAcquirer | Self::Unwritten => false,
         }
     }
 }

@@ -37,6 +37,7 @@ impl Names {
             payment::Error::Unknown(part) => Refusal::invalid(self.part(part), None, "There is none of that id."),
             // a transaction answers it as a result of its own, LOCK_FAILURE, and does not come here with it
             payment::Error::Locked => Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, 1, "the order is in use"),
+            error @ payment::Error::Unwritten => Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, 1, error),
             payment::Error::NoAcquirer => Refusal::request(
                 StatusCode::BAD_REQUEST,
                 "No acquirer is configured for this merchant, and only TEST merchants have a simulated one.",

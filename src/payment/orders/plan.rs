@@ -124,6 +124,12 @@ impl<'a> Asked<'a> {
         };
         match found {
             Some(taken) => Ok((amount, Some(taken))),
+            None if self.target.is_none() && amount <= less(ledger.totals().captured, ledger.totals().refunded) => {
+                // the acquirer gives back of one reference at a time
+                let reason = "No single capture has that much left: name the target transaction, and refund them one \
+                              by one";
+                Err(invalid(Part::Amount, reason))
+            }
             None => Err(invalid(
                 Part::Amount,
                 "The amount is more than what is captured and not refunded yet",

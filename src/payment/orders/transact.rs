@@ -34,7 +34,7 @@ impl Payments {
     /// # Errors
     /// [`Error::Locked`] while another operation on the order is under way; [`Error::Invalid`] where it does not fit the
     /// order, or the ids were used for another request; [`Error::Missing`]; [`Error::NoAcquirer`]; the core's. After a
-    /// failure of the HSM or the store the transaction may be pending.
+    /// failure of the HSM or the store the transaction may be pending; after [`Error::Unwritten`] it is.
     pub async fn transact(&self, actor: &Actor, instruction: Instruction) -> Result<TransactionRecord, Error> {
         // whether it is granted at all; how much of a cap it takes shows below
         self.vault.access().permit(actor, Operation::Pay, 0)?;

@@ -11,7 +11,9 @@ use crate::id::UnixMillis;
 use crate::keys::SecretBytes;
 use crate::payment::acquirer::{Answer, Verdict};
 use crate::payment::{Error, Payments};
-use crate::vault::types::{Actor, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
+use crate::vault::types::{
+    self as core, Actor, CallerError, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written,
+};
 
 /// A transaction that is written down and not answered yet.
 pub(super) struct Pending {
@@ -22,7 +24,8 @@ pub(super) struct Pending {
 }
 
 impl Payments {
-    /// Writes the transaction down as pending; `before` is the commit that wrote its order, if there is one.
+    /// Writes the transaction down as pending; `before` is the commit that wrote its order, if there is one. It is refused
+    /// where it could not be completed for its size.
     pub(super) async fn write_pending(
         &self,
         actor: &Actor,
@@ -36,9 +39,16 @@ impl Payments {
             Some(personal) => Secret::Seal(SecretBytes::new(personal.as_bytes().to_vec())),
             None => Secret::Nothing,
         };
+        let transaction = transaction_write(names, Expect::Absent, &new, secret)?;
+        if transaction.clear.len().saturating_add(ANSWER_ROOM) > Document::CLEAR_MAX {
+            return Err(Error::Core(core::Error::Caller(CallerError::Field {
+                field: "order",
+                reason: "is longer, with what the order holds already, than can be kept".to_owned(),
+            })));
+        }
         let writes = vec![
             order_write(names, before.map_or(Expect::Absent, Expect::Rev), &order)?,
-            transaction_write(names, Expect::Absent, &new, secret)?,
+            transaction,
         ];
         let written = self
             .vault
@@ -93,7 +103,7 @@ impl Payments {
                 view: stored.view,
                 personal,
             }),
-            Written::Changed => Err(Error::Locked),
+            Written::Changed => Err(Error::Unwritten),
         }
     }
 }
@@ -152,3 +162,7 @@ fn outcome(verdict: Verdict) -> &'static str {
         Verdict::Unknown => "unknown",
     }
 }
+
+/// What an answer may add to a transaction's document, bytes: [`Answer::TEXT_MAX`] where every byte is escaped to six, its
+/// names, and the totals.
+const ANSWER_ROOM: usize = 6 * Answer::TEXT_MAX + 1024;

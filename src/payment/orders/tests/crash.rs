@@ -341,3 +341,17 @@ async fn the_acquirer_is_not_asked_for_another_card_under_the_same_key() {
     assert_eq!(given_up.verdict(), Some(Verdict::Unknown));
     assert_eq!(shop.asked.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_written_down_is_no_lock() {
+    let shop = Shop::open().await;
+    shop.shut_door();
+    let (payments, actor) = (Arc::clone(&shop.payments), shop.rig.actor.clone());
+    let call = tokio::spawn(async move { payments.transact(&actor, step(Action::Pay, "a", 1_000)).await });
+    shop.asked(1).await;
+    // another writes to it
+    aged(&shop, "a", 1).await;
+    shop.open_door();
+    assert!(matches!(call.await.unwrap(), Err(Error::Unwritten)));
+    assert!(shop.done(step(Action::Pay, "a", 1_000)).await.approved());
+}

@@ -179,3 +179,56 @@ async fn amounts_and_targets_stay_within_the_order() {
     let none = refusal(shop.transact(none).await);
     assert_eq!(none, (Part::Operation, "There is no transaction to void".to_owned()));
 }
+
+#[tokio::test]
+async fn what_is_accepted_can_be_completed() {
+    let shop = Shop::open().await;
+    let pay = |escapes: usize, order: &str| Instruction {
+        order: order.to_owned(),
+        echo: Some(format!(r#"{{"reference":"{}"}}"#, r#"\"\\"#.repeat(escapes))),
+        ..step(Action::Pay, "a", 1_000)
+    };
+    let (mut fits, mut too_large) = (0, 16 * 1024 / 4);
+    while too_large - fits > 1 {
+        let escapes = (fits + too_large) / 2;
+        let order = format!("{escapes}{}", "\u{1f600}".repeat(30));
+        let before = shop.asked.lock().unwrap().len();
+        match shop.transact(pay(escapes, &order)).await {
+            Ok(record) => {
+                assert!(record.view.approved());
+                fits = escapes;
+            }
+            Err(Error::Core(core::Error::Caller(CallerError::Field { field: "order", .. }))) => {
+                assert_eq!(shop.asked.lock().unwrap().len(), before);
+                let order = shop.payments.order(&shop.rig.actor, &order).await.map(|_| ());
+                assert!(matches!(order, Err(Error::Unknown(Part::Order))));
+                too_large = escapes;
+            }
+            Err(other) => panic!("{escapes}: {other}"),
+        }
+    }
+    assert!(fits > 2_000, "{fits}");
+    assert!(too_large < 16 * 1024 / 4, "the document is the limit, not the text");
+}
+
+#[tokio::test]
+async fn a_refund_that_no_single_capture_bears_says_so() {
+    let shop = Shop::open().await;
+    shop.done(step(Action::Authorize, "1", 1_000)).await;
+    for capture in ["2", "3"] {
+        shop.done(step(Action::Capture, capture, 500)).await;
+    }
+    let (part, reason) = refusal(shop.transact(step(Action::Refund, "x", 800)).await);
+    assert_eq!(part, Part::Amount);
+    assert!(reason.starts_with("No single capture"), "{reason}");
+    let (_, reason) = refusal(shop.transact(step(Action::Refund, "x", 1_001)).await);
+    assert!(reason.starts_with("The amount is more"), "{reason}");
+    for (refund, target, amount) in [("4", "2", 500), ("5", "3", 300)] {
+        let refund = Instruction {
+            target: Some(target.to_owned()),
+            ..step(Action::Refund, refund, amount)
+        };
+        assert!(shop.done(refund).await.approved());
+    }
+    assert_eq!(shop.order("1").await.refunded, cents(800));
+}
