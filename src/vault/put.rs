@@ -49,6 +49,21 @@ impl Vault {
         Err(CallerError::Contended.into())
     }
 
+    /// Whether `actor` may put a card under the token as things stand: with the right to update where it is there, else
+    /// with the right to tokenize. [`Vault::put`] asks again and counts.
+    ///
+    /// # Errors
+    /// Not granted; the store does not work.
+    pub async fn may_put(&self, actor: &Actor, token: &Token) -> Result<(), Error> {
+        let needed = match self.load(actor.repository, token).await {
+            Ok(held) if held.record.expired(UnixMillis::now()) => Operation::Tokenize,
+            Ok(_) => Operation::Update,
+            Err(Error::Caller(CallerError::UnknownToken)) => Operation::Tokenize,
+            Err(error) => return Err(error),
+        };
+        self.access.permit(actor, needed, 0)
+    }
+
     /// Whether the token is there, and is one that `new` may change.
     async fn is_there(&self, actor: &Actor, token: &Token, new: &NewToken) -> Result<bool, Error> {
         match self.load(actor.repository, token).await {

@@ -106,13 +106,13 @@ impl Payments {
             tracing::warn!(repository = %actor.repository_name, "the repository has no rules for tokens");
             return Err(Error::Core(CoreError::Policy(PolicyError::Denied)));
         };
-        let needed = match (&save.token, rules.generation) {
-            (None, Generation::MerchantProvided) => return Err(Error::Missing(Part::Token)),
-            (None, _) | (Some(_), Generation::MerchantProvided) => Operation::Tokenize,
-            (Some(_), _) => Operation::Update,
-        };
         // before anybody is asked about the card: the verbs that store it ask again and count
-        self.vault.access().permit(actor, needed, 0)?;
+        match (&save.token, rules.generation) {
+            (None, Generation::MerchantProvided) => return Err(Error::Missing(Part::Token)),
+            (Some(token), Generation::MerchantProvided) => self.vault.may_put(actor, token).await?,
+            (None, _) => self.vault.access().permit(actor, Operation::Tokenize, 0)?,
+            (Some(_), _) => self.vault.access().permit(actor, Operation::Update, 0)?,
+        }
         let verification = save.verification.unwrap_or(rules.verification);
         let given = self
             .gather(actor, save.sources, save.token.as_ref(), rules, verification)

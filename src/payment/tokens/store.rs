@@ -7,8 +7,8 @@ use crate::id::Token;
 use crate::payment::acquirer::{AcquirerToken, Verdict};
 use crate::payment::{Error, Part, Payments};
 use crate::vault::types::{
-    Actor, CallerError, Change, Error as CoreError, Format, Generation, Management, NewToken, Patch, Profile, Put,
-    Reuse, Status, TokenRules, Tokenized, Uses, Verification, View,
+    Actor, CallerError, Change, Error as CoreError, Format, Generation, Management, NewToken, Patch, PolicyError,
+    Profile, Put, Reuse, Status, TokenRules, Tokenized, Uses, Verification, View,
 };
 
 /// How storing ended.
@@ -37,45 +37,64 @@ impl Payments {
                 AcquirerToken::Refused(verdict) => return Ok(Stored::Refused(verdict)),
             },
         };
-        let again = Patch {
-            expiry: given_or(given.expiry, false),
-            holder: given_or(given.holder.clone(), false),
+        let pan = given.pan.ok_or(Error::Missing(Part::Number))?;
+        let (expiry, holder) = (given.expiry, given.holder);
+        let new = |reuse| {
+            Ok::<_, Error>(NewToken {
+                expiry,
+                profile: Profile {
+                    holder: holder.clone(),
+                    extra: None,
+                },
+                verification: Some(verification),
+                ..plain(copy(&pan)?, format.clone(), reuse)
+            })
+        };
+        let view = match (&format, rules.management) {
+            (_, Management::UniqueAccountIdentifier) => self.store_once(actor, new).await?,
+            // an acquirer gives one token for a card, also where others would give many
+            (Format::Supplied(_), Management::UniqueToken) => self.put(actor, new(Reuse::Never)?).await?,
+            (_, Management::UniqueToken) => {
+                let made = self.vault.tokenize(actor, new(Reuse::Never)?).await;
+                let (Tokenized::Created(view) | Tokenized::Reused(view)) = made.map_err(super::refused)?;
+                view
+            }
+        };
+        Ok(Stored::View(Box::new(view)))
+    }
+
+    /// The one token of a card. Where it is there it changes only if something is to be changed, and if the actor may:
+    /// who may not still gets the token.
+    async fn store_once(&self, actor: &Actor, new: impl Fn(Reuse) -> Result<NewToken, Error>) -> Result<View, Error> {
+        let scope = Vec::new();
+        let again = new(Reuse::Return { scope: scope.clone() })?;
+        let patch = Patch {
+            expiry: given_or(again.expiry, false),
+            holder: given_or(again.profile.holder.clone(), false),
             status: Some(Status::Active),
-            verification: Some(verification),
+            verification: again.verification,
             ..Patch::default()
         };
-        let pan = given.pan.ok_or(Error::Missing(Part::Number))?;
-        let profile = Profile {
-            holder: given.holder,
-            extra: None,
-        };
-        let new = NewToken {
-            expiry: given.expiry,
-            profile,
-            verification: Some(verification),
-            ..plain(pan, format, reuse(rules))
-        };
-        // an acquirer gives one token for a card, also where others would give many
-        if matches!(
-            (&new.format, rules.management),
-            (Format::Supplied(_), Management::UniqueToken)
-        ) {
-            return Ok(Stored::View(Box::new(self.put(actor, new).await?)));
-        }
-        let view = match self.vault.tokenize(actor, new).await {
-            Ok(Tokenized::Created(view) | Tokenized::Reused(view)) => view,
-            Err(CoreError::Caller(CallerError::CardExists { token })) => {
-                match self.vault.update(actor, &token, again).await {
-                    // removed between the two
-                    Err(CoreError::Caller(CallerError::UnknownToken)) => {
-                        return Err(Error::Core(CallerError::Contended.into()));
-                    }
-                    other => other.map_err(super::refused)?,
+        let (token, there) = match self.vault.tokenize(actor, again).await {
+            Ok(Tokenized::Created(view)) => return Ok(view),
+            Ok(Tokenized::Reused(view)) if is_so(&view, &patch) => return Ok(view),
+            Ok(Tokenized::Reused(view)) => (view.token.clone(), Some(view)),
+            // out of use, so it is not given back: which one it is shows in another refusal
+            Err(CoreError::Caller(CallerError::Inactive)) => {
+                match self.vault.tokenize(actor, new(Reuse::Refuse { scope })?).await {
+                    Ok(Tokenized::Created(view) | Tokenized::Reused(view)) => return Ok(view),
+                    Err(CoreError::Caller(CallerError::CardExists { token })) => (token, None),
+                    Err(error) => return Err(super::refused(error)),
                 }
             }
             Err(error) => return Err(super::refused(error)),
         };
-        Ok(Stored::View(Box::new(view)))
+        match (self.vault.update(actor, &token, patch).await, there) {
+            (Err(CoreError::Policy(PolicyError::Denied)), Some(view)) => Ok(view),
+            // removed between the two
+            (Err(CoreError::Caller(CallerError::UnknownToken)), _) => Err(Error::Core(CallerError::Contended.into())),
+            (updated, _) => updated.map_err(super::refused),
+        }
     }
 
     /// Stores the card under this token.
@@ -143,6 +162,21 @@ impl Payments {
     }
 }
 
+/// Whether the token is as `patch` would have it. Of a holder nothing is seen: one that is given is another.
+fn is_so(view: &View, patch: &Patch) -> bool {
+    let expiry = match &patch.expiry {
+        Change::Keep => true,
+        Change::Clear => view.expiry.is_none(),
+        Change::Set(expiry) => view.expiry.as_ref() == Some(expiry),
+    };
+    expiry
+        && patch.holder == Change::Keep
+        && patch.status.is_none_or(|status| status == view.status)
+        && patch
+            .verification
+            .is_none_or(|verification| view.verification == Some(verification))
+}
+
 /// The new value; without one what is there is cleared or kept.
 fn given_or<T>(value: Option<T>, clear: bool) -> Change<T> {
     match (value, clear) {
@@ -152,13 +186,17 @@ fn given_or<T>(value: Option<T>, clear: bool) -> Change<T> {
     }
 }
 
-/// How often a card may be stored. A card that is there is refused and not given back, so that its details can be changed
-/// first: it may be out of use.
+/// How often a card may be stored, where another token of the card is never the answer.
 pub(super) fn reuse(rules: TokenRules) -> Reuse {
     match rules.management {
         Management::UniqueToken => Reuse::Never,
         Management::UniqueAccountIdentifier => Reuse::Refuse { scope: Vec::new() },
     }
+}
+
+/// A second one, for a second verb.
+pub(super) fn copy(pan: &Pan) -> Result<Pan, Error> {
+    Pan::parse(pan.expose()).map_err(|_| Error::Core(CallerError::Contended.into()))
 }
 
 /// A card with nothing but its number.

@@ -51,6 +51,17 @@ impl Rig {
         card.pan.expose().to_owned()
     }
 
+    /// From now on the caller may do these only.
+    async fn grant(&self, operations: &str) {
+        let text = format!(
+            "version = 1\n[[grant]]\nuid = {}\ndialects = [\"*\"]\nrepositories = [\"*\"]\noperations = [{operations}]",
+            self.actor.peer.uid
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        self.soft.vault.access().reload_policy(file.path(), None).await.unwrap();
+    }
+
     async fn count(&self) -> usize {
         let query = Query {
             limit: 100,
@@ -316,6 +327,56 @@ async fn a_card_with_one_token_gets_it_again_with_its_new_details() {
         Part::Number
     );
     assert_eq!(rig.number(&other).await, VISA);
+}
+
+#[tokio::test]
+async fn a_card_that_is_there_changes_only_where_something_differs() {
+    let rig = Rig::new(Management::UniqueAccountIdentifier, Generation::RandomWithLuhn).await;
+    let first = rig.saved(card(MASTERCARD, "01/39")).await;
+    let same = rig.saved(card(MASTERCARD, "01/39")).await;
+    assert_eq!((&same.token, same.revision), (&first.token, first.revision));
+    assert_eq!(same.updated_at, first.updated_at);
+    let changes = [
+        card(MASTERCARD, "02/39"),
+        checked(Verification::None, card(MASTERCARD, "02/39")),
+        SaveToken {
+            sources: Sources {
+                card: CardDetails {
+                    holder: Some(Zeroizing::new("Ada Lovelace".to_owned())),
+                    ..card(MASTERCARD, "02/39").sources.card
+                },
+                ..Sources::default()
+            },
+            ..checked(Verification::None, card(MASTERCARD, "02/39"))
+        },
+    ];
+    for (revision, change) in (2..).zip(changes) {
+        assert_eq!(rig.saved(change).await.revision.0, revision);
+    }
+    // who may only store cards gets the token as it is
+    rig.grant("\"tokenize\"").await;
+    for expiry in ["02/39", "03/39"] {
+        let view = rig.saved(card(MASTERCARD, expiry)).await;
+        assert_eq!((&view.token, view.revision.0), (&first.token, 4));
+        assert_eq!(view.expiry, crate::card::Expiry::new(2, 2039).ok());
+    }
+    assert_ne!(rig.saved(card(VISA, "01/39")).await.token, first.token);
+}
+
+#[tokio::test]
+async fn a_named_token_takes_the_right_that_fits() {
+    let rig = Rig::new(Management::UniqueToken, Generation::MerchantProvided).await;
+    let (first, second) = (Token::parse("first").unwrap(), Token::parse("second").unwrap());
+    let denied = |result| matches!(result, Err(Error::Core(CoreError::Policy(PolicyError::Denied))));
+    rig.grant("\"tokenize\"").await;
+    rig.saved(under(&first, card(MASTERCARD, "01/39"))).await;
+    // the expiry would be declined: nobody was asked
+    let declined = |token| under(token, checked(Verification::Acquirer, card(MASTERCARD, "05/39")));
+    assert!(denied(rig.save(declined(&first)).await));
+    rig.grant("\"update\"").await;
+    let view = rig.saved(under(&first, card(VISA, "02/39"))).await;
+    assert_eq!((&view.token, view.revision.0), (&first, 2));
+    assert!(denied(rig.save(declined(&second)).await));
 }
 
 #[tokio::test]

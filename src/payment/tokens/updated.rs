@@ -3,21 +3,34 @@
 use zeroize::Zeroizing;
 
 use super::Checked;
-use super::store::{plain, reuse};
+use super::store::{copy, plain, reuse};
 use crate::card::{Expiry, Pan};
-use crate::id::Token;
+use crate::hsm::framed;
+use crate::id::{IdempotencyKey, Token};
+use crate::keys::SecretBytes;
 use crate::payment::Error;
 use crate::payment::Payments;
 use crate::payment::updater::Update;
 use crate::vault::types::{
-    Actor, Author, CallerError, Change, Error as CoreError, Format, NewToken, Patch, Profile, Status, TokenRules,
-    Tokenized, Verification, View,
+    Actor, Author, CallerError, Change, Error as CoreError, Format, Idempotency, NewToken, Patch, Profile, Status,
+    TokenRules, Tokenized, Verification, View,
 };
 
 /// Another number and its expiry.
 struct Renumbered {
     pan: Pan,
     expiry: Expiry,
+}
+
+impl Renumbered {
+    /// The same for the same number and expiry in the place of the same token.
+    fn succeeding(&self, old: &Token) -> Option<Idempotency> {
+        let expiry = format!("{}/{}", self.expiry.month(), self.expiry.year());
+        Some(Idempotency {
+            key: IdempotencyKey::parse(&format!("successor/{old}")).ok()?,
+            request: SecretBytes::new(framed(&[self.pan.expose().as_bytes(), expiry.as_bytes()])),
+        })
+    }
 }
 
 impl Payments {
@@ -100,16 +113,30 @@ impl Payments {
         holder: Option<Zeroizing<String>>,
         number: &Renumbered,
     ) -> Result<Token, Error> {
-        let new = NewToken {
-            expiry: Some(number.expiry),
-            profile: Profile { holder, extra: None },
-            namespace: old.namespace.clone(),
-            metadata: old.metadata.clone(),
-            expires_at: old.expires_at,
-            verification: Some(Verification::AccountUpdater),
-            ..plain(copy(&number.pan)?, Format::Preserve64, reuse(rules))
+        let new = |idempotency| {
+            Ok::<_, Error>(NewToken {
+                expiry: Some(number.expiry),
+                profile: Profile {
+                    holder: holder.clone(),
+                    extra: None,
+                },
+                namespace: old.namespace.clone(),
+                metadata: old.metadata.clone(),
+                expires_at: old.expires_at,
+                verification: Some(Verification::AccountUpdater),
+                idempotency,
+                ..plain(copy(&number.pan)?, Format::Preserve64, reuse(rules))
+            })
         };
-        let token = match self.vault.tokenize(actor, new).await {
+        // the old token names it in a later commit: where that did not come about, a repetition finds it again
+        let made = match self.vault.tokenize(actor, new(number.succeeding(&old.token))?).await {
+            // by now the updater knows another number, or the token was removed
+            Err(CoreError::Caller(CallerError::IdempotencyMismatch | CallerError::UnknownToken)) => {
+                self.vault.tokenize(actor, new(None)?).await
+            }
+            made => made,
+        };
+        let token = match made {
             Ok(Tokenized::Created(view) | Tokenized::Reused(view)) => view.token,
             Err(CoreError::Caller(CallerError::CardExists { token })) => return Ok(token),
             Err(error) => return Err(super::refused(error)),
@@ -131,7 +158,51 @@ fn by_updater() -> Patch {
     }
 }
 
-/// A second one, for a second verb.
-fn copy(pan: &Pan) -> Result<Pan, Error> {
-    Pan::parse(pan.expose()).map_err(|_| Error::Core(CallerError::Contended.into()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::soft::Soft;
+    use crate::vault::types::{Generation, Management, Query};
+
+    #[tokio::test]
+    async fn a_successor_that_was_not_named_yet_is_found_again() {
+        let soft = Soft::start().await;
+        let (management, generation) = (Management::UniqueToken, Generation::Preserve64);
+        let actor = soft.merchant("TESTSHOP", management, generation).await;
+        let payments = Payments::new(soft.vault.clone());
+        let rules = actor.rules.unwrap();
+        let pan = Pan::parse("5123450000000008").unwrap();
+        let old = plain(pan, Format::Preserve64, reuse(rules));
+        let (Tokenized::Created(old) | Tokenized::Reused(old)) = soft.vault.tokenize(&actor, old).await.unwrap();
+        let renumbered = |year| Renumbered {
+            pan: Pan::parse("5111111111111118").unwrap(),
+            expiry: Expiry::new(7, year).unwrap(),
+        };
+        let count = async || {
+            let query = Query {
+                limit: 9,
+                ..Query::default()
+            };
+            soft.vault.search(&actor, query).await.unwrap().tokens.len()
+        };
+        let successor = async |year| {
+            let made = payments.successor(&actor, rules, &old, None, &renumbered(year)).await;
+            made.unwrap()
+        };
+        // as if the process had ended before the old token named it
+        let orphan = successor(2041).await;
+        assert_eq!(successor(2041).await, orphan);
+        let update = Update::Number(renumbered(2041).pan, renumbered(2041).expiry);
+        let (_, view) = payments
+            .apply_update(&actor, rules, old.clone(), None, update)
+            .await
+            .unwrap();
+        assert_eq!((view.replacement.as_ref(), count().await), (Some(&orphan), 2));
+        // what is newer still, or what was removed, does not stand in the way
+        let newer = successor(2042).await;
+        assert_ne!(newer, orphan);
+        soft.vault.delete(&actor, &orphan).await.unwrap();
+        assert_ne!(successor(2041).await, orphan);
+        assert_eq!(count().await, 3);
+    }
 }
