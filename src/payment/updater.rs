@@ -20,9 +20,6 @@ pub enum Update {
 
 /// An account updater. Implementations keep no card.
 pub trait AccountUpdater: Send + Sync {
-    /// Its name, where users meet it. A simulator says that it is one.
-    fn name(&self) -> &'static str;
-
     /// What is newer than these details.
     fn look_up<'a>(&'a self, merchant: &'a MerchantId, pan: &'a Pan, expiry: Option<Expiry>) -> Fut<'a, Update>;
 }

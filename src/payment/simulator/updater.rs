@@ -21,10 +21,6 @@ use crate::payment::updater::{AccountUpdater, Update};
 pub(in crate::payment) struct SimulatedUpdater;
 
 impl AccountUpdater for SimulatedUpdater {
-    fn name(&self) -> &'static str {
-        "simulator"
-    }
-
     fn look_up<'a>(&'a self, _: &'a MerchantId, pan: &'a Pan, expiry: Option<Expiry>) -> Fut<'a, Update> {
         Box::pin(async move { answer(pan, expiry, UnixMillis::now()) })
     }
