@@ -54,15 +54,20 @@ impl Transport {
         }
         let mut spare = ContentKey::default();
         session.random(spare.as_mut_slice())?;
-        let opened = session.decrypt_rsa(self.private, self.how, encrypted_key)?;
-        let key = match self.how {
-            Rsa::Raw => unpadded(&opened, self.modulus.len(), &spare),
-            Rsa::Oaep(_) => match <[u8; KEY]>::try_from(opened.as_slice()) {
-                Ok(key) => Zeroizing::new(key),
-                Err(_) => spare,
-            },
-        };
+        let decrypted = session.decrypt_rsa(self.private, self.how, encrypted_key);
+        let key = self.content_key(decrypted, spare)?;
         Ok(content_under(&key, content))
+    }
+
+    /// The content key in what the token answered; `spare` where that is none.
+    fn content_key(&self, decrypted: Result<Zeroizing<Vec<u8>>, Ckr>, spare: ContentKey) -> Result<ContentKey, Ckr> {
+        match (decrypted, self.how) {
+            (Ok(padded), Rsa::Raw) => Ok(unpadded(&padded, self.modulus.len(), &spare)),
+            (Ok(key), Rsa::Oaep(_)) => Ok(<[u8; KEY]>::try_from(key.as_slice()).map_or(spare, Zeroizing::new)),
+            // the token undoes the padding and says that it is wrong: neither it nor the session is in doubt
+            (Err(refused), Rsa::Oaep(_)) if refused.is_bad_ciphertext() => Ok(spare),
+            (Err(refused), _) => Err(refused),
+        }
     }
 
     /// Whether the key opens what was just encrypted to it: what it refused then was at fault itself.

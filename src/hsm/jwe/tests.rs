@@ -20,6 +20,39 @@ fn block() -> Vec<u8> {
 }
 
 #[test]
+fn what_a_token_calls_a_bad_ciphertext_gives_the_spare_key_and_other_refusals_stay() {
+    let transport = |how| Transport {
+        private: Handle(1),
+        how,
+        modulus: vec![0xff; MODULUS],
+        exponent: vec![1, 0, 1],
+    };
+    let answered = |how, code| transport(how).content_key(Err(Ckr::new("C_Decrypt", code)), spare());
+    for code in [
+        cryptoki_sys::CKR_DATA_INVALID,
+        cryptoki_sys::CKR_DATA_LEN_RANGE,
+        cryptoki_sys::CKR_ENCRYPTED_DATA_INVALID,
+        cryptoki_sys::CKR_ENCRYPTED_DATA_LEN_RANGE,
+    ] {
+        assert_eq!(answered(Rsa::Oaep(Oaep::Sha256), code), Ok(spare()));
+        // without a padding of its own the token takes each text of this length
+        assert!(answered(Rsa::Raw, code).is_err());
+    }
+    for code in [
+        cryptoki_sys::CKR_DEVICE_ERROR,
+        cryptoki_sys::CKR_GENERAL_ERROR,
+        cryptoki_sys::CKR_USER_NOT_LOGGED_IN,
+    ] {
+        let refused = Ckr::new("C_Decrypt", code);
+        assert_eq!(answered(Rsa::Oaep(Oaep::Sha256), code), Err(refused));
+    }
+    let oaep = transport(Rsa::Oaep(Oaep::Sha256));
+    let given = |bytes: &[u8]| oaep.content_key(Ok(Zeroizing::new(bytes.to_vec())), spare());
+    assert_eq!(*given(&CEK).unwrap(), CEK);
+    assert_eq!(given(&CEK[1..]), Ok(spare()));
+}
+
+#[test]
 fn a_right_padding_gives_its_key() {
     for _ in 0..20 {
         let padded = client::padded(MODULUS, &CEK);

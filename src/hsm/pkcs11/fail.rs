@@ -43,6 +43,19 @@ impl Ckr {
         )
     }
 
+    /// The module says that the text to be decrypted is no good one. The operation has ended with that, and nothing is
+    /// wrong with the session.
+    pub(crate) fn is_bad_ciphertext(self) -> bool {
+        self.function == "C_Decrypt"
+            && matches!(
+                self.code,
+                sys::CKR_DATA_INVALID
+                    | sys::CKR_DATA_LEN_RANGE
+                    | sys::CKR_ENCRYPTED_DATA_INVALID
+                    | sys::CKR_ENCRYPTED_DATA_LEN_RANGE
+            )
+    }
+
     fn name(self) -> Option<&'static str> {
         macro_rules! names {
             ($($name:ident)*) => {
@@ -91,6 +104,9 @@ mod tests {
         assert!(!changed.is_fatal());
         let gone = Ckr::new("C_UnwrapKey", sys::CKR_UNWRAPPING_KEY_HANDLE_INVALID);
         assert!(gone.is_fatal());
+        assert!(!changed.is_bad_ciphertext());
+        assert!(Ckr::new("C_Decrypt", sys::CKR_ENCRYPTED_DATA_INVALID).is_bad_ciphertext());
+        assert!(!Ckr::new("C_DecryptInit", sys::CKR_ENCRYPTED_DATA_INVALID).is_bad_ciphertext());
         assert_eq!(Ckr::new("C_Sign", 0x8000_0042).to_string(), "C_Sign: 0x80000042");
     }
 }
