@@ -31,13 +31,17 @@ impl Vault {
 
     async fn find_page(&self, actor: &Actor, search: Search, op: &mut Operation) -> Result<Found, Error> {
         let (resumed, asked) = match search {
-            Search::Begin { filter, limit } => {
+            Search::Begin { filter, limit, opened } => {
                 check_limit(limit)?;
                 let pans = filter::check(&filter)?;
-                if pans > 0 {
-                    *op = Operation::SearchByPan;
-                }
-                self.access.permit(actor, *op, pans.max(1))?;
+                let volume = match pans {
+                    0 => 1,
+                    _ => {
+                        *op = Operation::SearchByPan;
+                        u64::try_from(pans.saturating_sub(opened)).unwrap_or(u64::MAX)
+                    }
+                };
+                self.access.permit(actor, *op, volume)?;
                 let test = self.test(actor, filter).await?;
                 let position = Position::default();
                 (Resumed { test, limit, position }, true)
@@ -117,6 +121,7 @@ impl Vault {
         room: Room,
     ) -> Result<Walked, Error> {
         let (index, start) = match branch.plan() {
+            Plan::Nothing => return Ok(Walked::default()),
             Plan::Token(token) => return self.single(actor, branch, token).await,
             Plan::Pan(pan) => (Index::pan(actor.repository, pan), Bound::Unbounded),
             Plan::UpdatedAfter(at) => {

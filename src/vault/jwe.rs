@@ -8,10 +8,11 @@ use crate::keys::SecretBytes;
 
 impl Vault {
     /// Opens a compact JWE (RSA-OAEP-256, A256GCM) that was encrypted to the transport key. The key's decryption happens in
-    /// the HSM, and only for who may do `op`, which it is opened for.
+    /// the HSM, and only for who may do `op`, which it is opened for. It counts as one record of `op`, whatever comes of
+    /// it; one that does not open is in the audit trail some seconds later, together with others like it.
     ///
     /// # Errors
-    /// Not granted; [`CallerError::Field`] with `field` where it does not open or is of another kind; the HSM's.
+    /// Not granted, capped; [`CallerError::Field`] with `field` where it does not open or is of another kind; the HSM's.
     pub async fn open_jwe(
         &self,
         actor: &Actor,
@@ -19,8 +20,22 @@ impl Vault {
         field: &'static str,
         compact: &str,
     ) -> Result<SecretBytes, Error> {
-        // the operation itself is counted when it is done
-        self.access.permit(actor, op, 0)?;
+        let result = self.open_permitted(actor, op, field, compact).await;
+        // what opens is counted with the operation it is opened for
+        match result {
+            Ok(text) => Ok(text),
+            Err(error) => self.conclude(actor, op, None, "ok", Err(error)).await,
+        }
+    }
+
+    async fn open_permitted(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        field: &'static str,
+        compact: &str,
+    ) -> Result<SecretBytes, Error> {
+        self.access.permit(actor, op, 1)?;
         let refused = |reason: String| CallerError::Field { field, reason };
         let jwe = Compact::parse(compact, self.transport().kid()).map_err(|fault| refused(fault.to_string()))?;
         let content = Boxed {
@@ -31,7 +46,11 @@ impl Vault {
             },
         };
         let text = self.sealer.open_jwe(jwe.encrypted_key, content).await?;
-        Ok(text.ok_or_else(|| refused("is a JWE that does not open with the vault's key".to_owned()))?)
+        let Some(text) = text else {
+            self.access.count(actor, op, "not-opened");
+            return Err(refused("is a JWE that does not open with the vault's key".to_owned()).into());
+        };
+        Ok(text)
     }
 
     /// The transport key's public half, a JWK (RFC 7517) with its RFC 7638 thumbprint as `kid`; JSON text.

@@ -13,7 +13,7 @@ pub use self::document::{Document, DocumentEvent, DocumentKind, DocumentWrite, E
 pub use self::error::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
 pub use self::patch::{Author, Change, Patch};
 pub use self::rules::{Generation, Management, TokenRules, Verification};
-pub use self::search::{Filter, Found, Query, Search};
+pub use self::search::{Filter, FilterSize, Found, Query, Search};
 pub use self::token::{
     DeletionReceipt, Format, Idempotency, NewToken, Profile, Put, Reuse, Revealed, Status, Tokenized, Uses, View,
 };

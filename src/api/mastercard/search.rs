@@ -30,8 +30,9 @@ pub(super) async fn search(services: &Services, call: &Call) -> Result<Answer, R
                     .flatten()
                     .filter(|limit| (1..=1000).contains(limit))
             })?;
-            let condition = query::parse(fields.required("query")?)?;
-            let filter = condition
+            let asked = query::parse(fields.required("query")?)?;
+            let opened = asked.sealed();
+            let filter = asked
                 .filter(&services.vault, &call.actor)
                 .await
                 .map_err(|fault| match fault {
@@ -41,6 +42,7 @@ pub(super) async fn search(services: &Services, call: &Call) -> Result<Answer, R
             Search::Begin {
                 filter,
                 limit: limit.unwrap_or(DEFAULT_LIMIT),
+                opened,
             }
         }
     };

@@ -7,12 +7,7 @@ use crate::id::{Token, UnixMillis};
 use crate::vault::record::Record;
 use crate::vault::screen;
 use crate::vault::tables::PanIndex;
-use crate::vault::types::{Error, Filter, Status};
-
-/// Parts of a filter, card numbers among them, and how deep they may be nested.
-const PARTS_MAX: usize = 32;
-const PANS_MAX: usize = 8;
-const DEPTH_MAX: usize = 4;
+use crate::vault::types::{Error, Filter, FilterSize, Status};
 
 /// A [`Filter`] without card numbers: they stand there as the index knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +19,7 @@ pub(super) enum Test {
     ExpiresIn(Expiry),
     ExpiresBy(Expiry),
     UpdatedAfter(UnixMillis),
+    Nothing,
 }
 
 /// One part of a topmost `Any`, and those before it.
@@ -35,6 +31,7 @@ pub(super) struct Branch<'a> {
 /// What serves a branch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Plan<'a> {
+    Nothing,
     Token(&'a Token),
     Pan(PanIndex),
     UpdatedAfter(UnixMillis),
@@ -42,51 +39,35 @@ pub(super) enum Plan<'a> {
 }
 
 /// Refuses a filter beyond the limits. Gives the number of its card numbers.
-pub(super) fn check(filter: &Filter) -> Result<u64, Error> {
-    let mut found = Size::default();
-    found.add(filter, 1);
-    let refused = |reason: &str| Err(screen::refused("query", reason));
-    match found {
-        Size { empty: true, .. } => refused("has a group without parts"),
-        Size { depth, .. } if depth > DEPTH_MAX => refused("is nested more than 4 deep"),
-        Size { parts, .. } if parts > PARTS_MAX => refused("has more than 32 parts"),
-        Size { pans, .. } if pans > PANS_MAX => refused("has more than 8 card numbers"),
-        Size { pans, .. } => Ok(u64::try_from(pans).unwrap_or(u64::MAX)),
-    }
-}
-
-#[derive(Default)]
-struct Size {
-    parts: usize,
-    pans: usize,
-    depth: usize,
-    empty: bool,
-}
-
-impl Size {
-    fn add(&mut self, filter: &Filter, depth: usize) {
-        self.parts += 1;
-        self.depth = self.depth.max(depth);
-        match filter {
-            // deep enough to be refused
-            Filter::All(_) | Filter::Any(_) if depth > DEPTH_MAX => {}
-            Filter::All(parts) | Filter::Any(parts) => {
-                self.empty |= parts.is_empty();
-                parts.iter().for_each(|part| self.add(part, depth + 1));
-            }
-            Filter::Pan(_) => self.pans += 1,
-            Filter::Token(_) | Filter::ExpiresIn(_) | Filter::ExpiresBy(_) | Filter::UpdatedAfter(_) => {}
-        }
-    }
+pub(super) fn check(filter: &Filter) -> Result<usize, Error> {
+    let mut size = FilterSize::default();
+    filter.measure(&mut size, 1);
+    size.pans().map_err(|reason| screen::refused("query", reason))
 }
 
 impl Filter {
+    fn measure(&self, size: &mut FilterSize, depth: usize) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                if size.group(depth, parts.len()) {
+                    parts.iter().for_each(|part| part.measure(size, depth + 1));
+                }
+            }
+            Self::Pan(_) => size.part(depth, true),
+            Self::Token(_) | Self::ExpiresIn(_) | Self::ExpiresBy(_) | Self::UpdatedAfter(_) | Self::Nothing => {
+                size.part(depth, false);
+            }
+        }
+    }
+
     /// Its card numbers, in the order of the text.
     pub(super) fn pans(&self) -> Vec<&Pan> {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::pans).collect(),
             Self::Pan(pan) => vec![pan],
-            Self::Token(_) | Self::ExpiresIn(_) | Self::ExpiresBy(_) | Self::UpdatedAfter(_) => Vec::new(),
+            Self::Token(_) | Self::ExpiresIn(_) | Self::ExpiresBy(_) | Self::UpdatedAfter(_) | Self::Nothing => {
+                Vec::new()
+            }
         }
     }
 }
@@ -106,6 +87,7 @@ impl Test {
             Filter::ExpiresIn(at) => Self::ExpiresIn(at),
             Filter::ExpiresBy(at) => Self::ExpiresBy(at),
             Filter::UpdatedAfter(at) => Self::UpdatedAfter(at),
+            Filter::Nothing => Self::Nothing,
         })
     }
 
@@ -113,7 +95,7 @@ impl Test {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::has_pan),
             Self::Pan(_) => true,
-            Self::Token(_) | Self::ExpiresIn(_) | Self::ExpiresBy(_) | Self::UpdatedAfter(_) => false,
+            Self::Token(_) | Self::ExpiresIn(_) | Self::ExpiresBy(_) | Self::UpdatedAfter(_) | Self::Nothing => false,
         }
     }
 
@@ -149,12 +131,14 @@ impl Test {
             Self::ExpiresIn(at) => record.expiry == Some(*at),
             Self::ExpiresBy(at) => record.expiry.is_some_and(|expiry| expiry <= *at),
             Self::UpdatedAfter(at) => record.updated_at > *at,
+            Self::Nothing => false,
         }
     }
 
     /// What serves it, the narrowest first in the order of [`Plan`].
     fn plan(&self) -> Plan<'_> {
         match self {
+            Self::Nothing => Plan::Nothing,
             Self::Token(token) => Plan::Token(token),
             Self::Pan(pan) => Plan::Pan(*pan),
             Self::UpdatedAfter(at) => Plan::UpdatedAfter(*at),
@@ -172,10 +156,11 @@ impl Test {
 impl Plan<'_> {
     fn width(&self) -> u8 {
         match self {
-            Self::Token(_) => 0,
-            Self::Pan(_) => 1,
-            Self::UpdatedAfter(_) => 2,
-            Self::All => 3,
+            Self::Nothing => 0,
+            Self::Token(_) => 1,
+            Self::Pan(_) => 2,
+            Self::UpdatedAfter(_) => 3,
+            Self::All => 4,
         }
     }
 }

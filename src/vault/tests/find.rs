@@ -18,6 +18,7 @@ enum Ask {
     ExpiresIn(u16),
     ExpiresBy(u16),
     UpdatedAfter(usize),
+    Nothing,
 }
 
 fn june(year: u16) -> Expiry {
@@ -39,6 +40,7 @@ impl Ask {
             Self::Pan(at) => pan(*at),
             Self::ExpiresIn(year) => Filter::ExpiresIn(june(*year)),
             Self::ExpiresBy(year) => Filter::ExpiresBy(june(*year)),
+            Self::Nothing => Filter::Nothing,
             Self::UpdatedAfter(at) => Filter::UpdatedAfter(view(at).map_or(UnixMillis(0), |view| view.updated_at)),
         }
     }
@@ -52,6 +54,7 @@ impl Ask {
             Self::Pan(at) => *at == number && view.status != Status::Spent,
             Self::ExpiresIn(year) => view.expiry == Some(june(*year)),
             Self::ExpiresBy(year) => view.expiry.is_some_and(|at| at <= june(*year)),
+            Self::Nothing => false,
             Self::UpdatedAfter(at) => made.get(*at).is_none_or(|(_, made)| view.updated_at > made.updated_at),
         }
     }
@@ -64,6 +67,7 @@ fn asks() -> impl proptest::strategy::Strategy<Value = Ask> {
         (2028u16..2032).prop_map(Ask::ExpiresIn),
         (2028u16..2032).prop_map(Ask::ExpiresBy),
         (0usize..24).prop_map(Ask::UpdatedAfter),
+        Just(Ask::Nothing),
     ];
     leaf.prop_recursive(3, 8, 4, |inner| {
         prop_oneof![
@@ -96,7 +100,11 @@ async fn make(rig: &Rig, tokens: &[(usize, Option<u16>, u8)]) -> Vec<(usize, Vie
 }
 
 async fn begin(rig: &Rig, filter: Filter, limit: u32) -> Found {
-    let search = Search::Begin { filter, limit };
+    let search = Search::Begin {
+        filter,
+        limit,
+        opened: 0,
+    };
     rig.vault.find_tokens(&rig.actor, search).await.unwrap()
 }
 
@@ -263,14 +271,22 @@ async fn a_filter_has_limits() {
         Filter::Any(vec![pan(0), Filter::Any(Vec::new())]),
         long,
     ] {
-        let search = Search::Begin { filter: bad, limit: 10 };
+        let search = Search::Begin {
+            filter: bad,
+            limit: 10,
+            opened: 0,
+        };
         assert_eq!(field(rig.vault.find_tokens(&rig.actor, search).await), "query");
     }
     for good in [many(31), deep(4), pans(8)] {
         begin(&rig, good, 10).await;
     }
     for limit in [0, 1_001] {
-        let search = Search::Begin { filter: pan(0), limit };
+        let search = Search::Begin {
+            filter: pan(0),
+            limit,
+            opened: 0,
+        };
         assert_eq!(field(rig.vault.find_tokens(&rig.actor, search).await), "limit");
     }
     // the longest filter that is taken has a cursor that is taken
@@ -303,6 +319,7 @@ async fn a_search_with_a_number_is_on_record_and_others_are_not() {
     let search = Search::Begin {
         filter: pan(0),
         limit: 10,
+        opened: 0,
     };
     let refused = error(rig.vault.find_tokens(&rig.actor, search).await);
     assert_eq!(refused, Error::Dependency(types::DependencyError::StoreReadOnly));
@@ -328,7 +345,11 @@ async fn each_part_of_a_filter_takes_its_own_right() {
         std::fs::write(file.path(), policy).unwrap();
         rig.vault.access.reload_policy(file.path(), None).await.unwrap();
         for (filter, may) in [narrow(), wide(), other()].into_iter().zip(may) {
-            let search = Search::Begin { filter, limit: 10 };
+            let search = Search::Begin {
+                filter,
+                limit: 10,
+                opened: 0,
+            };
             let done = rig.vault.find_tokens(&rig.actor, search).await;
             assert_eq!(done.is_ok(), may, "{granted}");
         }
@@ -349,8 +370,14 @@ async fn a_search_costs_what_it_gave_and_each_number_that_it_asked_about() {
     rig.vault.access.reload_policy(file.path(), None).await.unwrap();
     let capped = |found: Result<Found, Error>| matches!(found, Err(Error::Policy(types::PolicyError::Capped { .. })));
     let ask = |filter| {
-        rig.vault
-            .find_tokens(&rig.actor, Search::Begin { filter, limit: 1_000 })
+        rig.vault.find_tokens(
+            &rig.actor,
+            Search::Begin {
+                filter,
+                limit: 1_000,
+                opened: 0,
+            },
+        )
     };
     let eight = || Filter::Any((0..8).map(|n| pan(n % 4)).collect());
     assert!(!capped(ask(eight()).await));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::hsm::jwe_client::{HEADER, compact};
+use crate::vault::types::{Filter, Search};
 
 fn made(rig: &Rig, header: &str, text: &[u8]) -> String {
     let key = &rig.sealer.transport_public;
@@ -59,7 +60,9 @@ async fn what_does_not_open_is_the_callers_fault_and_no_alarm() {
     }
     assert_eq!(field(open(&rig, VISA).await), "card.number");
     assert_eq!(rig.vault.metrics.tampered.get(), 0);
-    assert_eq!(rig.events().await, [""; 0]);
+    // those that the HSM was asked to open, together
+    rig.vault.access.events().flush().await.unwrap();
+    assert_eq!(rig.events().await, ["search-by-pan not-opened"]);
     rig.sealer.set_down(true);
     assert!(matches!(open(&rig, &good).await, Err(Error::Dependency(_))));
 }
@@ -74,4 +77,37 @@ async fn it_is_opened_only_for_who_may_do_what_it_is_for() {
     rig.sealer.set_down(true);
     let refused = rig.vault.open_jwe(&stranger, Operation::SearchByPan, "query", &jwe);
     assert_eq!(error(refused.await), Error::Policy(types::PolicyError::Denied));
+}
+
+#[tokio::test]
+async fn what_is_opened_and_what_is_not_counts_against_the_cap() {
+    let rig = Rig::new().await;
+    let policy = "version = 1\n[[grant]]\nuid = 1000\ndialects = [\"*\"]\nrepositories = [\"*\"]\noperations = \
+                  [\"search-by-pan\"]\ncaps.search_by_pan_per_day = 3";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), policy).unwrap();
+    rig.vault.access.reload_policy(file.path(), None).await.unwrap();
+    let good = made(&rig, HEADER, VISA.as_bytes());
+    open(&rig, &good).await.unwrap();
+    // what was opened is not counted again when it is searched for
+    let search = Search::Begin {
+        filter: Filter::Pan(Pan::parse(VISA).unwrap()),
+        limit: 10,
+        opened: 1,
+    };
+    rig.vault.find_tokens(&rig.actor, search).await.unwrap();
+    let search = Search::Begin {
+        filter: Filter::Pan(Pan::parse(VISA).unwrap()),
+        limit: 10,
+        opened: 0,
+    };
+    rig.vault.find_tokens(&rig.actor, search).await.unwrap();
+    let cut = good.get(..good.len() - 4).unwrap();
+    assert_eq!(field(open(&rig, cut).await), "card.number");
+    // an HSM that was asked would say so
+    rig.sealer.set_down(true);
+    assert!(matches!(
+        error(open(&rig, &good).await),
+        Error::Policy(types::PolicyError::Capped { .. })
+    ));
 }

@@ -29,7 +29,7 @@ pub struct Query {
     pub cursor: Option<String>,
 }
 
-/// What to look for, composed. At most 32 parts in all, 8 of them card numbers, nested at most 4 deep.
+/// What to look for, composed; within the limits of [`FilterSize`].
 pub enum Filter {
     /// All must hold.
     All(Vec<Self>),
@@ -45,7 +45,56 @@ pub enum Filter {
     ExpiresBy(Expiry),
     /// Changed later than this.
     UpdatedAfter(UnixMillis),
+    /// Nothing: what is looked for cannot be there.
+    Nothing,
 }
+
+/// How large a filter is: at most 32 parts in all, 8 of them card numbers, nested at most 4 deep. A dialect whose
+/// filters cost something to read measures them first.
+#[derive(Debug, Default)]
+pub struct FilterSize {
+    parts: usize,
+    pans: usize,
+    depth: usize,
+    empty: bool,
+}
+
+impl FilterSize {
+    /// Adds a group of so many parts at `depth`, from 1. Whether to go on to its parts: not where it is too deep
+    /// already.
+    pub fn group(&mut self, depth: usize, parts: usize) -> bool {
+        self.parts += 1;
+        self.depth = self.depth.max(depth);
+        self.empty |= parts == 0;
+        depth <= DEPTH_MAX
+    }
+
+    /// Adds a part that is no group.
+    pub fn part(&mut self, depth: usize, is_pan: bool) {
+        self.parts += 1;
+        self.pans += usize::from(is_pan);
+        self.depth = self.depth.max(depth);
+    }
+
+    /// The number of its card numbers.
+    ///
+    /// # Errors
+    /// Which limit it is beyond.
+    pub fn pans(&self) -> Result<usize, &'static str> {
+        match *self {
+            Self { empty: true, .. } => Err("has a group without parts"),
+            Self { depth, .. } if depth > DEPTH_MAX => Err("is nested more than 4 deep"),
+            Self { parts, .. } if parts > PARTS_MAX => Err("has more than 32 parts"),
+            // each costs the HSM an operation, and an encrypted one two
+            Self { pans, .. } if pans > PANS_MAX => Err("has more than 8 card numbers"),
+            Self { pans, .. } => Ok(pans),
+        }
+    }
+}
+
+const PARTS_MAX: usize = 32;
+const PANS_MAX: usize = 8;
+const DEPTH_MAX: usize = 4;
 
 /// A composed search, or its next page.
 pub enum Search {
@@ -55,6 +104,8 @@ pub enum Search {
         filter: Filter,
         /// At most so many per page, 1 to 1,000.
         limit: u32,
+        /// So many of its card numbers the vault has opened for it: they were counted then.
+        opened: usize,
     },
     /// The page after the one that gave this cursor: it holds filter and limit, sealed.
     Resume {

@@ -1,15 +1,17 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::hsm::jwe_client::{HEADER, compact};
 use crate::vault::tests::Rig;
+use crate::vault::types::DependencyError;
 
 const PAN: &str = "5123450000000008";
 
 /// What became of a query: the filter, or what is told.
 async fn read(rig: &Rig, text: &str) -> Result<String, String> {
     let told = |refusal: Refusal| String::from_utf8(refusal.tree(None).to_json()).unwrap();
-    let condition = parse(text).map_err(told)?;
-    match condition.filter(&rig.vault, &rig.actor).await {
+    let asked = parse(text).map_err(told)?;
+    match asked.filter(&rig.vault, &rig.actor).await {
         Ok(filter) => Ok(show(&filter)),
         Err(Fault::Refused(refusal)) => Err(told(refusal)),
         Err(Fault::Core(error)) => Err(error.to_string()),
@@ -26,6 +28,7 @@ fn show(filter: &Filter) -> String {
         Filter::ExpiresIn(expiry) => format!("in {}/{}", expiry.month(), expiry.year()),
         Filter::ExpiresBy(expiry) => format!("by {}/{}", expiry.month(), expiry.year()),
         Filter::UpdatedAfter(time) => format!("after {time}"),
+        Filter::Nothing => "nothing".to_owned(),
     }
 }
 
@@ -39,6 +42,9 @@ async fn the_grammar_is_read() {
             r#"{"EQ":["token","9102370788509763"]}"#.to_owned(),
             "token 9102370788509763".to_owned(),
         ),
+        // what no token looks like
+        (r#"{"EQ":["token","91 023/70 é"]}"#.to_owned(), "nothing".to_owned()),
+        (r#"{"EQ":["token",""]}"#.to_owned(), "nothing".to_owned()),
         (number.clone(), format!("pan {PAN}")),
         (
             r#" {"EQ": ["sourceOfFunds.provided.card.expiry", "1299"]} "#.to_owned(),
@@ -60,6 +66,35 @@ async fn the_grammar_is_read() {
     ] {
         assert_eq!(read(&rig, &text).await, Ok(expected), "{text}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_opened_for_a_query_that_is_wrong_elsewhere() {
+    let rig = Rig::new().await;
+    // an HSM that was asked would say so
+    rig.sealer.set_down(true);
+    let key = &rig.sealer.transport_public;
+    let jwe = compact(&key.n, &key.e, HEADER, PAN.as_bytes());
+    let sealed = format!(r#"{{"EQ":["sourceOfFunds.provided.card.number","{jwe}"]}}"#);
+    let token = r#"{"EQ":["token","a"]}"#;
+    let nested = format!("{}{sealed}{}", r#"{"OR":["#.repeat(4), "]}".repeat(4));
+    for wrong in [
+        format!(r#"{{"AND":[{sealed},{{"OR":[]}}]}}"#),
+        format!(r#"{{"OR":[{sealed},{}]}}"#, vec![token; 31].join(",")),
+        format!(r#"{{"OR":[{}]}}"#, vec![sealed.as_str(); 9].join(",")),
+        format!(r#"{{"OR":[{sealed},{{"LE":["token","a"]}}]}}"#),
+        format!(r#"{{"OR":[{sealed},{{"EQ":["sourceOfFunds.provided.card.expiry","1317"]}}]}}"#),
+        nested,
+    ] {
+        let told = read(&rig, &wrong).await.unwrap_err();
+        assert!(told.contains(r#""field":"query""#), "{told}");
+    }
+    assert_eq!(
+        read(&rig, &sealed).await.unwrap_err(),
+        Error::Dependency(DependencyError::HsmDown).to_string()
+    );
+    rig.sealer.set_down(false);
+    assert_eq!(read(&rig, &sealed).await, Ok(format!("pan {PAN}")));
 }
 
 #[tokio::test]
@@ -87,7 +122,14 @@ async fn what_is_no_query_is_refused_and_never_repeated() {
         r#"{"EQ":["sourceOfFunds.provided.card.expiry","517"]}"#.to_owned(),
         r#"{"EQ":["sourceOfFunds.provided.card.expiry","é17"]}"#.to_owned(),
         format!(r#"{{"GT":["usage.lastUpdated","{PAN}"]}}"#),
-        format!(r#"{{"EQ":["token","{PAN}/"]}}"#),
+        r#"{"AND":[]}"#.to_owned(),
+        format!(
+            "{}{}{}",
+            r#"{"OR":["#.repeat(4),
+            r#"{"EQ":["token","a"]}"#,
+            "]}".repeat(4)
+        ),
+        format!(r#"{{"OR":[{}]}}"#, vec![r#"{"EQ":["token","a"]}"#; 32].join(",")),
         format!(r#"{{"AND":{{"EQ":["token","{PAN}"]}}}}"#),
         format!(r#"{{"OR":[{many}]}}"#),
         format!("{}{}", r#"{"AND":["#.repeat(5_000), "]}".repeat(5_000)),
