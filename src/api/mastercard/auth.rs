@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use crate::api::Services;
 use crate::id::{MerchantId, RequestId};
 use crate::vault::BasicLogin;
-use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError};
+use crate::vault::types::{Actor, Dialect, Error, Peer};
 
 /// The client's certificate as the TLS front forwards it: PEM, percent-encoded. Believed of the front's user only.
 const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-client-certificate");
@@ -35,20 +35,24 @@ pub(super) fn authenticate(
     let (Some(peer), Some(request)) = (peer, request) else {
         return Err(Refusal::failed("a request without a caller or a name"));
     };
-    // what cannot be a merchant has no credential
-    let merchant = MerchantId::parse(merchant).map_err(|_| PolicyError::BadCredential)?;
     let access = services.vault.access();
-    let by_password = |user, password| {
-        access.authenticate_basic(peer, Dialect::Mastercard, request.clone(), &merchant, user, password)
-    };
-    let actor = match (login, shown(&parts.headers)) {
-        (Some(login), _) => by_password(login.user, login.password),
-        (None, Shown::Password(login)) => by_password(Some(&login.user), Some(login.password.expose_secret())),
-        (None, Shown::Nonsense) => by_password(Some(""), Some("")),
-        (None, Shown::Certificate(header)) => {
-            access.authenticate_certificate(peer, Dialect::Mastercard, request.clone(), &merchant, header)
+    let shown = shown(&parts.headers);
+    let actor = match MerchantId::parse(merchant) {
+        Err(_) => access.authenticate_nobody(peer, Dialect::Mastercard, request),
+        Ok(merchant) => {
+            let by_password = |user, password| {
+                access.authenticate_basic(peer, Dialect::Mastercard, request.clone(), &merchant, user, password)
+            };
+            match (login, shown) {
+                (Some(login), _) => by_password(login.user, login.password),
+                (None, Shown::Password(login)) => by_password(Some(&login.user), Some(login.password.expose_secret())),
+                (None, Shown::Nonsense) => by_password(Some(""), Some("")),
+                (None, Shown::Certificate(header)) => {
+                    access.authenticate_certificate(peer, Dialect::Mastercard, request.clone(), &merchant, header)
+                }
+                (None, Shown::Nothing) => by_password(None, None),
+            }
         }
-        (None, Shown::Nothing) => by_password(None, None),
     };
     actor.map_err(|error| match error {
         Error::Policy(error) => error.into(),
@@ -66,14 +70,19 @@ enum Shown<'a> {
 }
 
 fn shown(headers: &HeaderMap) -> Shown<'_> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
+    let mut logins = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = logins.next() {
         let login = value.to_str().ok().and_then(BasicLogin::parse);
-        return login.map_or(Shown::Nonsense, Shown::Password);
+        return login
+            .filter(|_| logins.next().is_none())
+            .map_or(Shown::Nonsense, Shown::Password);
     }
-    match headers.get(CLIENT_CERTIFICATE).map(|value| value.to_str()) {
-        // the front sets it empty where the client showed none
-        None | Some(Ok("")) => Shown::Nothing,
-        Some(Ok(value)) => Shown::Certificate(value),
-        Some(Err(_)) => Shown::Nonsense,
+    let mut certificates = headers.get_all(CLIENT_CERTIFICATE).iter();
+    match (certificates.next().map(|value| value.to_str()), certificates.next()) {
+        // which of several the front has set cannot be told
+        (Some(_), Some(_)) | (Some(Err(_)), None) => Shown::Nonsense,
+        // it sets it empty where the client showed none
+        (None, _) | (Some(Ok("")), None) => Shown::Nothing,
+        (Some(Ok(value)), None) => Shown::Certificate(value),
     }
 }

@@ -120,6 +120,14 @@ impl Access {
         self.enter(peer, dialect, request, Shown::Merchant(merchant.clone()), accepted)
     }
 
+    /// A login for what cannot be a merchant: refused and counted as any that fails.
+    ///
+    /// # Errors
+    /// Always: [`PolicyError::LoginThrottled`] during a pause, else [`PolicyError::BadCredential`].
+    pub fn authenticate_nobody(&self, peer: Peer, dialect: Dialect, request: RequestId) -> Result<Actor, Error> {
+        self.enter(peer, dialect, request, Shown::Unknown, Err(Refused::Wrong))
+    }
+
     /// Lets in who is accepted; counts who is not.
     fn enter(
         &self,

@@ -81,7 +81,7 @@ async fn nothing_is_opened_for_a_query_that_is_wrong_elsewhere() {
     for wrong in [
         format!(r#"{{"AND":[{sealed},{{"OR":[]}}]}}"#),
         format!(r#"{{"OR":[{sealed},{}]}}"#, vec![token; 31].join(",")),
-        format!(r#"{{"OR":[{}]}}"#, vec![sealed.as_str(); 9].join(",")),
+        format!(r#"{{"OR":[{}]}}"#, [sealed.as_str(); 9].join(",")),
         format!(r#"{{"OR":[{sealed},{{"LE":["token","a"]}}]}}"#),
         format!(r#"{{"OR":[{sealed},{{"EQ":["sourceOfFunds.provided.card.expiry","1317"]}}]}}"#),
         nested,

@@ -1,6 +1,7 @@
 //! The whole router on a vault whose keys are in software: everything above the HSM is real.
 
 mod asking;
+mod logins;
 mod orders;
 mod refusals;
 mod sessions;
