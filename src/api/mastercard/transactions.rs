@@ -89,26 +89,27 @@ impl Attempt {
     }
 
     /// It as a transaction that nobody answered, of the order as it stands or, where none is to be seen yet, as it would
-    /// have been opened. None where even the currency is not known.
+    /// have been opened. None where even the currency is not known, or the order cannot be read.
     async fn view(self, services: &Services, call: &Call) -> Option<TransactionView> {
         let now = UnixMillis::now();
-        let (order, records) = match services.payments.order(&call.actor, &self.order).await {
+        let payments = &services.payments;
+        let found = payments.order_and_target(&call.actor, &self.order, self.target.as_deref());
+        let (order, target) = match found.await {
             Ok(found) => found,
-            Err(_) => (self.unopened(now)?, Vec::new()),
+            Err(payment::Error::Unknown(_)) => (self.unopened(now)?, None),
+            Err(_) => return None,
         };
-        let target = records
-            .iter()
-            .find(|record| Some(&record.view.id) == self.target.as_ref());
         Some(TransactionView {
             id: self.transaction,
             action: self.action,
-            undone: target.map(|target| target.view.action),
+            undone: target.as_ref().map(|target| target.action),
             amount: self.amount,
             currency: order.currency,
             answer: None,
             given_up: false,
             card: None,
-            target: self.target,
+            // the request's may be no id at all
+            target: target.map(|target| target.id),
             at: now,
             echo: None,
             order,

@@ -40,6 +40,29 @@ impl Payments {
         }
     }
 
+    /// An order as it stands, and its transaction of the id `target` if it has one: for who does transactions on it. Nothing
+    /// is opened.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] order; not granted; the store's.
+    pub async fn order_and_target(
+        &self,
+        actor: &Actor,
+        order: &str,
+        target: Option<&str>,
+    ) -> Result<(OrderView, Option<TransactionView>), Error> {
+        self.vault.access().permit(actor, Operation::Pay, 0)?;
+        let names = Names::new(order, target.unwrap_or_default());
+        let Some((_, view)) = self.load_order(actor, &names).await? else {
+            return Err(Error::Unknown(Part::Order));
+        };
+        let held = match target {
+            Some(_) => self.load_transaction(actor, &names).await?,
+            None => None,
+        };
+        Ok((view, held.map(|held| held.stored.view)))
+    }
+
     /// An order and its transactions, oldest first; at most 500.
     ///
     /// # Errors

@@ -270,3 +270,24 @@ async fn a_later_verification_leaves_the_order_its_amount() {
     assert_eq!((order.status, &order.echo), (OrderStatus::Captured, &paid.echo));
     assert_eq!(order.echo.as_deref(), Some(r#"{"reference":"R-1"}"#));
 }
+
+#[tokio::test]
+async fn an_order_in_use_is_told_without_opening_anything() {
+    let shop = Shop::open().await;
+    let personal = Instruction {
+        personal: Some(Zeroizing::new(r#"{"email":"ada@example.com"}"#.to_owned())),
+        ..step(Action::Pay, "a", 1_000)
+    };
+    shop.done(personal).await;
+    let (payments, actor) = (&shop.payments, &shop.rig.actor);
+    shop.rig.sealer.set_down(true);
+    let (order, target) = payments.order_and_target(actor, "1", Some("a")).await.unwrap();
+    assert_eq!(order.captured, cents(1_000));
+    assert_eq!(target.map(|target| target.action), Some(Action::Pay));
+    for none in [None, Some("b"), Some("")] {
+        let (_, target) = payments.order_and_target(actor, "1", none).await.unwrap();
+        assert_eq!(target, None);
+    }
+    let unknown = payments.order_and_target(actor, "2", Some("a")).await.map(|_| ());
+    assert!(matches!(unknown, Err(Error::Unknown(Part::Order))));
+}

@@ -100,6 +100,7 @@ async fn who_is_not_granted_does_and_sees_nothing() {
             .map(|_| ()),
         shop.payments.transaction(&stranger, "1", "a").await.map(|_| ()),
         shop.payments.order(&stranger, "1").await.map(|_| ()),
+        shop.payments.order_and_target(&stranger, "1", None).await.map(|_| ()),
         shop.payments.open_session(&stranger, 64).await.map(|_| ()),
     ];
     for refused in refused {
