@@ -69,8 +69,14 @@ pub(crate) fn shared(daemon: &Daemon, wire: Wire) {
     let token = one.token(MASTERCARD, "5", "31");
     assert_eq!(two.token(MASTERCARD, "5", "31"), token, "one account, whoever asks");
     let ask = [("token", token.as_str())];
-    one.call("RETRIEVE_TOKEN", &ask)
-        .has(&[("result", "SUCCESS"), ("usage.lastUpdated.merchantId", &two.merchant)]);
+    let by = |shop: &Shop<'_>| {
+        let shown = one.call("RETRIEVE_TOKEN", &ask);
+        shown.has(&[("result", "SUCCESS"), ("usage.lastUpdated.merchantId", &shop.merchant)]);
+    };
+    // the same card again changes nothing
+    by(&one);
+    assert_eq!(two.token(MASTERCARD, "6", "31"), token);
+    by(&two);
     let update = [
         ("token", token.as_str()),
         (SOURCE, token.as_str()),
