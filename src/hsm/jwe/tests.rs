@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use ring::digest::{SHA256, digest};
 
 use super::*;
@@ -162,7 +164,11 @@ fn vectors_of_wycheproof_hold() {
         read("rsa_oaep_2048_sha256_mgf1sha256_test.json"),
         read("json_web_encryption_test.json"),
     ) else {
-        println!("skipped: the Wycheproof vectors are not here");
+        writeln!(
+            std::io::stderr(),
+            "SKIPPED: the Wycheproof vectors of OAEP are not here"
+        )
+        .unwrap();
         return;
     };
     let number = |key: &serde_json::Value, name: &str| {
