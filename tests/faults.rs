@@ -11,6 +11,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,6 +26,25 @@ fn rounds(short: u64) -> u64 {
     } else {
         short
     }
+}
+
+/// kill -9 of the server while its workers start: SoftHSM writes its token file anew at every login, and a worker that died
+/// with the server in the middle of that left a token that nothing opened any more.
+#[test]
+fn a_server_killed_while_it_starts_leaves_the_token_whole() {
+    let mut daemon = Daemon::start();
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    daemon.stop();
+    for round in 0..rounds(12) {
+        let mut command = Command::new(PROGRAM);
+        command.args(["dev", "--dir"]).arg(daemon.dir()).stderr(Stdio::null());
+        let mut server = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(40 + 7 * (round % 24)));
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+    daemon.up();
+    assert_eq!(daemon.reveal(&token).status, 200);
 }
 
 /// kill -9 of the server while eight clients create and delete: all that was acknowledged is there, and only that.

@@ -107,7 +107,7 @@ impl Launch for Threads {
         let socket = theirs.try_clone()?;
         let id = self.started.fetch_add(1, Ordering::SeqCst) + 1;
         let handle = std::thread::spawn(move || {
-            let ending = worker::run::<Rules>(theirs.try_clone()?);
+            let ending = worker::run::<Rules>(theirs.try_clone()?, || Ok(()));
             // As the kernel does when a process ends.
             let _ = theirs.shutdown(Shutdown::Both);
             ending

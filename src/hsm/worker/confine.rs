@@ -9,13 +9,19 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use nix::unistd::getppid;
+use nix::unistd::{Pid, alarm, getppid};
 
-/// Makes the process unreadable to others, ties its life to the server's, and takes the socket on stdin.
+/// A worker that has not started by then ends by itself. Seconds; the server's own limit for it comes first.
+const START_LIMIT: u32 = 180;
+
+/// The server that started this worker, whose end is to be the worker's.
+pub(super) struct Server(Pid);
+
+/// Makes the process unreadable to others, and takes the socket on stdin. [`Server::tie`] comes after the start.
 ///
 /// # Errors
-/// The process was not started by `panvault serve`, or the server is gone already.
-pub(super) fn confine() -> io::Result<UnixStream> {
+/// The process was not started by `panvault serve`.
+pub(super) fn confine() -> io::Result<(UnixStream, Server)> {
     prctl::set_dumpable(false)?;
     match setrlimit(Resource::RLIMIT_CORE, 0, 0) {
         Ok(()) | Err(Errno::EPERM) => {}
@@ -25,13 +31,29 @@ pub(super) fn confine() -> io::Result<UnixStream> {
     let stdin = std::io::stdin();
     let server = getsockopt(&stdin.as_fd(), PeerCredentials)
         .map_err(|_| io::Error::other("stdin is not a server's socket: panvault serve starts this command"))?;
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // A server that died before the line above sends no signal any more.
-    if getppid().as_raw() != server.pid() {
-        return Err(io::Error::other("the server is gone"));
-    }
+    alarm::set(START_LIMIT);
     close_inherited()?;
-    Ok(UnixStream::from(stdin.as_fd().try_clone_to_owned()?))
+    let stream = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
+    Ok((stream, Server(Pid::from_raw(server.pid()))))
+}
+
+impl Server {
+    /// From now on the worker dies with the server.
+    ///
+    /// Not before: SoftHSM writes its token file anew in place at every login, so a worker that is killed in the middle of
+    /// one leaves a token that nothing opens any more.
+    ///
+    /// # Errors
+    /// The server is gone already.
+    pub(super) fn tie(&self) -> io::Result<()> {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        alarm::cancel();
+        // A server that died before sends no signal any more.
+        if getppid() != self.0 {
+            return Err(io::Error::other("the server is gone"));
+        }
+        Ok(())
+    }
 }
 
 /// The server decides when a worker ends: a ^C reaches the whole process group, and jobs must still be finished.

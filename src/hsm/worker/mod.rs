@@ -31,14 +31,14 @@ pub fn main() -> ExitCode {
     if let Err(error) = Filter::parse("info").and_then(|filter| Logs::start(filter, Sink::detect())) {
         eprintln!("panvault hsm-worker: {error}");
     }
-    let stream = match confined {
-        Ok(stream) => stream,
+    let (stream, server) = match confined {
+        Ok(confined) => confined,
         Err(error) => {
             tracing::error!(%error, "hsm-worker cannot run");
             return ExitCode::FAILURE;
         }
     };
-    match run::<Token>(stream) {
+    match run::<Token>(stream, || server.tie()) {
         Ok(Ending::Orderly) => ExitCode::SUCCESS,
         Ok(Ending::TokenLost) => ExitCode::from(TOKEN_LOST),
         Ok(Ending::NotStarted) => ExitCode::from(NOT_STARTED),
@@ -98,8 +98,11 @@ pub(super) enum Broken {
     Socket(#[from] std::io::Error),
 }
 
-/// Starts the module as the server's greeting says, then works until the stream ends.
-pub(super) fn run<M: Module>(stream: UnixStream) -> Result<Ending, Broken> {
+/// Starts the module as the server's greeting says, says so by `started`, then works until the stream ends.
+pub(super) fn run<M: Module>(
+    stream: UnixStream,
+    started: impl FnOnce() -> std::io::Result<()>,
+) -> Result<Ending, Broken> {
     let mut inbox = Inbox::new();
     let Some(hello) = greeting(&stream, &mut inbox)? else {
         return Ok(Ending::Orderly);
@@ -107,6 +110,7 @@ pub(super) fn run<M: Module>(stream: UnixStream) -> Result<Ending, Broken> {
     let mut outbox = Outbox::new();
     let (module, sessions) = match start::<M>(&hello) {
         Ok((module, sessions, report)) => {
+            started()?;
             serve::send(&stream, &mut outbox, &ToServer::Ready(report))?;
             (module, sessions)
         }
