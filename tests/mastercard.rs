@@ -105,6 +105,15 @@ fn merchants_and_repositories() {
 }
 
 #[test]
+fn a_certificate_that_the_front_has_checked() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        skipped("a_certificate_that_the_front_has_checked: there is no openssl command here");
+        return;
+    }
+    accounts::certificates(&mut Daemon::start());
+}
+
+#[test]
 fn orders_and_sessions_as_the_contract_has_them() {
     let daemon = Daemon::start();
     all(

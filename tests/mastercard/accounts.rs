@@ -1,8 +1,11 @@
 //! Merchants, the repositories that they share, and their passwords.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use serde_json::Value;
 
-use super::gateway::{MASTERCARD, NUMBER, SOURCE, Shop, VISA, Wire, card};
+use super::gateway::{MASTERCARD, NUMBER, SOURCE, Shop, VISA, Wire, card, encode, request};
 use super::support::daemon::Daemon;
 use super::tokens::fresh;
 
@@ -188,4 +191,71 @@ pub(crate) fn acquirers_tokens(daemon: &Daemon, wire: Wire) {
     ]);
     let other = [card(VISA, "5", "31"), vec![("token", token.as_str())]].concat();
     shop.call("TOKENIZE", &other).refused(NUMBER, "INVALID");
+}
+
+/// A certificate and its text as nginx's `$ssl_client_escaped_cert` gives it.
+fn certificate(daemon: &Daemon, name: &str) -> (PathBuf, String) {
+    let (file, key) = (daemon.dir().join(format!("{name}.pem")), daemon.dir().join("key.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", &format!("/CN={name}"), "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&file)
+        .output();
+    assert!(made.unwrap().status.success());
+    let escaped = encode(&std::fs::read_to_string(&file).unwrap());
+    (file, escaped)
+}
+
+/// The front's word on a client certificate counts where the configuration names the front's user, and of nobody else.
+pub(crate) fn certificates(daemon: &mut Daemon) {
+    let name = repository(daemon, "UNIQUE_TOKEN", "RANDOM_WITH_LUHN");
+    let id = merchant(daemon, Wire::Rest, &name, true).merchant;
+    let (file, shown) = certificate(daemon, "client");
+    let (_, other) = certificate(daemon, "other");
+    let add = [
+        "credential",
+        "add",
+        "--merchant",
+        &id,
+        "--dialect",
+        "mastercard",
+        "--certificate",
+    ];
+    daemon.run(&[&add[..], &[file.to_str().unwrap()]].concat(), 0);
+
+    let path =
+        format!("/api/rest/version/70/merchant/{id}/tokenSearch?query=%7B%22EQ%22%3A%5B%22token%22%2C%22x%22%5D%7D");
+    let ask = |daemon: &Daemon, certificates: &[&str]| {
+        let headers: Vec<_> = certificates
+            .iter()
+            .map(|text| ("X-Client-Certificate", *text))
+            .collect();
+        request(daemon, "GET", &path, &headers, "").unwrap().status
+    };
+    assert_eq!(ask(daemon, &[&shown]), 401, "no front is named");
+
+    daemon.stop();
+    let own = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap();
+    daemon.configure(&format!("listen.front_user = \"{}\"", own.name));
+    daemon.up();
+    assert_eq!(ask(daemon, &[&shown]), 200);
+    assert_eq!(ask(daemon, &[&other]), 401, "another certificate");
+    assert_eq!(
+        ask(daemon, &[&shown, &shown]),
+        401,
+        "which of the two did the front set?"
+    );
+    assert_eq!(ask(daemon, &["nonsense"]), 401);
 }

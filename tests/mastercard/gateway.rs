@@ -333,7 +333,7 @@ pub(crate) fn form(fields: &[Field<'_>]) -> String {
     pairs.join("&")
 }
 
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     text.bytes()
         .map(|b| {
