@@ -20,7 +20,7 @@ pub(super) struct Server(Pid);
 /// Makes the process unreadable to others, and takes the socket on stdin. [`Server::tie`] comes after the start.
 ///
 /// # Errors
-/// The process was not started by `panvault serve`.
+/// The process was not started by `panvault serve`, or the server is gone already.
 pub(super) fn confine() -> io::Result<(UnixStream, Server)> {
     prctl::set_dumpable(false)?;
     match setrlimit(Resource::RLIMIT_CORE, 0, 0) {
@@ -31,10 +31,11 @@ pub(super) fn confine() -> io::Result<(UnixStream, Server)> {
     let stdin = std::io::stdin();
     let server = getsockopt(&stdin.as_fd(), PeerCredentials)
         .map_err(|_| io::Error::other("stdin is not a server's socket: panvault serve starts this command"))?;
+    let server = Server(Pid::from_raw(server.pid()));
+    server.lives()?;
     alarm::set(START_LIMIT);
     close_inherited()?;
-    let stream = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
-    Ok((stream, Server(Pid::from_raw(server.pid()))))
+    Ok((UnixStream::from(stdin.as_fd().try_clone_to_owned()?), server))
 }
 
 impl Server {
@@ -49,10 +50,15 @@ impl Server {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         alarm::cancel();
         // A server that died before sends no signal any more.
-        if getppid() != self.0 {
-            return Err(io::Error::other("the server is gone"));
+        self.lives()
+    }
+
+    /// Whether this process is still the server's child.
+    fn lives(&self) -> io::Result<()> {
+        match getppid() == self.0 {
+            true => Ok(()),
+            false => Err(io::Error::other("the server is gone")),
         }
-        Ok(())
     }
 }
 
