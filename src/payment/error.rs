@@ -66,6 +66,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is stored is not what was written.
+    pub(super) fn damaged() -> Self {
+        Self::Core(core::Error::Integrity(core::IntegrityError::Damaged))
+    }
+
     /// Whether the request itself is at fault, or what it refers to, rather than the order's state of use or a part of the
     /// vault that does not work now.
     pub(super) fn is_of_request(&self) -> bool {

@@ -84,14 +84,19 @@ impl Soft {
 
     /// `action outcome` of all audit events, oldest first.
     pub(crate) async fn events(&self) -> Vec<String> {
-        let lines = self.store.audit(1, 10_000).await.unwrap();
-        lines
-            .iter()
-            .map(|line| serde_json::from_slice::<serde_json::Value>(&line.line).unwrap())
-            .map(|line| {
-                let text = |name: &str| line["event"][name].as_str().unwrap().to_owned();
-                format!("{} {}", text("action"), text("outcome"))
-            })
-            .collect()
+        events(&*self.store).await
     }
+}
+
+/// `action outcome` of all audit events in `store`, oldest first.
+pub(crate) async fn events(store: &dyn Store) -> Vec<String> {
+    let lines = store.audit(1, 10_000).await.unwrap();
+    lines
+        .iter()
+        .map(|line| serde_json::from_slice::<serde_json::Value>(&line.line).unwrap())
+        .map(|line| {
+            let text = |name: &str| line["event"][name].as_str().unwrap().to_owned();
+            format!("{} {}", text("action"), text("outcome"))
+        })
+        .collect()
 }

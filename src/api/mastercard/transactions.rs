@@ -11,7 +11,7 @@ use crate::api::Services;
 use crate::id::UnixMillis;
 use crate::payment;
 use crate::payment::money::{Amount, Currency};
-use crate::payment::orders::{Action, Instruction, OrderStatus, OrderView, TransactionView};
+use crate::payment::orders::{Action, Instruction, OrderView, TransactionView};
 
 /// Does a transaction.
 pub(super) async fn perform(services: &Services, mut call: Call, action: Action) -> Result<Answer, Refusal> {
@@ -117,17 +117,11 @@ impl Attempt {
     }
 
     fn unopened(&self, now: UnixMillis) -> Option<OrderView> {
-        Some(OrderView {
-            id: self.order.clone(),
-            amount: self.amount,
-            currency: self.currency?,
-            created_at: now,
-            updated_at: now,
-            status: OrderStatus::Failed,
-            authorized: Amount::ZERO,
-            captured: Amount::ZERO,
-            refunded: Amount::ZERO,
-            echo: None,
-        })
+        Some(OrderView::unopened(
+            self.order.clone(),
+            self.amount,
+            self.currency?,
+            now,
+        ))
     }
 }

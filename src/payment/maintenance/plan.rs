@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::UnixMillis;
 use crate::payment::Error;
-use crate::vault::types::{Error as CoreError, IntegrityError};
 
 /// What is kept of a token that is charged again and again. Holds no card data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,11 +75,11 @@ impl Plan {
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(self).map_err(|_| damaged())
+        serde_json::to_vec(self).map_err(|_| Error::damaged())
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes).map_err(|_| damaged())
+        serde_json::from_slice(bytes).map_err(|_| Error::damaged())
     }
 }
 
@@ -92,10 +91,6 @@ fn month_after(at: UnixMillis) -> UnixMillis {
         .and_then(|time| time.to_zoned(TimeZone::UTC).checked_add(1.month()).ok())
         .and_then(|time| u64::try_from(time.timestamp().as_millisecond()).ok());
     UnixMillis(next.unwrap_or(at.0.saturating_add(31 * DAY_MS)))
-}
-
-fn damaged() -> Error {
-    Error::Core(CoreError::Integrity(IntegrityError::Damaged))
 }
 
 const DAY_MS: u64 = 86_400_000;

@@ -1,6 +1,5 @@
 //! What the acquirer is asked.
 
-use super::damaged;
 use super::plan::Plan;
 use super::types::{Action, Instruction, TransactionView};
 use crate::payment::acquirer::{Ask, Presented};
@@ -18,7 +17,7 @@ pub(super) fn ask<'a>(
     target: Option<&'a TransactionView>,
 ) -> Result<Ask<'a>, Error> {
     let card = || -> Result<Presented<'a>, Error> {
-        let card = &resolved.ok_or_else(damaged)?.card;
+        let card = &resolved.ok_or_else(Error::damaged)?.card;
         Ok(Presented {
             pan: card.pan.as_ref().ok_or(Error::Missing(Part::Number))?,
             expiry: Some(card.expiry()?),
@@ -28,7 +27,7 @@ pub(super) fn ask<'a>(
     };
     let reference = || -> Result<&'a str, Error> {
         let answer = target.and_then(|target| target.answer.as_ref());
-        Ok(&answer.ok_or_else(damaged)?.reference)
+        Ok(&answer.ok_or_else(Error::damaged)?.reference)
     };
     let (amount, currency) = (plan.amount, plan.currency);
     Ok(match instruction.action {

@@ -24,7 +24,7 @@ use self::stored::{HeldTransaction, Names};
 pub use self::types::{Action, Instruction, OrderStatus, OrderView, ShownCard, TransactionRecord, TransactionView};
 use super::{Error, Part, Payments};
 use crate::keys::SecretBytes;
-use crate::vault::types::{self as core, Actor, DocumentKind, IntegrityError, Operation};
+use crate::vault::types::{Actor, DocumentKind, Operation};
 
 impl Payments {
     /// A transaction that was done, or is pending.
@@ -129,12 +129,8 @@ impl TransactionRecord {
 }
 
 fn text(secret: SecretBytes) -> Result<Zeroizing<String>, Error> {
-    let text = std::str::from_utf8(secret.expose()).map_err(|_| damaged())?;
+    let text = std::str::from_utf8(secret.expose()).map_err(|_| Error::damaged())?;
     Ok(Zeroizing::new(text.to_owned()))
-}
-
-fn damaged() -> Error {
-    Error::Core(core::Error::Integrity(IntegrityError::Damaged))
 }
 
 fn invalid(part: Part, reason: &str) -> Error {

@@ -1,10 +1,10 @@
 //! An order before a transaction. What a crash left pending in it is given up here when nobody completed it in time.
 
+use super::invalid;
 use super::ledger::{Entry, Ledger};
 use super::stored::{HeldTransaction, Names};
 use super::types::{OrderView, TransactionRecord, TransactionView};
 use super::writing::Pending;
-use super::{damaged, invalid};
 use crate::id::UnixMillis;
 use crate::payment::{Error, Part, Payments};
 use crate::vault::types::Actor;
@@ -70,10 +70,11 @@ impl Payments {
         own: &str,
     ) -> Result<TransactionRecord, Error> {
         let Standing { order, ledger, .. } = self.standing(actor, names, own).await?;
-        let pending = self.load_transaction(actor, names).await?.ok_or_else(damaged)?;
-        self.give_up(actor, order.ok_or_else(damaged)?, pending, ledger).await?;
+        let pending = self.load_transaction(actor, names).await?.ok_or_else(Error::damaged)?;
+        self.give_up(actor, order.ok_or_else(Error::damaged)?, pending, ledger)
+            .await?;
         // as it was sealed: the request may have got its personal part from a session that is gone
-        let given_up = self.load_transaction(actor, names).await?.ok_or_else(damaged)?;
+        let given_up = self.load_transaction(actor, names).await?.ok_or_else(Error::damaged)?;
         self.record(given_up).await
     }
 

@@ -8,7 +8,6 @@ use ring::digest::{SHA256, digest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::damaged;
 use super::types::TransactionView;
 use crate::payment::Error;
 use crate::vault::types::Document;
@@ -62,11 +61,11 @@ impl HeldTransaction {
 }
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|_| damaged())
+    serde_json::to_vec(value).map_err(|_| Error::damaged())
 }
 
 pub(super) fn decode<T: DeserializeOwned>(clear: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(clear).map_err(|_| damaged())
+    serde_json::from_slice(clear).map_err(|_| Error::damaged())
 }
 
 const ORDER_LENGTH: usize = 64;

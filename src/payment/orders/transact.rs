@@ -6,12 +6,11 @@ use super::asking::ask;
 use super::plan::{Asked, Plan};
 use super::standing::{Standing, is_overdue};
 use super::stored::{HeldTransaction, Names, StoredTransaction};
-use super::types::{Action, Instruction, OrderStatus, OrderView, ShownCard, TransactionRecord, TransactionView};
+use super::types::{Action, Instruction, OrderView, ShownCard, TransactionRecord, TransactionView};
 use super::writing::Pending;
-use super::{damaged, invalid, text};
+use super::{invalid, text};
 use crate::id::UnixMillis;
 use crate::keys::SecretBytes;
-use crate::payment::money::Amount;
 use crate::payment::sources::{Need, Resolved};
 use crate::payment::{Error, Part, Payments};
 use crate::vault::to_its_end;
@@ -121,7 +120,7 @@ impl Payments {
         let ask = ask(&instruction, &plan, resolved.as_ref(), target)?;
         let (pending, personal) = match pending {
             Some(transaction) => {
-                let (order_rev, order) = standing.order.clone().ok_or_else(damaged)?;
+                let (order_rev, order) = standing.order.clone().ok_or_else(Error::damaged)?;
                 let sealed = self.vault.document_secret(&transaction.document).await?;
                 let pending = Pending {
                     order,
@@ -226,16 +225,8 @@ fn view(
     let mut order = match &standing.order {
         Some((_, order)) => order.clone(),
         None => OrderView {
-            id: instruction.order.clone(),
-            amount: plan.amount,
-            currency: plan.currency,
-            created_at: now,
-            updated_at: now,
-            status: OrderStatus::Failed,
-            authorized: Amount::ZERO,
-            captured: Amount::ZERO,
-            refunded: Amount::ZERO,
             echo: instruction.echo.clone(),
+            ..OrderView::unopened(instruction.order.clone(), plan.amount, plan.currency, now)
         },
     };
     order.updated_at = now;

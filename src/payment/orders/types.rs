@@ -116,6 +116,24 @@ pub struct OrderView {
     pub echo: Option<String>,
 }
 
+impl OrderView {
+    /// An order on which nothing has succeeded yet.
+    pub fn unopened(id: String, amount: Amount, currency: Currency, now: UnixMillis) -> Self {
+        Self {
+            id,
+            amount,
+            currency,
+            created_at: now,
+            updated_at: now,
+            status: OrderStatus::Failed,
+            authorized: Amount::ZERO,
+            captured: Amount::ZERO,
+            refunded: Amount::ZERO,
+            echo: None,
+        }
+    }
+}
+
 /// The card of a transaction, as it may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownCard {

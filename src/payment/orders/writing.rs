@@ -3,7 +3,6 @@
 
 use zeroize::Zeroizing;
 
-use super::damaged;
 use super::ledger::{Entry, Ledger};
 use super::stored::{self, HeldTransaction, Names, StoredTransaction};
 use super::types::{Action, OrderView, TransactionRecord, TransactionView};
@@ -58,7 +57,7 @@ impl Payments {
             return Err(Error::Locked);
         };
         // read back for its sealed part
-        let transaction = self.load_transaction(actor, names).await?.ok_or_else(damaged)?;
+        let transaction = self.load_transaction(actor, names).await?.ok_or_else(Error::damaged)?;
         Ok(Pending {
             order,
             order_rev: rev,

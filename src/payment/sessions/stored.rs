@@ -13,7 +13,6 @@ use crate::card::{BinInfo, Masked, Pan};
 use crate::id::{Token, UnixMillis};
 use crate::keys::SecretBytes;
 use crate::payment::{Error, Part};
-use crate::vault::types::{self as core, IntegrityError};
 
 /// The part in clear.
 #[derive(Serialize, Deserialize)]
@@ -91,11 +90,11 @@ impl Stored {
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(self).map_err(|_| damaged())
+        serde_json::to_vec(self).map_err(|_| Error::damaged())
     }
 
     pub(super) fn decode(clear: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(clear).map_err(|_| damaged())
+        serde_json::from_slice(clear).map_err(|_| Error::damaged())
     }
 }
 
@@ -125,7 +124,7 @@ impl Contents {
     /// [`Error::Invalid`] for more than a session may hold. `other` is a JSON object, as was checked.
     pub(super) fn take_over(&mut self, update: &SessionUpdate) -> Result<(), Error> {
         if let Some(pan) = &update.card.pan {
-            self.pan = Some(Pan::parse(pan.expose()).map_err(|_| damaged())?);
+            self.pan = Some(Pan::parse(pan.expose()).map_err(|_| Error::damaged())?);
         }
         if let Some(holder) = &update.card.holder {
             self.holder = Some(holder.clone());
@@ -145,16 +144,19 @@ impl Contents {
         let out = Out {
             pan: self.pan.as_ref().map(Pan::expose),
             holder,
-            other: other.map(serde_json::from_str).transpose().map_err(|_| damaged())?,
+            other: other
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(|_| Error::damaged())?,
         };
-        serde_json::to_writer(&mut bytes, &out).map_err(|_| damaged())?;
+        serde_json::to_writer(&mut bytes, &out).map_err(|_| Error::damaged())?;
         Ok(SecretBytes::new(bytes))
     }
 
     pub(super) fn decode(secret: &SecretBytes) -> Result<Self, Error> {
-        let read: In<'_> = serde_json::from_slice(secret.expose()).map_err(|_| damaged())?;
+        let read: In<'_> = serde_json::from_slice(secret.expose()).map_err(|_| Error::damaged())?;
         Ok(Self {
-            pan: read.pan.map(Pan::parse).transpose().map_err(|_| damaged())?,
+            pan: read.pan.map(Pan::parse).transpose().map_err(|_| Error::damaged())?,
             holder: read.holder.map(Zeroizing::new),
             other: read.other.map(|raw| Zeroizing::new(raw.get().to_owned())),
         })
@@ -175,7 +177,7 @@ fn merged(older: &str, newer: &str) -> Result<Zeroizing<String>, Error> {
     #[serde(transparent)]
     struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-    let read = |text| serde_json::from_str::<Members<'_>>(text).map_err(|_| damaged());
+    let read = |text| serde_json::from_str::<Members<'_>>(text).map_err(|_| Error::damaged());
     let mut members = read(older)?.0;
     members.extend(read(newer)?.0);
     let too_much = || Error::Invalid {
@@ -187,16 +189,12 @@ fn merged(older: &str, newer: &str) -> Result<Zeroizing<String>, Error> {
     }
     // names are written with the escapes they need, at most 6 bytes a character
     let mut bytes = Zeroizing::new(Vec::with_capacity(6 * (older.len() + newer.len())));
-    serde_json::to_writer(&mut *bytes, &members).map_err(|_| damaged())?;
+    serde_json::to_writer(&mut *bytes, &members).map_err(|_| Error::damaged())?;
     if bytes.len() > MAX_OTHER {
         return Err(too_much());
     }
-    let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|_| damaged())?;
+    let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|_| Error::damaged())?;
     Ok(Zeroizing::new(text))
-}
-
-fn damaged() -> Error {
-    Error::Core(core::Error::Integrity(IntegrityError::Damaged))
 }
 
 #[cfg(test)]

@@ -153,14 +153,8 @@ impl Rig {
 
     /// `action outcome` of all audit events of the verbs, oldest first.
     pub(crate) async fn events(&self) -> Vec<String> {
-        let lines = self.store.audit(1, 10_000).await.unwrap();
-        lines
-            .iter()
-            .map(|line| serde_json::from_slice::<serde_json::Value>(&line.line).unwrap())
-            .map(|line| {
-                let text = |name: &str| line["event"][name].as_str().unwrap().to_owned();
-                format!("{} {}", text("action"), text("outcome"))
-            })
+        let all = crate::vault::soft::events(&*self.store).await;
+        all.into_iter()
             .filter(|event| !event.starts_with("merchant") && !event.starts_with("credential"))
             .collect()
     }

@@ -18,6 +18,7 @@ use crate::payment::money::{Amount, Currency};
 use crate::payment::simulator::{SimulatedAcquirer, SimulatedUpdater};
 use crate::payment::{CardDetails, SecurityCode, Sources};
 use crate::vault::tests::Rig;
+use crate::vault::types as core;
 
 pub(super) const CARD: &str = "5123450000000008";
 
