@@ -54,26 +54,22 @@ fn random_below(end: u64) -> u64 {
 }
 
 /// This test binary again, as the process that writes.
-fn spawn_writer(dir: &Path, unguarded: bool) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
+fn spawn_writer(dir: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "writer::writer_process"])
         .env("PANVAULT_TEST_WRITER", dir)
-        .stdout(Stdio::piped());
-    if unguarded {
-        command.env("PANVAULT_TEST_UNGUARDED", "1");
-    }
-    command.spawn().unwrap()
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
-/// The last number that each writer was told is durable, and what else was said, once `child` has ended.
-fn acknowledged(child: &mut Child) -> ([Option<u32>; WRITERS], Vec<String>) {
-    let (mut acked, mut said) = ([None; WRITERS], Vec::new());
+/// The last number that each writer was told is durable, once `child` has ended.
+fn acknowledged(child: &mut Child) -> [Option<u32>; WRITERS] {
+    let mut acked = [None; WRITERS];
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
         let mut words = line.split(' ');
         if words.next() != Some("ack") {
-            said.push(line);
             continue;
         }
         // the last line may be cut, and then its number is only smaller
@@ -81,7 +77,7 @@ fn acknowledged(child: &mut Child) -> ([Option<u32>; WRITERS], Vec<String>) {
             acked[writer] = acked[writer].max(Some(n));
         }
     }
-    (acked, said)
+    acked
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,14 +90,14 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
     let temp = tempfile::tempdir().unwrap();
     let (mut commits, mut acked) = (0, [None; WRITERS]);
     for round in 0..rounds {
-        let mut child = spawn_writer(temp.path(), false);
+        let mut child = spawn_writer(temp.path());
         let kill = Duration::from_millis(300 + random_below(900));
         let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         let killer = std::thread::spawn(move || {
             std::thread::sleep(kill);
             nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).unwrap();
         });
-        for (so_far, last) in acked.iter_mut().zip(acknowledged(&mut child).0) {
+        for (so_far, last) in acked.iter_mut().zip(acknowledged(&mut child)) {
             *so_far = last.max(*so_far);
         }
         killer.join().unwrap();
@@ -123,7 +119,7 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_is_refused() {
     let temp = tempfile::tempdir().unwrap();
-    let mut child = spawn_writer(temp.path(), false);
+    let mut child = spawn_writer(temp.path());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(
         lines.any(|line| line.unwrap().starts_with("ack")),

@@ -28,6 +28,14 @@ pub(super) struct Archiver<'a> {
     pub(super) segments: Segments,
     pub(super) queue: mpsc::Sender<Request>,
     pub(super) shared: &'a Shared,
+    /// Moved to a segment file, and not yet dropped from sled because there was no room for that.
+    pub(super) owed: Option<Moved>,
+}
+
+/// Blocks that are in a segment file now.
+pub(super) struct Moved {
+    through: u64,
+    firsts: Vec<u64>,
 }
 
 impl Archiver<'_> {
@@ -55,6 +63,11 @@ impl Archiver<'_> {
     fn archive(&mut self) -> Result<(), Error> {
         let window = self.shared.config.audit_window;
         if !self.shared.archive_due() {
+            return Ok(());
+        }
+        if let Some(moved) = self.owed.take()
+            && !self.drop_blocks(moved)?
+        {
             return Ok(());
         }
         while self.shared.window() > window && !self.shared.closing.load(Ordering::Acquire) {
@@ -95,19 +108,29 @@ impl Archiver<'_> {
             .map_err(|e| Error::Unavailable(format!("writing a segment file: {e}")))?;
         // readers go to the segments from here on, before the blocks go
         self.shared.archived.store(through, Ordering::Release);
+        self.drop_blocks(Moved { through, firsts })
+    }
+
+    /// Drops blocks from sled that are in a segment file. False if the store is closing.
+    fn drop_blocks(&mut self, moved: Moved) -> Result<bool, Error> {
         let (done, answer) = oneshot::channel();
         let request = Request::Archived {
-            through,
-            blocks: firsts,
+            through: moved.through,
+            blocks: moved.firsts.clone(),
             done,
         };
         if self.queue.blocking_send(request).is_err() {
             return Ok(false);
         }
-        answer
-            .blocking_recv()
-            .unwrap_or(Err(Error::OutcomeUnknown))
-            .map(|_| true)
+        match answer.blocking_recv().unwrap_or(Err(Error::OutcomeUnknown)) {
+            Ok(_) => Ok(true),
+            // the next blocks may not go before these: sled must hold what follows the segments, without a gap
+            Err(Error::Full | Error::Unavailable(_)) => {
+                self.owed = Some(moved);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn measure(&self) {

@@ -178,8 +178,8 @@ impl<'a> Committer<'a> {
         Ok(Some(Outcome::CondFailed { key, now }))
     }
 
-    /// Applies the batch and makes it durable. A failure ends writing for good: Linux may drop dirty pages after a
-    /// failed sync, so that a second one would only pretend.
+    /// Applies the batch and makes it durable, if there is room for it. A failure after that ends writing for good:
+    /// Linux may drop dirty pages after a failed sync, so that a second one would only pretend.
     fn write(&mut self, pending: Pending) -> Result<(), Error> {
         let Pending {
             mut header,
@@ -211,6 +211,10 @@ impl<'a> Committer<'a> {
             IVec::from(HEADER_KEY),
             Some(frame(HEADER_KEY, header.rev, &header.encode(), &mut self.scratch)),
         );
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if !self.shared.space.has_room_for(bytes) {
+            return Err(Error::Full);
+        }
         self.shared.applying(header.rev, deletes);
         let db = &self.db;
         let applied = contain(|| db.apply_batch(batch)).and_then(|done| done.map_err(engine_error));
@@ -229,7 +233,6 @@ impl<'a> Committer<'a> {
             .metrics
             .audit_records
             .inc_by(header.head.seq - self.header.head.seq);
-        self.shared.space.wrote(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.shared.committed(&header);
         self.header = header;
         Ok(())

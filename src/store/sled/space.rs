@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::statvfs;
 
-/// How old a measurement may be.
+/// How old a measurement may be for those who only ask.
 const FRESH: Duration = Duration::from_millis(250);
-/// What sled writes for a byte of key and value, at worst (measured 4 to 7).
-const AMPLIFICATION: u64 = 8;
+/// What sled may write for a byte of key and value: twice the most measured (4 to 7), and pages that it moves by the way.
+const AMPLIFICATION: u64 = 16;
+/// What it may write for the smallest batch.
+const LEAST: u64 = 8 << 20;
 
 /// The guard over the free space of a directory's disk.
 #[derive(Debug)]
@@ -20,8 +22,6 @@ pub(super) struct Space {
     /// Milliseconds after `started` of the last measurement, plus one; 0 before the first.
     measured: AtomicU64,
     free: AtomicU64,
-    /// Written since the last measurement, as sled amplifies it.
-    written: AtomicU64,
     full: AtomicBool,
 }
 
@@ -34,22 +34,34 @@ impl Space {
             started: Instant::now(),
             measured: AtomicU64::new(0),
             free: AtomicU64::new(0),
-            written: AtomicU64::new(0),
             full: AtomicBool::new(false),
         }
     }
 
-    /// Whether writes must be refused now. Measures if the last measurement is old or much was written since.
+    /// Whether a batch of `bytes` of keys and values may be written now. Measures each time: sled that meets a full disk
+    /// in the middle of a batch may tear it, so another program must find no time to fill the disk in between.
+    pub(super) fn has_room_for(&self, bytes: u64) -> bool {
+        self.measure();
+        let needed = bytes
+            .saturating_mul(AMPLIFICATION)
+            .saturating_add(LEAST.min(self.min_free));
+        !self.full.load(Ordering::Acquire) && self.free() >= needed
+    }
+
+    /// Whether writes are refused now. Measures if the last measurement is old.
     pub(super) fn is_full(&self) -> bool {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let measured = self.measured.load(Ordering::Acquire);
-        let fresh = u64::try_from(FRESH.as_millis()).unwrap_or(u64::MAX);
-        let old = measured == 0 || now.saturating_sub(measured - 1) >= fresh;
-        if old || self.written.load(Ordering::Relaxed) >= self.min_free / AMPLIFICATION {
-            self.measured.store(now.saturating_add(1), Ordering::Release);
+        if measured == 0 || self.now().saturating_sub(measured) >= u64::try_from(FRESH.as_millis()).unwrap_or(u64::MAX)
+        {
             self.measure();
         }
         self.full.load(Ordering::Acquire)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
     }
 
     /// Free bytes at the last measurement.
@@ -57,15 +69,9 @@ impl Space {
         self.free.load(Ordering::Acquire)
     }
 
-    /// Tells of `bytes` of keys and values handed to sled.
-    pub(super) fn wrote(&self, bytes: u64) {
-        self.written
-            .fetch_add(bytes.saturating_mul(AMPLIFICATION), Ordering::Relaxed);
-    }
-
     /// A disk that cannot be measured counts as full: writing to it blindly could end writing for good.
     fn measure(&self) {
-        self.written.store(0, Ordering::Relaxed);
+        self.measured.store(self.now(), Ordering::Release);
         let free = match statvfs(&self.dir) {
             Ok(stat) => stat.blocks_available().saturating_mul(stat.fragment_size()),
             Err(errno) => {
@@ -104,13 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn much_writing_measures_before_the_time_is_up() {
+    fn a_batch_is_measured_for_each_time() {
         let dir = tempfile::tempdir().unwrap();
         let space = Space::new(dir.path().to_owned(), 1 << 10);
         assert!(!space.is_full());
         space.free.store(0, Ordering::Release);
-        space.wrote(1 << 10);
+        space.full.store(true, Ordering::Release);
+        assert!(space.is_full(), "the measurement is fresh");
+        assert!(space.has_room_for(1 << 10));
         assert!(!space.is_full());
-        assert!(space.free() > 0, "measured again");
+        assert!(!space.has_room_for(u64::MAX / 2), "no disk has that");
     }
 }

@@ -88,6 +88,7 @@ impl SledStore {
                     segments,
                     queue,
                     shared: &shared,
+                    owed: None,
                 }
                 .run();
             }
