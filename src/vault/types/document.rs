@@ -17,6 +17,10 @@ pub enum DocumentKind {
     Session,
     /// What the account updater was asked and said.
     Maintenance,
+    /// A network token and the card it stands for.
+    NetworkToken,
+    /// Which network token a number belongs to: its own, or its card's.
+    NetworkTokenNumber,
 }
 
 /// A document as it was read.
