@@ -7,11 +7,15 @@
 //! A merchant's connectors are configured (`[[psp]]`); a TEST merchant has the simulator beside them, under every id that
 //! begins with [`SIMULATOR`].
 
+mod base_url;
 mod card;
+mod config;
 mod connector;
 mod connectors;
 mod error;
 mod failure;
+mod secret_file;
+mod stripe;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -20,7 +24,9 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
+pub use self::base_url::BaseUrl;
 pub use self::card::{Billing, PspCard, PspFrom, PspTokenize};
+pub use self::config::{BadConnector, PspConfig, PspKind};
 pub use self::connector::{Ask, Made, PspConnector};
 pub use self::connectors::{Connectors, Owner, SIMULATOR};
 pub use self::error::Error;

@@ -1,4 +1,8 @@
+mod localstripe;
+mod pki;
+mod provider;
 mod simulator;
+mod stripe_failing;
 mod watched;
 
 use std::sync::{Arc, Mutex};
