@@ -122,12 +122,10 @@ pub(crate) fn stay(daemon: &Daemon) {
     assert_eq!((after.href(), links(&after)), (made.href(), links(&made)));
     // a link that is nearly one is none
     let link = made.href();
-    let other = if link.ends_with('A') { 'B' } else { 'A' };
-    for wrong in [
-        format!("{}{other}", &link[..link.len() - 1]),
-        format!("{link}A"),
-        link[..link.len() - 1].to_owned(),
-    ] {
+    let middle = link.len() - segment(&link).len() / 2;
+    let other = if &link[middle..=middle] == "A" { "B" } else { "A" };
+    let changed = format!("{}{other}{}", &link[..middle], &link[middle + 1..]);
+    for wrong in [changed, format!("{link}A"), link[..link.len() - 1].to_owned()] {
         account.get(&wrong).refused(404, "resourceNotFound");
         account.delete(&wrong).refused(404, "resourceNotFound");
     }
