@@ -13,7 +13,8 @@ use serde::de::{DeserializeOwned, Expected, Unexpected};
 use serde_path_to_error::{Path, Segment};
 
 pub(crate) use self::depth::{DEPTH, is_too_deep};
-use self::tree::{Node, Tree};
+use self::tree::Node;
+pub(crate) use self::tree::Tree;
 
 /// What is wrong with a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,15 +67,11 @@ impl fmt::Display for Why {
 /// # Errors
 /// [`Fault`].
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
-    let error = match serde_json::from_slice(text) {
-        Ok(parsed) => return Ok(parsed),
-        Err(error) => error,
-    };
+    if let Ok(parsed) = serde_json::from_slice(text) {
+        return Ok(parsed);
+    }
     // A second reading as a tree fails for just the texts that are not JSON.
-    let tree: Tree = serde_json::from_slice(text).map_err(|_| Fault::Syntax {
-        line: error.line(),
-        column: error.column(),
-    })?;
+    let tree = read(text)?;
     let again: Result<T, _> = serde_path_to_error::deserialize(Node(&tree));
     Err(match again {
         Err(error) => fault(error.path(), error.inner()),
@@ -83,6 +80,18 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
             path: String::new(),
             why: Why::Type("of another form".to_owned()),
         },
+    })
+}
+
+/// Reads a body as a tree, for who says all that is wrong with it and not the first thing alone. Nested deeper than [`DEPTH`]
+/// it is cut.
+///
+/// # Errors
+/// [`Fault::Syntax`].
+pub(crate) fn read(text: &[u8]) -> Result<Tree, Fault> {
+    serde_json::from_slice(text).map_err(|error| Fault::Syntax {
+        line: error.line(),
+        column: error.column(),
     })
 }
 

@@ -2,9 +2,11 @@
 
 mod body;
 mod edge;
+mod form;
 mod json;
 mod mastercard;
 mod native;
+pub mod worldpay;
 
 use std::sync::Arc;
 
@@ -20,16 +22,24 @@ pub struct Services {
     vault: Arc<Vault>,
     payments: Arc<Payments>,
     metrics: Metrics,
+    worldpay: worldpay::Config,
 }
 
 impl Services {
-    /// Dialects over this vault; requests are counted in `metrics`.
+    /// Dialects over this vault with their default settings; requests are counted in `metrics`.
     pub fn new(vault: Arc<Vault>, metrics: Metrics) -> Self {
         Self {
             payments: Arc::new(Payments::new(Arc::clone(&vault))),
             vault,
             metrics,
+            worldpay: worldpay::Config::default(),
         }
+    }
+
+    /// With these settings of Worldpay's dialect.
+    #[must_use]
+    pub fn with_worldpay(self, worldpay: worldpay::Config) -> Self {
+        Self { worldpay, ..self }
     }
 
     /// The payments that the dialects share, for what works on them by itself.
@@ -46,10 +56,10 @@ pub fn router(services: Services) -> Router {
     let services = Arc::new(services);
     native::router(&services)
         .merge(mastercard::router(&services))
-        .fallback(
-            async move |request: Request| match mastercard::owns(request.uri().path()) {
-                true => mastercard::not_found(&services, request),
-                false => native::not_found(&services, request),
-            },
-        )
+        .merge(worldpay::router(&services))
+        .fallback(async move |request: Request| match request.uri().path() {
+            path if mastercard::owns(path) => mastercard::not_found(&services, request),
+            path if worldpay::owns(path) => worldpay::not_found(&services, request),
+            _ => native::not_found(&services, request),
+        })
 }

@@ -129,6 +129,9 @@ pub(super) fn credential(command: &CredentialCommand) -> anyhow::Result<Exit> {
                 terminal::json(&json!({"id": id, "secret": made.get("secret"), "credential": made.get("credential")}))?;
             } else if let Some(secret) = made.get("secret").and_then(Value::as_str) {
                 terminal::say(secret);
+                if dialect == Dialect::Worldpay {
+                    terminal::remark(format!("It is used with the name {}.", cell(Some(&id))));
+                }
                 terminal::remark("This secret is shown once: nothing keeps it.");
             } else {
                 terminal::say(cell(Some(&id)));
@@ -238,7 +241,7 @@ fn default_kind(dialect: Dialect, certificate: bool) -> CredentialKind {
     match dialect {
         Dialect::Native => CredentialKind::ApiKey,
         Dialect::Mastercard if certificate => CredentialKind::Certificate,
-        Dialect::Mastercard => CredentialKind::Password,
+        Dialect::Mastercard | Dialect::Worldpay => CredentialKind::Password,
     }
 }
 

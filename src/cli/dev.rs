@@ -156,9 +156,13 @@ fn previous(dir: &Path) -> Option<DevFile> {
 
 /// Makes the merchants and their credentials if they are not there, and writes `dev.json`.
 async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> anyhow::Result<()> {
-    let (native, mastercard) = previous.map(|file| (file.native, file.mastercard)).unzip();
+    let (native, mastercard, worldpay) = match previous {
+        Some(file) => (Some(file.native), file.mastercard, file.worldpay),
+        None => (None, Vec::new(), None),
+    };
     let native = merchants::native(daemon.access(), native).await?;
-    let mastercard = merchants::mastercard(daemon.access(), &mastercard.unwrap_or_default()).await?;
+    let mastercard = merchants::mastercard(daemon.access(), &mastercard).await?;
+    let worldpay = merchants::worldpay(daemon.access(), worldpay).await?;
     daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
@@ -167,6 +171,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         metrics: daemon.metrics.map(|address| address.to_string()),
         native,
         mastercard,
+        worldpay: Some(worldpay),
     };
     let path = dir.join("dev.json");
     private(&path, &serde_json::to_string_pretty(&file)?)?;

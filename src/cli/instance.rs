@@ -20,6 +20,8 @@ pub(super) struct DevFile {
     pub(super) native: DevNative,
     #[serde(default)]
     pub(super) mastercard: Vec<DevMastercard>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) worldpay: Option<DevWorldpay>,
 }
 
 /// The native dialect's test merchant.
@@ -38,6 +40,16 @@ pub(super) struct DevMastercard {
     pub(super) management: Management,
     pub(super) generation: Generation,
     pub(super) verification: Verification,
+}
+
+/// Worldpay's test merchant: a login for everything but seeing cards, and one for that alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DevWorldpay {
+    pub(super) username: String,
+    pub(super) password: String,
+    pub(super) detokenize_username: String,
+    pub(super) detokenize_password: String,
+    pub(super) entity: String,
 }
 
 /// An instance, by its configuration.

@@ -29,6 +29,8 @@ pub(super) struct Spec {
     #[serde(default)]
     pub(super) maintenance: MaintenanceSpec,
     #[serde(default)]
+    pub(super) worldpay: WorldpaySpec,
+    #[serde(default)]
     pub(super) log: LogSpec,
 }
 
@@ -146,6 +148,24 @@ pub(super) struct MaintenanceSpec {
     pub(super) every_minutes: u32,
 }
 
+/// Worldpay's dialect.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WorldpaySpec {
+    /// What hrefs begin with, as clients see it; without it `http://` and the host that the request names.
+    pub(super) base_url: Option<String>,
+    /// How long a token lives where the request does not say. Days, 1 to 36525.
+    pub(super) life_days: u32,
+    /// Likewise of TEST merchants.
+    pub(super) test_life_days: u32,
+    /// The longest that a request may say. Days.
+    pub(super) longest_life_days: u32,
+    /// A use in the second half of a token's life begins it anew; never of TEST merchants.
+    pub(super) renew_on_use: bool,
+    /// A card that is past its expiry may be stored.
+    pub(super) past_card_expiry: bool,
+}
+
 /// The log.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -216,6 +236,19 @@ impl Default for CapsSpec {
             search_by_pan_per_second: 5,
             search_by_pan_burst: 0,
             search_by_pan_per_day: 1_000,
+        }
+    }
+}
+
+impl Default for WorldpaySpec {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            life_days: 4 * 365 + 1,
+            test_life_days: 90,
+            longest_life_days: 10 * 365 + 2,
+            renew_on_use: true,
+            past_card_expiry: true,
         }
     }
 }

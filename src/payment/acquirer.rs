@@ -33,6 +33,8 @@ pub enum Ask<'a> {
         card: Presented<'a>,
         /// In which currency it is going to be used.
         currency: Currency,
+        /// It is going to be kept for later payments: the scheme gives a reference for them.
+        on_file: bool,
     },
     /// Reserve an amount.
     Authorize {
@@ -143,6 +145,9 @@ pub struct Answer {
     pub receipt: String,
     /// The system trace audit number, six digits.
     pub stan: String,
+    /// The scheme's reference of a card that is kept for later payments: letters and digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_reference: Option<String>,
 }
 
 impl Answer {

@@ -164,9 +164,11 @@ fn refused_token(error: core::Error) -> Error {
         | CallerError::Field { .. }
         | CallerError::FormatExhausted
         | CallerError::IdempotencyMismatch
+        | CallerError::NamespaceFull
         | CallerError::Replaced
         | CallerError::Revision { .. }
-        | CallerError::TokenTaken => Error::Core(error),
+        | CallerError::TokenTaken
+        | CallerError::TooManyUpdates { .. } => Error::Core(error),
     }
 }
 

@@ -24,6 +24,8 @@ use crate::vault::types::Peer;
 pub(super) fn builder(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
+        // some clients of Worldpay's send lines that are no headers; what is dropped says nothing to anyone here
+        .ignore_invalid_headers(true)
         .header_read_timeout(limits.head_timeout)
         .max_header_size(limits.max_head_bytes);
     http

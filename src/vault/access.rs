@@ -181,6 +181,9 @@ impl Access {
         if actor.daemon {
             return Ok(());
         }
+        if !actor.reach.allows(op) {
+            return Err(PolicyError::Denied);
+        }
         let decision = policy.decide(&actor.peer, actor.dialect, &repository.name, op);
         if decision.allowed_by.is_none() {
             return Err(PolicyError::Denied);

@@ -170,6 +170,16 @@ fn random_luhn(bins: &BinTable) -> Result<Token, Error> {
     }
 }
 
+/// A second name: 19 digits that begin with 99, which no issuer uses, and fail Luhn.
+pub(super) fn alias(bins: &BinTable) -> Result<Token, Error> {
+    loop {
+        let text = format!("99{}", random_digits(17)?);
+        if !card::luhn_ok(&text) && !card::contains_live_pan(&text, bins) {
+            return parsed(&text);
+        }
+    }
+}
+
 /// Random digits, each as likely as the other: bytes from 250 on are thrown away.
 fn random_digits(count: usize) -> Result<String, NoRandom> {
     let mut digits = String::with_capacity(count);

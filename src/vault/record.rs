@@ -15,13 +15,19 @@ use crate::keys::{Place, Sealed};
 use crate::store::{Key, Write};
 
 /// The format that this program writes. An older one is read, a newer one is refused.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
-/// The format before, which ends behind `sealed`.
+/// The format that ends behind `replacement`.
+const VERSION_2: u8 = 2;
+
+/// The format that ends behind `sealed`.
 const VERSION_1: u8 = 1;
 
-/// The four fields that version 1 has not, absent.
-const NOT_IN_VERSION_1: [u8; 4] = [0; 4];
+/// The four fields that version 2 has not, absent or empty.
+const NOT_IN_VERSION_2: [u8; 4] = [0; 4];
+
+/// The eight that version 1 has not.
+const NOT_IN_VERSION_1: [u8; 8] = [0; 8];
 
 /// How a token was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +72,14 @@ pub(super) struct Record {
     pub(super) verification: Option<Verification>,
     /// The token that takes over from this one.
     pub(super) replacement: Option<Token>,
+    /// Its second name.
+    pub(super) alias: Option<Token>,
+    /// Its place among the limited number of its namespace.
+    pub(super) slot: Option<u8>,
+    /// A use in the second half of its life gives it so much life again, in milliseconds.
+    pub(super) renewed_by: Option<u64>,
+    /// When it was changed under a limit, as far as that still counts, oldest first.
+    pub(super) limited_updates: Vec<UnixMillis>,
 }
 
 impl Record {
@@ -88,6 +102,7 @@ impl Record {
     fn parse(bytes: &[u8]) -> Result<Self, IntegrityError> {
         match bytes.split_first() {
             Some((&VERSION, body)) => Self::read(body),
+            Some((&VERSION_2, body)) => Self::read(&[body, &NOT_IN_VERSION_2].concat()),
             Some((&VERSION_1, body)) => Self::read(&[body, &NOT_IN_VERSION_1].concat()).map(Self::upgraded),
             Some((newer, _)) if *newer > VERSION => Err(IntegrityError::NewerFormat),
             _ => Err(IntegrityError::Damaged),
@@ -101,7 +116,7 @@ impl Record {
         }
     }
 
-    /// A record of version 1 as version 2 would have it. Only the native dialect wrote that version: its scope is the
+    /// A record of version 1 as the later ones would have it. Only the native dialect wrote that version: its scope is the
     /// namespace, and only merchants changed a record.
     fn upgraded(self) -> Self {
         let scope = |_| match &self.namespace {
@@ -148,7 +163,27 @@ impl Record {
     /// All entries that lead to it, with their values; the reuse key, where there is one, is the last.
     pub(super) fn entries(&self) -> Vec<(Key, Vec<u8>)> {
         let indexes = self.indexes().into_iter().map(|key| (key, Vec::new()));
-        indexes.chain(self.reuse_entry()).collect()
+        indexes.chain(self.places()).chain(self.reuse_entry()).collect()
+    }
+
+    /// The unique entries that stay as they are while it lives.
+    fn places(&self) -> impl Iterator<Item = (Key, Vec<u8>)> {
+        let value = tables::reuse_value(self.repository, &self.token);
+        [self.alias_key(), self.slot_key()]
+            .into_iter()
+            .flatten()
+            .map(move |key| (key, value.clone()))
+    }
+
+    /// Where its second name leads to it.
+    pub(super) fn alias_key(&self) -> Option<Key> {
+        let alias = self.alias.as_ref()?;
+        Some(tables::alias(self.repository, alias))
+    }
+
+    /// Its place in its namespace.
+    pub(super) fn slot_key(&self) -> Option<Key> {
+        Some(tables::slot(self.repository, self.namespace.as_ref()?, self.slot?))
     }
 
     fn reuse_entry(&self) -> Option<(Key, Vec<u8>)> {
@@ -168,6 +203,7 @@ impl Record {
         [self.key(), last_used]
             .into_iter()
             .chain(self.indexes())
+            .chain(self.places().map(|(key, _)| key))
             .chain(self.reuse.map(|hash| tables::reuse(&hash)))
             .map(Write::Del)
             .collect()
@@ -232,6 +268,7 @@ impl Record {
             updated_by: self.updated_by.clone(),
             verification: self.verification,
             replacement: self.replacement.clone(),
+            alias: self.alias.clone(),
             last_used_at,
             expires_at: self.expires_at,
             revision: self.revision,

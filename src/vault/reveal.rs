@@ -3,7 +3,9 @@
 //! is shown at most once, also across a crash.
 
 use super::record::Record;
-use super::types::{Actor, CallerError, Error, IntegrityError, Operation, Profile, Revealed, Status, Uses};
+use super::types::{
+    Actor, CallerError, Described, Error, IntegrityError, Operation, Profile, Revealed, RevealedRecord, Status, Uses,
+};
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{Masked, Pan};
 use crate::id::{Revision, Token, UnixMillis};
@@ -19,6 +21,22 @@ impl Vault {
         self.take_out(actor, Operation::Reveal, token, with_profile).await
     }
 
+    /// The card of `token` with all that is known of it.
+    ///
+    /// # Errors
+    /// As [`Vault::reveal`].
+    pub async fn reveal_record(&self, actor: &Actor, token: &Token) -> Result<RevealedRecord, Error> {
+        let taken = self.take_card(actor, Operation::Reveal, token, true).await;
+        let (record, revealed) = self.taken(actor, Operation::Reveal, token, taken).await?;
+        Ok(RevealedRecord {
+            pan: revealed.pan,
+            record: Described {
+                view: self.view(&record).await?,
+                profile: revealed.profile,
+            },
+        })
+    }
+
     /// The card, taken out for `op`, which is the right that is asked for and the word in the audit trail.
     pub(super) async fn take_out(
         &self,
@@ -27,7 +45,18 @@ impl Vault {
         token: &Token,
         with_profile: bool,
     ) -> Result<Revealed, Error> {
-        let result = self.take_card(actor, op, token, with_profile).await;
+        let taken = self.take_card(actor, op, token, with_profile).await;
+        Ok(self.taken(actor, op, token, taken).await?.1)
+    }
+
+    /// Counts how it went.
+    async fn taken<T>(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        token: &Token,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
         if let Err(Error::Caller(fault)) = &result
             && let Some(outcome) = in_vain(fault)
         {
@@ -42,7 +71,7 @@ impl Vault {
         op: Operation,
         token: &Token,
         with_profile: bool,
-    ) -> Result<Revealed, Error> {
+    ) -> Result<(Record, Revealed), Error> {
         self.access.permit(actor, op, 1)?;
         let mut turn = None;
         for _ in 0..ATTEMPTS {
@@ -53,14 +82,18 @@ impl Vault {
                 Status::Spent => return Err(CallerError::Spent.into()),
             }
             let revealed = self.open_card(&held, with_profile).await?;
-            let writes = match held.record.uses {
-                Uses::Multi => Vec::new(),
-                Uses::Single => spent(&held.record, actor).replacement(&held.record)?,
+            let used = match held.record.uses {
+                Uses::Multi => renewed(&held.record, UnixMillis::now()),
+                Uses::Single => Some(spent(&held.record, actor)),
+            };
+            let writes = match &used {
+                Some(used) => used.replacement(&held.record)?,
+                None => Vec::new(),
             };
             let event = event(actor, op, "ok", Some(token));
             if self.commit_if_unchanged(&held, writes, event).await? {
                 self.last_used.touch(actor.repository, token);
-                return Ok(revealed);
+                return Ok((used.unwrap_or(held.record), revealed));
             }
             // changed in between: from now on in line with those who change it
             if turn.is_none() {
@@ -112,9 +145,11 @@ fn in_vain(fault: &CallerError) -> Option<&'static str> {
         | CallerError::Field { .. }
         | CallerError::FormatExhausted
         | CallerError::IdempotencyMismatch
+        | CallerError::NamespaceFull
         | CallerError::Replaced
         | CallerError::Revision { .. }
-        | CallerError::TokenTaken => None,
+        | CallerError::TokenTaken
+        | CallerError::TooManyUpdates { .. } => None,
     }
 }
 
@@ -129,6 +164,16 @@ fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
         return Err(IntegrityError::Tampered.into());
     }
     Ok(pan)
+}
+
+/// The record with a new life, if it is one that use renews and less than half of its life is left. That changes nothing
+/// that others compare, so its revision stays.
+fn renewed(record: &Record, now: UnixMillis) -> Option<Record> {
+    let (life, ends) = (record.renewed_by?, record.expires_at?);
+    (ends < now.plus(life / 2)).then(|| Record {
+        expires_at: Some(now.plus(life)),
+        ..record.clone()
+    })
 }
 
 /// What is left of a single-use token that was used: the masked view. The card, its DEK and the ways to it are gone.

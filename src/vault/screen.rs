@@ -12,8 +12,8 @@ use crate::card::{BinTable, contains_live_pan};
 pub(super) const METADATA_MAX: usize = 4 * 1024;
 /// The longest profile, holder and rest together, bytes.
 pub(super) const PROFILE_MAX: usize = 8 * 1024;
-/// The longest holder, bytes.
-const HOLDER_MAX: usize = 256;
+/// The longest holder, bytes: 255 characters of any script.
+const HOLDER_MAX: usize = 1_020;
 
 /// Names of sensitive authentication data, in lower case and without `_`, `-` and other marks.
 const SENSITIVE: &[&str] = &[

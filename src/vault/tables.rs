@@ -12,6 +12,8 @@
 //! | `0x16` | idempotency | day, 16 bytes: hash of its scope | [`Entry`](super::idempotency::Entry) |
 //! | `0x17` | last use | repository, token | milliseconds |
 //! | `0x18` | the vault's own | - | its id |
+//! | `0x19` | second name, unique | repository, name | repository, token |
+//! | `0x1a` | place in a namespace of limited size | repository, length, namespace, number | repository, token |
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
 //! | `0x30` | document | length, merchant, kind, name | [`Row`](super::documents::Row) |
 //! | `0x31` | document expiry index, only of documents that expire | milliseconds, the document's key after its byte | - |
@@ -35,13 +37,15 @@ const EXPIRY: u8 = 0x15;
 const IDEMPOTENCY: u8 = 0x16;
 const LAST_USED: u8 = 0x17;
 const OWNER: u8 = 0x18;
+const ALIAS: u8 = 0x19;
+const SLOT: u8 = 0x1a;
 /// The table of the documents.
 pub(super) const DOCUMENT: u8 = 0x30;
 /// When documents expire.
 pub(super) const DOCUMENT_EXPIRY: u8 = 0x31;
 
 /// The records and everything that leads to one.
-pub(super) const CHECKED: [u8; 7] = [RECORD, PAN, REUSE, NAMESPACE, UPDATED, EXPIRY, LAST_USED];
+pub(super) const CHECKED: [u8; 9] = [RECORD, PAN, REUSE, NAMESPACE, UPDATED, EXPIRY, LAST_USED, ALIAS, SLOT];
 
 /// What a PAN is found by: 128 bits of its fingerprint, enough that two never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -105,6 +109,21 @@ pub(super) fn updated(repository: RepositoryId, at: UnixMillis, token: &Token) -
     )
 }
 
+pub(super) fn alias(repository: RepositoryId, alias: &Token) -> Key {
+    key(ALIAS, &[&repository.0.to_be_bytes(), alias.as_str().as_bytes()])
+}
+
+/// All places that are taken in a namespace.
+pub(super) fn slots(repository: RepositoryId, namespace: &Namespace) -> Key {
+    of_namespace(SLOT, repository, namespace)
+}
+
+pub(super) fn slot(repository: RepositoryId, namespace: &Namespace, number: u8) -> Key {
+    let Key(mut bytes) = slots(repository, namespace);
+    bytes.push(number);
+    Key(bytes)
+}
+
 pub(super) fn expiry(at: UnixMillis, repository: RepositoryId, token: &Token) -> Key {
     key(
         EXPIRY,
@@ -136,10 +155,14 @@ pub(super) fn pan_prefix(repository: RepositoryId, pan: PanIndex) -> Key {
 
 /// All tokens of a namespace.
 pub(super) fn namespace_prefix(repository: RepositoryId, namespace: &Namespace) -> Key {
+    of_namespace(NAMESPACE, repository, namespace)
+}
+
+fn of_namespace(table: u8, repository: RepositoryId, namespace: &Namespace) -> Key {
     // a namespace has at most 64 bytes
     let length = u8::try_from(namespace.as_str().len()).unwrap_or(u8::MAX);
     key(
-        NAMESPACE,
+        table,
         &[&repository.0.to_be_bytes(), &[length], namespace.as_str().as_bytes()],
     )
 }
@@ -189,7 +212,7 @@ pub(super) fn parse_expiry(key: &Key) -> Option<(UnixMillis, RepositoryId, Token
     ))
 }
 
-/// Which token a reuse key's value names.
+/// Which token the value of a reuse key, a second name or a place names.
 pub(super) fn parse_reuse(value: &[u8]) -> Option<(RepositoryId, Token)> {
     let (repository, token) = value.split_first_chunk::<4>()?;
     Some((RepositoryId(u32::from_be_bytes(*repository)), parse_token(token)?))
@@ -201,7 +224,7 @@ pub(super) fn owner_of(key: &Key, value: &[u8]) -> Option<(RepositoryId, Token)>
     if *table == EXPIRY {
         return parse_expiry(key).map(|(_, repository, token)| (repository, token));
     }
-    if *table == REUSE {
+    if matches!(*table, REUSE | ALIAS | SLOT) {
         return parse_reuse(value);
     }
     let (repository, rest) = rest.split_first_chunk::<4>()?;
@@ -228,6 +251,8 @@ pub(super) fn name_of(key: &Key) -> &'static str {
         Some(&UPDATED) => "updated-at index",
         Some(&EXPIRY) => "expiry index",
         Some(&LAST_USED) => "times of last use",
+        Some(&ALIAS) => "second names",
+        Some(&SLOT) => "places in namespaces",
         Some(&DOCUMENT) => "documents",
         Some(&DOCUMENT_EXPIRY) => "document expiry index",
         _ => "another table",

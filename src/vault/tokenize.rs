@@ -5,6 +5,7 @@
 
 mod fields;
 mod making;
+mod places;
 
 use self::fields::check;
 pub(super) use self::fields::{check_expires_at, check_hides, check_profile, check_rules};
@@ -165,7 +166,11 @@ impl Vault {
                     .1
             }
         };
-        let record = making.record(&draft);
+        let Some(names) = self.names_for(making).await? else {
+            making.draft = Some(draft);
+            return Ok(None);
+        };
+        let record = making.record(&draft, names);
         let gate = gate_key(record.repository, making.actor.rules);
         let mut commit = Commit {
             conds: vec![Cond::Exists(gate.clone())],
@@ -182,6 +187,8 @@ impl Vault {
             .conds
             .extend(making.reuse.map(|hash| Cond::Absent(tables::reuse(&hash))));
         commit.conds.push(Cond::Absent(record.key()));
+        let places = [record.alias_key(), record.slot_key()].into_iter().flatten();
+        commit.conds.extend(places.map(Cond::Absent));
         match self.store.commit(commit).await? {
             Outcome::Done { .. } => Ok(Some(Tokenized::Created(record.view(None)))),
             Outcome::CondFailed { key, .. } if key == gate => Err(match self.access.rules_hold(making.actor) {

@@ -1,11 +1,12 @@
 //! Changing a record. What is sealed is sealed anew under the record's own DEK; the PAN that is there is never opened
 //! for it.
 
+use super::members;
 use super::record::{Record, Shown, Strategy};
 use super::screen::{self, METADATA_MAX};
 use super::tables::{self, PanIndex};
 use super::tokenize::{check_expires_at, check_hides, check_profile, reuse_hash};
-use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
+use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, UpdateLimit, View};
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{BinTable, Pan};
 use crate::id::{Revision, Token, UnixMillis};
@@ -24,7 +25,8 @@ impl Vault {
     ///
     /// # Errors
     /// Not granted; a field that cannot be taken; no such token, expired, spent; [`CallerError::Replaced`],
-    /// [`CallerError::Revision`], [`CallerError::CardFixed`], [`CallerError::CardExists`]; tampered with; the HSM or
+    /// [`CallerError::Revision`], [`CallerError::CardFixed`], [`CallerError::CardExists`],
+    /// [`CallerError::TooManyUpdates`]; tampered with; the HSM or
     /// the store does not work.
     pub async fn update(&self, actor: &Actor, token: &Token, patch: Patch) -> Result<View, Error> {
         let result = self.update_record(actor, token, &patch).await;
@@ -60,6 +62,9 @@ impl Vault {
                 return self.view(old).await;
             }
             let mut record = patched(old, patch, actor);
+            if let Some(limit) = patch.limit {
+                record.limited_updates = counted(&old.limited_updates, limit, UnixMillis::now())?;
+            }
             if let Some(number) = number {
                 record = numbered(record, patch.author, number, &self.bins())?;
                 record.sealed = Some(self.reseal_pan(&record, number.pan).await?.encode());
@@ -140,9 +145,9 @@ impl Vault {
 
     /// The record's sealed part with the patched profile, and whether that has a holder. What is there is opened only if
     /// some of it stays. A profile that is cleared becomes an empty one, so that its revision still counts up.
-    async fn reseal_profile(&self, record: &Record, patch: &Patch) -> Result<(Sealed, bool), Error> {
+    pub(super) async fn reseal_profile(&self, record: &Record, patch: &Patch) -> Result<(Sealed, bool), Error> {
         let sealed = record.sealed()?;
-        let keeps = matches!(patch.holder, Change::Keep) || matches!(patch.extra, Change::Keep);
+        let keeps = patch.holder == Change::Keep || patch.extra == Change::Keep;
         let before = match keeps {
             true => {
                 let profile = [Compartment::Profile];
@@ -154,9 +159,10 @@ impl Vault {
             Some(text) => Profile::decode(&text)?,
             None => Profile::default(),
         };
+        let extra = merged(before.extra, &patch.extra);
         let profile = Profile {
             holder: merged(before.holder, &patch.holder),
-            extra: merged(before.extra, &patch.extra),
+            extra: members::changed(extra, &patch.members)?,
         };
         check_profile(&profile, &self.bins())?;
         let text = profile.encode()?;
@@ -175,7 +181,7 @@ impl Patch {
             ("number", number.is_some()),
             ("expiry", self.expiry != Change::Keep),
             ("holder", self.holder != Change::Keep),
-            ("profile", self.extra != Change::Keep),
+            ("profile", self.extra != Change::Keep || !self.members.is_empty()),
             ("metadata", self.metadata != Change::Keep),
             ("expires_at", self.expires_at != Change::Keep),
             ("status", self.status.is_some()),
@@ -189,8 +195,10 @@ impl Patch {
 
     /// Whether the profile must be sealed anew. Where there is none, there is nothing to clear.
     fn touches_profile(&self, record: &Record) -> Result<bool, Error> {
-        let sets = matches!(self.holder, Change::Set(_)) || matches!(self.extra, Change::Set(_));
-        let clears = self.holder == Change::Clear || self.extra == Change::Clear;
+        let sets = matches!(self.holder, Change::Set(_))
+            || matches!(self.extra, Change::Set(_))
+            || self.members.values().any(Option::is_some);
+        let clears = self.holder == Change::Clear || self.extra == Change::Clear || !self.members.is_empty();
         Ok(sets || (clears && record.sealed()?.compartment(Compartment::Profile).is_some()))
     }
 }
@@ -220,7 +228,7 @@ fn check(patch: &Patch, token: &Token, now: UnixMillis, bins: &BinTable) -> Resu
 }
 
 /// All but number and sealed part.
-fn patched(old: &Record, patch: &Patch, actor: &Actor) -> Record {
+pub(super) fn patched(old: &Record, patch: &Patch, actor: &Actor) -> Record {
     Record {
         expiry: merged(old.expiry, &patch.expiry),
         metadata: merged(old.metadata.clone(), &patch.metadata),
@@ -256,6 +264,22 @@ fn numbered(record: Record, author: Author, number: NewNumber<'_>, bins: &BinTab
         scope,
         ..record
     })
+}
+
+/// The changes that count against `limit`, with one more now.
+fn counted(before: &[UnixMillis], limit: UpdateLimit, now: UnixMillis) -> Result<Vec<UnixMillis>, Error> {
+    let mut recent: Vec<_> = before
+        .iter()
+        .copied()
+        .filter(|at| at.plus(limit.within) > now)
+        .collect();
+    if recent.len() >= usize::from(limit.changes) {
+        let free = recent.first().map_or(now, |first| first.plus(limit.within));
+        let retry_after_s = free.0.saturating_sub(now.0).div_ceil(1_000).max(1);
+        return Err(CallerError::TooManyUpdates { retry_after_s }.into());
+    }
+    recent.push(now);
+    Ok(recent)
 }
 
 fn merged<T: Clone>(before: Option<T>, change: &Change<T>) -> Option<T> {

@@ -17,7 +17,9 @@ pub(crate) fn conditions(daemon: &Daemon, wire: Wire) {
     let shop = Shop::dev(daemon, wire, "UNIQUE_TOKEN", "MERCHANT_PROVIDED");
     // numbers and years that no other scenario has in this repository
     let (discover, jcb) = ("6011003179988686", "3528000000000007");
-    let before = jiff::Timestamp::now().to_string();
+    // the vault's times have milliseconds: what is made in this one must be later than `before`
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    let before = (jiff::Timestamp::now() - jiff::SignedDuration::from_millis(2)).to_string();
     let name = |number: &str, month: &str, year: &str| {
         let name = fresh("found");
         let fields = [card(number, month, year), vec![("token", name.as_str())]].concat();

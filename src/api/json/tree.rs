@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{DEPTH, Kind};
 
 /// A JSON value. Its texts may be card numbers: they are wiped.
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Null,
     Bool(bool),
     Unsigned(u64),

@@ -134,6 +134,10 @@ impl Names {
                 Refusal::invalid("transaction.id", None, "Another request came under this id.")
             }
             CallerError::Revision { .. } => Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, 1, error),
+            // this dialect makes no tokens under these limits
+            CallerError::NamespaceFull | CallerError::TooManyUpdates { .. } => {
+                Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, 1, error)
+            }
             CallerError::Inactive => token("The token's status is INVALID."),
             CallerError::Replaced => token("Another token took over from it, so it cannot be changed; use that one."),
             CallerError::Spent => token("The token was good for one use, and that is done."),

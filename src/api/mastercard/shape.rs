@@ -176,6 +176,7 @@ mod tests {
             updated_by: Some(MerchantId::parse("TEST_shop").unwrap()),
             verification: Some(Verification::Basic),
             replacement: Some(Token::parse("9496359069244962").unwrap()),
+            alias: None,
             last_used_at: Some(UnixMillis(1_800_000_060_000)),
             expires_at: None,
             revision: Revision(1),

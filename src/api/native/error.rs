@@ -52,10 +52,13 @@ impl From<CallerError> for Problem {
             CallerError::FormatExhausted => Self::new(Code::FormatExhausted, text),
             CallerError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text).at("Idempotency-Key"),
             CallerError::Inactive => Self::new(Code::TokenInactive, text),
+            // this dialect makes no tokens under these limits
+            CallerError::NamespaceFull => Self::field("namespace", "is full"),
             CallerError::Replaced => Self::new(Code::TokenReplaced, text),
             CallerError::Revision { .. } => Self::new(Code::RevisionMismatch, text).at("If-Match"),
             CallerError::Spent => Self::new(Code::TokenSpent, text),
             CallerError::TokenTaken => Self::new(Code::TokenTaken, text).at("token"),
+            CallerError::TooManyUpdates { retry_after_s } => Self::new(Code::CapReached, text).after(retry_after_s),
             CallerError::UnknownToken => Self::new(Code::TokenUnknown, text),
         }
     }

@@ -10,7 +10,7 @@ use crate::api::json;
 use crate::card::{Expiry, Pan};
 use crate::id::{Malformed, Namespace, Revision, Token, UnixMillis};
 use crate::vault::types::{
-    Change, Format, Idempotency, NewToken, Patch, Profile, Query, Reuse, Revealed, Status, Uses, View,
+    Change, Format, Idempotency, NewToken, Patch, Profile, Query, Reuse, Revealed, Status, Terms, Uses, View,
 };
 
 /// Tokens in a page when the caller does not say.
@@ -48,6 +48,7 @@ pub(super) fn new_token(wire: wire::CreateToken, idempotency: Option<Idempotency
         uses: wire.uses.into(),
         idempotency,
         verification: None,
+        terms: Terms::default(),
     })
 }
 

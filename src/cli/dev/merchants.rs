@@ -3,7 +3,7 @@
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
-use crate::cli::instance::{DevMastercard, DevNative};
+use crate::cli::instance::{DevMastercard, DevNative, DevWorldpay};
 use crate::cli::serve::own_peer;
 use crate::id::{MerchantId, RepositoryName, RequestId};
 use crate::vault::Access;
@@ -11,6 +11,7 @@ use crate::vault::accounts::{AdminActor, CredentialKind, NewCredential, NewMerch
 use crate::vault::types::{Dialect, Generation, Management, TokenRules, Verification};
 
 const NATIVE: &str = "TEST_native";
+const WORLDPAY: &str = "TEST_worldpay";
 /// Repositories of the Mastercard gateway's dialect, one for each strategy worth trying. `TEST` before the name is both
 /// its TEST twin and the merchant that acts there.
 const MASTERCARD: [(&str, Management, Generation); 4] = [
@@ -33,7 +34,7 @@ pub(super) async fn native(access: &Access, previous: Option<DevNative>) -> anyh
     made(access, &id, Dialect::Native, None).await?;
     Ok(DevNative {
         merchant: NATIVE.to_owned(),
-        api_key: issued(access, id, Dialect::Native, CredentialKind::ApiKey).await?,
+        api_key: issued(access, id, Dialect::Native, CredentialKind::ApiKey).await?.1,
     })
 }
 
@@ -59,7 +60,11 @@ pub(super) async fn mastercard(access: &Access, previous: &[DevMastercard]) -> a
             .find(|entry| entry.merchant == id.as_str() && accepts_password(access, &id, &entry.password));
         let password = match kept {
             Some(entry) => entry.password.clone(),
-            None => issued(access, id.clone(), Dialect::Mastercard, CredentialKind::Password).await?,
+            None => {
+                issued(access, id.clone(), Dialect::Mastercard, CredentialKind::Password)
+                    .await?
+                    .1
+            }
         };
         let merchant = accounts.merchants()?.into_iter().find(|row| row.id == id);
         let repository = merchant.context("a merchant just made is not there")?.repository;
@@ -80,6 +85,29 @@ pub(super) async fn mastercard(access: &Access, previous: &[DevMastercard]) -> a
         });
     }
     Ok(merchants)
+}
+
+/// Worldpay's, with both of its logins.
+pub(super) async fn worldpay(access: &Access, previous: Option<DevWorldpay>) -> anyhow::Result<DevWorldpay> {
+    let good = |previous: &DevWorldpay| {
+        accepts_named(access, &previous.username, &previous.password)
+            && accepts_named(access, &previous.detokenize_username, &previous.detokenize_password)
+    };
+    if let Some(previous) = previous.filter(good) {
+        return Ok(previous);
+    }
+    let id = MerchantId::parse(WORLDPAY)?;
+    made(access, &id, Dialect::Worldpay, None).await?;
+    let (username, password) = issued(access, id.clone(), Dialect::Worldpay, CredentialKind::Password).await?;
+    let (detokenize_username, detokenize_password) =
+        issued(access, id, Dialect::Worldpay, CredentialKind::DetokenizePassword).await?;
+    Ok(DevWorldpay {
+        username,
+        password,
+        detokenize_username,
+        detokenize_password,
+        entity: "default".to_owned(),
+    })
 }
 
 /// Makes the merchant if it is not there.
@@ -104,13 +132,13 @@ async fn made(
     Ok(())
 }
 
-/// A new secret for the merchant. Those of which nobody has the secret any more make room for it.
+/// A new credential for the merchant, its id and its secret. Those of which nobody has the secret any more make room for it.
 async fn issued(
     access: &Access,
     merchant: MerchantId,
     dialect: Dialect,
     kind: CredentialKind,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<(String, String)> {
     let accounts = access.accounts();
     let admin = AdminActor { peer: own_peer() };
     for old in accounts.credentials(Some(&merchant)) {
@@ -127,7 +155,7 @@ async fn issued(
     };
     let issued = accounts.add_credential(admin, new).await?;
     let secret = issued.secret.context("a credential without a secret")?;
-    Ok(secret.expose_secret().to_owned())
+    Ok((issued.credential.id.to_string(), secret.expose_secret().to_owned()))
 }
 
 /// Whether this API key is good here, for a process of this user.
@@ -153,6 +181,15 @@ fn accepts_password(access: &Access, merchant: &MerchantId, password: &str) -> b
                 Some(&user),
                 Some(password),
             )
+            .is_ok()
+    })
+}
+
+/// Whether this login of Worldpay's dialect is.
+fn accepts_named(access: &Access, user: &str, password: &str) -> bool {
+    RequestId::random().is_ok_and(|request| {
+        access
+            .authenticate_named(own_peer(), Dialect::Worldpay, request, Some((user, password)))
             .is_ok()
     })
 }

@@ -34,6 +34,7 @@ pub(super) fn ask<'a>(
         Action::Verify => Ask::Verify {
             card: card()?,
             currency,
+            on_file: false,
         },
         Action::Authorize => Ask::Authorize {
             card: card()?,

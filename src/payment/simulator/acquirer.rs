@@ -62,7 +62,19 @@ impl Acquirer for SimulatedAcquirer {
     }
 
     fn ask<'a>(&'a self, merchant: &'a MerchantId, key: &'a str, ask: Ask<'a>) -> Fut<'a, Answer> {
-        Box::pin(async move { answer(merchant, key, decide(merchant, &ask, UnixMillis::now())) })
+        Box::pin(async move {
+            let decided = decide(merchant, &ask, UnixMillis::now());
+            let network_reference = match &ask {
+                Ask::Verify {
+                    card, on_file: true, ..
+                } if decided.0 == Verdict::Approved => self.network_reference(merchant, card).await,
+                _ => None,
+            };
+            Answer {
+                network_reference,
+                ..answer(merchant, key, decided)
+            }
+        })
     }
 
     fn tokenize<'a>(&'a self, merchant: &'a MerchantId, card: Presented<'a>) -> Fut<'a, AcquirerToken> {
@@ -81,6 +93,21 @@ impl Acquirer for SimulatedAcquirer {
                 }
             }
         })
+    }
+}
+
+impl SimulatedAcquirer {
+    /// The scheme's reference of a card on file: the same for the same card of a merchant, as nothing here remembers one.
+    async fn network_reference(&self, merchant: &MerchantId, card: &Presented<'_>) -> Option<String> {
+        let merchant = merchant.as_str().as_bytes();
+        let card = framed(&[b"scheme reference (simulator)", merchant, card.pan.expose().as_bytes()]);
+        match self.vault.request_mac(SecretBytes::new(card)).await {
+            Ok(mac) => Some(format!("{PREFIX}{}", letters(&mac, 15))),
+            Err(error) => {
+                tracing::warn!(%error, "the simulated acquirer could not make a reference");
+                None
+            }
+        }
     }
 }
 
@@ -170,6 +197,7 @@ fn answer(merchant: &MerchantId, key: &str, (verdict, security_code): (Verdict, 
         security_code,
         receipt: digits(6, 12),
         stan: digits(18, 6),
+        network_reference: None,
     }
 }
 

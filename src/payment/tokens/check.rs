@@ -2,11 +2,12 @@
 
 use super::Checked;
 use super::gather::Given;
+use crate::card::{Expiry, Pan};
 use crate::id::{RequestId, UnixMillis};
-use crate::payment::acquirer::{Ask, Presented, Verdict};
+use crate::payment::acquirer::{Answer, Ask, Presented, Verdict};
 use crate::payment::money::Currency;
 use crate::payment::updater::Update;
-use crate::payment::{Error, Part, Payments};
+use crate::payment::{Error, Part, Payments, SecurityCode};
 use crate::vault::types::{Actor, Error as CoreError, Verification};
 
 /// What came of a check.
@@ -46,9 +47,12 @@ impl Payments {
             Verification::Acquirer => {
                 let currency = currency.ok_or(Error::Missing(Part::Currency))?;
                 let card = presented(given)?;
-                // a verification of its own each time: a key that the client chose could bring the answer about another card
-                let key = format!("token/{}", RequestId::random().map_err(CoreError::from)?);
-                let ask = Ask::Verify { card, currency };
+                let key = own_key()?;
+                let ask = Ask::Verify {
+                    card,
+                    currency,
+                    on_file: false,
+                };
                 let answer = self.acquirer(actor)?.ask(&actor.merchant, &key, ask).await;
                 Ok(match answer.verdict {
                     Verdict::Approved => Answered::Passed(Checked::Acquirer),
@@ -65,6 +69,46 @@ impl Payments {
             }
         }
     }
+}
+
+/// A card to be checked that the vault has not, or not yet.
+pub struct CheckedCard<'a> {
+    /// The number.
+    pub pan: &'a Pan,
+    /// Its expiry.
+    pub expiry: Expiry,
+    /// The security code, where the payer gave it.
+    pub security_code: Option<&'a SecurityCode>,
+    /// In which currency it is going to be used.
+    pub currency: Currency,
+    /// It is going to be kept for later payments.
+    pub on_file: bool,
+}
+
+impl Payments {
+    /// What the merchant's acquirer says of a card. Nothing is stored, and no money moves.
+    ///
+    /// # Errors
+    /// [`Error::NoAcquirer`]; no random bytes.
+    pub async fn verify_card(&self, actor: &Actor, card: CheckedCard<'_>) -> Result<Answer, Error> {
+        let ask = Ask::Verify {
+            card: Presented {
+                pan: card.pan,
+                expiry: Some(card.expiry),
+                security_code: card.security_code,
+                street: None,
+            },
+            currency: card.currency,
+            on_file: card.on_file,
+        };
+        let key = own_key()?;
+        Ok(self.acquirer(actor)?.ask(&actor.merchant, &key, ask).await)
+    }
+}
+
+/// A key for a verification of its own: one that the client chose could bring the answer about another card.
+fn own_key() -> Result<String, Error> {
+    Ok(format!("token/{}", RequestId::random().map_err(CoreError::from)?))
 }
 
 /// The card as an acquirer gets it.

@@ -23,6 +23,7 @@ mod store;
 mod updated;
 
 use self::check::Answered;
+pub use self::check::CheckedCard;
 use self::store::Stored;
 use super::acquirer::Verdict;
 use super::money::Currency;
@@ -193,8 +194,10 @@ fn refused(error: CoreError) -> Error {
         | CallerError::FormatExhausted
         | CallerError::IdempotencyMismatch
         | CallerError::Inactive
+        | CallerError::NamespaceFull
         | CallerError::Revision { .. }
-        | CallerError::Spent => return Error::Core(error),
+        | CallerError::Spent
+        | CallerError::TooManyUpdates { .. } => return Error::Core(error),
     };
     Error::Invalid {
         part,

@@ -8,7 +8,7 @@ use crate::payment::acquirer::{AcquirerToken, Verdict};
 use crate::payment::{Error, Part, Payments};
 use crate::vault::types::{
     Actor, CallerError, Change, Error as CoreError, Format, Generation, Management, NewToken, Patch, PolicyError,
-    Profile, Put, Reuse, Status, TokenRules, Tokenized, Uses, Verification, View,
+    Profile, Put, Reuse, Status, Terms, TokenRules, Tokenized, Uses, Verification, View,
 };
 
 /// How storing ended.
@@ -213,5 +213,6 @@ pub(super) fn plain(pan: Pan, format: Format, reuse: Reuse) -> NewToken {
         uses: Uses::Multi,
         idempotency: None,
         verification: None,
+        terms: Terms::default(),
     }
 }

@@ -239,6 +239,7 @@ impl Acquirer for Remembering {
             security_code: CodeCheck::NotPresented,
             receipt: String::new(),
             stan: String::new(),
+            network_reference: None,
         };
         Box::pin(async { answer })
     }

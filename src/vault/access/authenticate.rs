@@ -51,7 +51,38 @@ impl Access {
         // an id that nobody has leads to the pool that all such ids of a caller share
         let known = presented.as_ref().and_then(|key| accounts.credential(&key.id));
         let shown = known.map_or(Shown::Unknown, |held| Shown::Credential(held.row.id.clone()));
-        let accepted = self.accepted_key(&accounts, dialect, presented.as_ref(), known);
+        let takes = |kind| kind == CredentialKind::ApiKey;
+        let accepted = self.accepted(&accounts, dialect, presented.as_ref(), known, takes);
+        self.enter(peer, dialect, request, shown, accepted)
+    }
+
+    /// Who asks, by a password that is shown with its credential's id as the user's name. What is said of
+    /// [`Self::authenticate_bearer`] holds here too, with 128 random bits.
+    ///
+    /// Where a header is there but [`BasicLogin::parse`](crate::vault::BasicLogin::parse) makes nothing of it, give an
+    /// empty name and password.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_bearer`]: [`PolicyError::NoCredential`] without a login.
+    pub fn authenticate_named(
+        &self,
+        peer: Peer,
+        dialect: Dialect,
+        request: RequestId,
+        login: Option<(&str, &str)>,
+    ) -> Result<Actor, Error> {
+        let Some((user, password)) = login else {
+            return Err(Error::Policy(PolicyError::NoCredential));
+        };
+        let accounts = self.accounts.current();
+        let presented = CredentialId::parse(user).ok().map(|id| Presented {
+            hash: SecretHash::of(&id, password),
+            id,
+        });
+        let known = presented.as_ref().and_then(|login| accounts.credential(&login.id));
+        let shown = known.map_or(Shown::Unknown, |held| Shown::Credential(held.row.id.clone()));
+        let takes = |kind| matches!(kind, CredentialKind::Password | CredentialKind::DetokenizePassword);
+        let accepted = self.accepted(&accounts, dialect, presented.as_ref(), known, takes);
         self.enter(peer, dialect, request, shown, accepted)
     }
 
@@ -154,6 +185,7 @@ impl Access {
                     repository_name: repository.name.clone(),
                     rules: repository.rules,
                     test: merchant.test,
+                    reach: held.row.kind.reach(dialect),
                     request,
                     daemon: false,
                 })
@@ -173,19 +205,19 @@ impl Access {
         }
     }
 
-    /// The API key that was shown. Takes as long whether it exists or not.
-    fn accepted_key<'a>(
+    /// The credential that was shown by its id, of a kind that is taken. Takes as long whether it exists or not.
+    fn accepted<'a>(
         &self,
         accounts: &'a Snapshot,
         dialect: Dialect,
         presented: Option<&Presented>,
         known: Option<&'a Held>,
+        takes: impl Fn(CredentialKind) -> bool,
     ) -> Result<Accepted<'a>, Refused> {
         let presented = presented.ok_or(Refused::Malformed)?;
-        // nothing but a key is found by an id
-        let key = known.filter(|held| held.row.kind == CredentialKind::ApiKey);
-        let same = self.comparison.holds(key.map(|held| &held.row.hash), &presented.hash);
-        let held = key
+        let known = known.filter(|held| takes(held.row.kind));
+        let same = self.comparison.holds(known.map(|held| &held.row.hash), &presented.hash);
+        let held = known
             .filter(|held| same && held.row.dialect == dialect)
             .ok_or(Refused::Wrong)?;
         if held.row.status == AccountStatus::Suspended {

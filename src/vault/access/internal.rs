@@ -3,7 +3,7 @@
 use super::Access;
 use crate::id::{NoRandom, RequestId};
 use crate::vault::accounts::AccountStatus;
-use crate::vault::types::{Actor, Dialect, Peer};
+use crate::vault::types::{Actor, Dialect, Peer, Reach};
 
 impl Access {
     /// The daemon (`own` is its process), acting for each merchant that speaks `dialect` and is not suspended, in the
@@ -30,6 +30,7 @@ impl Access {
                     repository_name: repository.name.clone(),
                     rules: repository.rules,
                     test: merchant.test,
+                    reach: Reach::All,
                     request: RequestId::random()?,
                     daemon: true,
                 });

@@ -63,14 +63,16 @@ impl Accounts {
                     reason: "is missing",
                 });
             }
-            (CredentialKind::ApiKey | CredentialKind::Password, Some(_)) => {
+            (CredentialKind::ApiKey | CredentialKind::DetokenizePassword | CredentialKind::Password, Some(_)) => {
                 return Err(AccountError::Field {
                     field: "certificate",
                     reason: "is for credentials of kind certificate",
                 });
             }
             (CredentialKind::ApiKey, None) => shown_once(Fresh::api_key().map_err(no_random)?),
-            (CredentialKind::Password, None) => shown_once(Fresh::password().map_err(no_random)?),
+            (CredentialKind::DetokenizePassword | CredentialKind::Password, None) => {
+                shown_once(Fresh::password().map_err(no_random)?)
+            }
         };
         let row = Credential {
             id,

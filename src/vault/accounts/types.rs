@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{CredentialId, MerchantId, RepositoryName, UnixMillis};
 use crate::vault::CertificateDigest;
-use crate::vault::types::{Dialect, Generation, Management, Peer, TokenRules, Verification};
+use crate::vault::types::{Dialect, Generation, Management, Peer, Reach, TokenRules, Verification};
 
 /// Who administers: a process on the operators' socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,10 @@ pub enum CredentialKind {
     ApiKey,
     /// A client certificate, shown to the TLS front: for the Mastercard gateway's dialect.
     Certificate,
-    /// 32 upper-case hex digits, shown with the merchant's id: for the Mastercard gateway's dialect.
+    /// As a password, in Worldpay's dialect: good for seeing cards and for nothing else.
+    DetokenizePassword,
+    /// 32 upper-case hex digits, shown with the merchant's id in the Mastercard gateway's dialect, with the credential's id in
+    /// Worldpay's.
     Password,
 }
 
@@ -231,6 +234,7 @@ impl CredentialKind {
         match self {
             Self::ApiKey => "api-key",
             Self::Certificate => "certificate",
+            Self::DetokenizePassword => "detokenize-password",
             Self::Password => "password",
         }
     }
@@ -239,7 +243,18 @@ impl CredentialKind {
     pub fn is_for(self, dialect: Dialect) -> bool {
         match self {
             Self::ApiKey => dialect == Dialect::Native,
-            Self::Certificate | Self::Password => dialect == Dialect::Mastercard,
+            Self::Certificate => dialect == Dialect::Mastercard,
+            Self::DetokenizePassword => dialect == Dialect::Worldpay,
+            Self::Password => matches!(dialect, Dialect::Mastercard | Dialect::Worldpay),
+        }
+    }
+
+    /// What it is good for in `dialect`.
+    pub(in crate::vault) fn reach(self, dialect: Dialect) -> Reach {
+        match (self, dialect) {
+            (Self::DetokenizePassword, _) => Reach::RevealOnly,
+            (Self::Password, Dialect::Worldpay) => Reach::NoReveal,
+            (Self::ApiKey | Self::Certificate | Self::Password, _) => Reach::All,
         }
     }
 }

@@ -90,7 +90,13 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 4] = [Self::Order, Self::Transaction, Self::Session, Self::Maintenance];
+    const ALL: [Self; 5] = [
+        Self::Order,
+        Self::Transaction,
+        Self::Session,
+        Self::Maintenance,
+        Self::Conflict,
+    ];
 
     /// Stored and bound: never used again for anything else.
     fn id(self) -> u8 {
@@ -99,6 +105,7 @@ impl DocumentKind {
             Self::Transaction => 2,
             Self::Session => 3,
             Self::Maintenance => 4,
+            Self::Conflict => 5,
         }
     }
 
@@ -153,7 +160,7 @@ mod tests {
         #[test]
         fn keys_read_back_and_stand_for_one_document(
             a in "[a-z_.-]{1,64}", x in "\\PC{1,50}", b in "[a-z_.-]{1,64}", y in "\\PC{1,50}",
-            kinds in (0_usize..4, 0_usize..4), at in any::<u64>(),
+            kinds in (0_usize..DocumentKind::ALL.len(), 0_usize..DocumentKind::ALL.len()), at in any::<u64>(),
         ) {
             let one = address(&a, DocumentKind::ALL[kinds.0], &x);
             let other = address(&b, DocumentKind::ALL[kinds.1], &y);

@@ -42,6 +42,10 @@ fn sample() -> Record {
         updated_by: Some(MerchantId::parse("TESTshop").unwrap()),
         verification: None,
         replacement: None,
+        alias: None,
+        slot: None,
+        renewed_by: None,
+        limited_updates: Vec::new(),
     }
 }
 
@@ -126,6 +130,22 @@ fn a_record_of_version_1_is_read_and_its_scope_is_known() {
 }
 
 #[test]
+fn a_record_of_version_2_is_read() {
+    let record = Record {
+        scope: Some(b"scope".to_vec()),
+        verification: Some(Verification::Basic),
+        replacement: Some(Token::parse("tok_b").unwrap()),
+        ..sample()
+    };
+    let mut old = record.encode().unwrap();
+    // what version 3 added is absent or empty: a byte each at the end
+    old.truncate(old.len() - 4);
+    old[0] = 2;
+    assert_eq!(decode(&old), Ok(record));
+    assert_eq!(decode(&old[..old.len() - 1]), Err(IntegrityError::Damaged));
+}
+
+#[test]
 fn a_record_under_another_key_is_an_alarm() {
     let good = sample().encode().unwrap();
     let other = Token::parse("tok_b").unwrap();
@@ -146,6 +166,8 @@ fn a_new_token_writes_three_keys_and_only_those_it_needs() {
         namespace: Some(Namespace::parse("customer-1").unwrap()),
         expires_at: Some(UnixMillis(5)),
         reuse: Some([1; 16]),
+        alias: Some(Token::parse("9900000000000000001").unwrap()),
+        slot: Some(3),
         ..sample()
     };
     let written: Vec<Key> = full
@@ -156,7 +178,7 @@ fn a_new_token_writes_three_keys_and_only_those_it_needs() {
             Write::Put(key, _) | Write::Del(key) => key,
         })
         .collect();
-    assert_eq!(written.len(), 6);
+    assert_eq!(written.len(), 8);
     for key in written {
         assert!(full.removal().contains(&Write::Del(key)), "left behind");
     }
@@ -233,6 +255,9 @@ proptest! {
             updated_by: None,
             verification: Some(Verification::AccountUpdater),
             replacement: replaced.then(|| Token::parse("tok_b").unwrap()),
+            slot: reuse.map(|reuse| reuse[0]),
+            renewed_by: expires,
+            limited_updates: expires.map(UnixMillis).into_iter().collect(),
             shown: Shown { funding, ..sample().shown },
             expires_at: expires.map(UnixMillis),
             revision: Revision(revision),

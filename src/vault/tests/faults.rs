@@ -105,7 +105,10 @@ async fn a_number_that_is_not_the_one_shown_raises_the_alarm() {
 async fn a_newer_format_is_refused_by_name() {
     let rig = Rig::new().await;
     let token = rig.create(card(VISA)).await.token;
-    let writes = vec![Write::Put(tables::record(rig.actor.repository, &token), vec![3, 0])];
+    let writes = vec![Write::Put(
+        tables::record(rig.actor.repository, &token),
+        vec![u8::MAX, 0],
+    )];
     rig.store
         .commit(Commit {
             writes,

@@ -4,6 +4,7 @@
 mod audited;
 mod batch;
 mod check;
+mod compare;
 mod documents;
 mod faults;
 mod find;
@@ -17,6 +18,7 @@ mod rules;
 mod search;
 mod search_cost;
 pub(crate) mod soft_sealer;
+mod terms;
 pub(crate) mod test_store;
 mod tokenize;
 
@@ -30,7 +32,7 @@ use self::test_store::{Fault, TestStore};
 use super::accounts::{AccountStatus, Accounts, AdminActor, CredentialKind, NewCredential, NewMerchant};
 use super::events::Events;
 use super::policy::Policy;
-use super::types::{Dialect, Format, NewToken, Peer, Profile, Reuse, Status, Tokenized, Uses};
+use super::types::{Dialect, Format, NewToken, Peer, Profile, Reuse, Status, Terms, Tokenized, Uses};
 use super::*;
 use crate::card::{Expiry, Pan};
 use crate::id::{MerchantId, RequestId, Revision};
@@ -187,6 +189,7 @@ pub(crate) fn card(pan: &str) -> NewToken {
         uses: Uses::Multi,
         idempotency: None,
         verification: None,
+        terms: Terms::default(),
     }
 }
 

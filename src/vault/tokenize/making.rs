@@ -32,9 +32,17 @@ pub(super) struct Draft {
     pub(super) sealed: Sealed,
 }
 
+/// What a token takes beside its own name; chosen anew in every attempt.
+pub(super) struct Names {
+    /// Its second name.
+    pub(super) alias: Option<Token>,
+    /// Its place in its namespace.
+    pub(super) slot: Option<u8>,
+}
+
 impl Making<'_> {
     /// The record as it would be stored now.
-    pub(super) fn record(&self, draft: &Draft) -> Record {
+    pub(super) fn record(&self, draft: &Draft, names: Names) -> Record {
         let Self { actor, new, .. } = self;
         let now = UnixMillis::now();
         Record {
@@ -61,6 +69,10 @@ impl Making<'_> {
             updated_by: Some(actor.merchant.clone()),
             verification: new.verification,
             replacement: None,
+            alias: names.alias,
+            slot: names.slot,
+            renewed_by: new.terms.renewed_by,
+            limited_updates: Vec::new(),
         }
     }
 }

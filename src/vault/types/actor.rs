@@ -14,17 +14,20 @@ pub enum Dialect {
     Mastercard,
     /// panvault's own.
     Native,
+    /// Access Worldpay's tokens, verified tokens and network tokens.
+    Worldpay,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Mastercard, Self::Native];
+    pub const ALL: [Self; 3] = [Self::Mastercard, Self::Native, Self::Worldpay];
 
     /// Its name in configuration, policy, metrics and the audit trail.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mastercard => "mastercard",
             Self::Native => "native",
+            Self::Worldpay => "worldpay",
         }
     }
 
@@ -93,6 +96,29 @@ impl Operation {
     }
 }
 
+/// What a credential is good for, whatever policy grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Everything.
+    #[default]
+    All,
+    /// Everything that shows no card.
+    NoReveal,
+    /// Reveals and nothing else.
+    RevealOnly,
+}
+
+impl Reach {
+    /// Whether it reaches as far as `op`.
+    pub fn allows(self, op: Operation) -> bool {
+        match self {
+            Self::All => true,
+            Self::NoReveal => !matches!(op, Operation::Reveal | Operation::Export),
+            Self::RevealOnly => op == Operation::Reveal,
+        }
+    }
+}
+
 /// Who acts, authenticated: the process by the kernel's word, the merchant by its credential.
 #[derive(Debug, Clone)]
 pub struct Actor {
@@ -110,6 +136,8 @@ pub struct Actor {
     pub rules: Option<TokenRules>,
     /// It never does business: simulators serve it.
     pub test: bool,
+    /// What its credential is good for.
+    pub reach: Reach,
     /// The request.
     pub request: RequestId,
     /// Nobody's request: the daemon acts by itself.

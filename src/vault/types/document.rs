@@ -17,6 +17,8 @@ pub enum DocumentKind {
     Session,
     /// What the account updater was asked and said.
     Maintenance,
+    /// What was given for a card that is stored with other details.
+    Conflict,
 }
 
 /// A document as it was read.

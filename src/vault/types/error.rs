@@ -66,6 +66,15 @@ pub enum CallerError {
     /// All tokens of the format for this card's digits are taken.
     #[error("no token of this format is left for this card")]
     FormatExhausted,
+    /// The namespace holds as many tokens as it may.
+    #[error("the namespace is full")]
+    NamespaceFull,
+    /// The record was changed as often as it may be.
+    #[error("the record was changed too often")]
+    TooManyUpdates {
+        /// Wait this long.
+        retry_after_s: u64,
+    },
     /// Another request came under the same idempotency key.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,

@@ -1,5 +1,7 @@
 //! Changes to a record.
 
+use std::collections::BTreeMap;
+
 use zeroize::Zeroizing;
 
 use super::{Status, Verification};
@@ -28,6 +30,15 @@ pub enum Author {
     Updater,
 }
 
+/// How often a record may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateLimit {
+    /// So many times.
+    pub changes: u8,
+    /// Within so many milliseconds, at any time.
+    pub within: u64,
+}
+
 /// Changes to a record.
 #[derive(Default)]
 pub struct Patch {
@@ -47,6 +58,9 @@ pub struct Patch {
     pub holder: Change<Zeroizing<String>>,
     /// The rest of the profile.
     pub extra: Change<Zeroizing<String>>,
+    /// Members of the rest of the profile, by name, while the others stay as they are: a JSON text, or none to remove it.
+    /// Not together with `extra`.
+    pub members: BTreeMap<String, Option<Zeroizing<String>>>,
     /// Metadata.
     pub metadata: Change<String>,
     /// When it is removed.
@@ -55,4 +69,6 @@ pub struct Patch {
     pub status: Option<Status>,
     /// Only if the record still has this revision.
     pub if_revision: Option<Revision>,
+    /// Changes under a limit are counted in the record; one that is over it is refused.
+    pub limit: Option<UpdateLimit>,
 }

@@ -78,6 +78,17 @@ pub struct Idempotency {
     pub request: SecretBytes,
 }
 
+/// On what terms a token is made; the default has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// It gets a second name, unique in the repository too: 19 digits that begin with 99 and fail Luhn.
+    pub alias: bool,
+    /// Its namespace holds at most so many tokens of this kind, 1 to 255.
+    pub namespace_limit: Option<u8>,
+    /// A use in the second half of its life gives it so much life again, in milliseconds.
+    pub renewed_by: Option<u64>,
+}
+
 /// A card to be tokenized.
 pub struct NewToken {
     /// The number.
@@ -103,6 +114,8 @@ pub struct NewToken {
     pub idempotency: Option<Idempotency>,
     /// How the card was checked.
     pub verification: Option<Verification>,
+    /// On what terms.
+    pub terms: Terms,
 }
 
 /// The masked view: never enough to rebuild a PAN.
@@ -142,6 +155,8 @@ pub struct View {
     pub verification: Option<Verification>,
     /// The token that takes over from this one.
     pub replacement: Option<Token>,
+    /// Its second name.
+    pub alias: Option<Token>,
     /// Last revealed; a crash forgets the last minute of it.
     pub last_used_at: Option<UnixMillis>,
     /// Removed after this.
@@ -176,6 +191,22 @@ pub struct Revealed {
     pub expiry: Option<Expiry>,
     /// Holder always; the rest when asked for.
     pub profile: Profile,
+}
+
+/// A token with its sealed personal part.
+pub struct Described {
+    /// The masked view.
+    pub view: View,
+    /// Holder and the rest.
+    pub profile: Profile,
+}
+
+/// A revealed card with all that is known of it.
+pub struct RevealedRecord {
+    /// The number.
+    pub pan: Pan,
+    /// What else there is.
+    pub record: Described,
 }
 
 /// A deletion receipt: JSON text, signed by the audit key.

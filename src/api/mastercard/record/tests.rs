@@ -22,6 +22,7 @@ fn view(answer: Option<Verdict>) -> TransactionView {
             security_code: CodeCheck::NotPresented,
             receipt: "r".to_owned(),
             stan: "s".to_owned(),
+            network_reference: None,
         }),
         given_up: false,
         card: None,

@@ -177,6 +177,7 @@ fn view() -> View {
         updated_by: None,
         verification: None,
         replacement: None,
+        alias: None,
         last_used_at: None,
         expires_at: None,
         revision: Revision(3),

@@ -28,6 +28,7 @@ fn verdicts(expiry: Option<(u8, u16)>, code: Option<&str>) -> [(Verdict, CodeChe
     let verify = Ask::Verify {
         card: card(),
         currency: eur(),
+        on_file: false,
     };
     let pay = Ask::Pay {
         card: card(),

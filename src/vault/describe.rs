@@ -1,0 +1,117 @@
+//! The masked view with the sealed personal part: for dialects whose clients see holder and address with every token. The
+//! card number stays closed. Counted, not audited one by one.
+
+use std::ops::Bound;
+
+use super::record::Record;
+use super::types::{Actor, CallerError, Described, Error, Operation, Profile};
+use super::{Vault, tables};
+use crate::id::{Namespace, RepositoryId, Token};
+use crate::keys::{Compartment, SecretBytes};
+use crate::store::Part;
+
+/// Tokens of a namespace that are described at once.
+const NAMESPACE_MAX: u32 = 255;
+
+impl Vault {
+    /// A token with its profile.
+    ///
+    /// # Errors
+    /// Not granted; no such token, expired; tampered with; the HSM or the store does not work.
+    pub async fn describe(&self, actor: &Actor, token: &Token) -> Result<Described, Error> {
+        let described = async {
+            self.access.permit(actor, Operation::Inspect, 1)?;
+            self.described(&self.load_live(actor, token).await?.record).await
+        };
+        let described = described.await;
+        self.conclude(actor, Operation::Inspect, Some(token), "ok", described)
+            .await
+    }
+
+    /// The token that has this second name, for who may do `op` with it; the verb that does it asks again and counts.
+    ///
+    /// # Errors
+    /// Not granted; no such token; the store does not work.
+    pub async fn token_of_alias(&self, actor: &Actor, op: Operation, alias: &Token) -> Result<Token, Error> {
+        self.access.permit(actor, op, 0)?;
+        let key = tables::alias(actor.repository, alias);
+        let found = self.store.get(Part::default(), &key).await?;
+        let found = found.ok_or(CallerError::UnknownToken)?;
+        let held = self.holder_of(actor.repository, &found.value).await?;
+        Ok(held.ok_or(CallerError::UnknownToken)?.record.token)
+    }
+
+    /// The tokens of a namespace that has limited room, in the order they were made, for who may do `op`: search, or reveal
+    /// them.
+    ///
+    /// # Errors
+    /// Not granted; the store does not work.
+    pub async fn tokens_of(&self, actor: &Actor, op: Operation, namespace: &Namespace) -> Result<Vec<Token>, Error> {
+        let found = async {
+            // each that is shown counts with the verb that shows it
+            self.access.permit(actor, op, u64::from(op == Operation::Search))?;
+            let prefix = tables::slots(actor.repository, namespace);
+            let to = tables::end_of(&prefix);
+            let from = Bound::Included(prefix);
+            let page = self.store.scan(Part::default(), from, to, NAMESPACE_MAX).await?;
+            let mut records = Vec::with_capacity(page.items.len());
+            for (_, found) in page.items {
+                records.extend(self.live_holder(actor.repository, &found.value).await?);
+            }
+            records.sort_by(|a, b| (a.created_at, &a.token).cmp(&(b.created_at, &b.token)));
+            Ok(records.into_iter().map(|record| record.token).collect())
+        };
+        let found = found.await;
+        self.conclude(actor, op, None, "ok", found).await
+    }
+
+    /// A namespace that is a person's name for the caller: the store knows it by a keyed MAC, the same for the same text in
+    /// the same repository.
+    ///
+    /// # Errors
+    /// The HSM's.
+    pub async fn personal_namespace(&self, actor: &Actor, text: &str) -> Result<Namespace, Error> {
+        let framed = crate::hsm::framed(&[&actor.repository.0.to_be_bytes(), text.as_bytes()]);
+        let mac = self
+            .sealer
+            .mac("panvault namespace v1", SecretBytes::new(framed))
+            .await?;
+        let name = data_encoding::BASE32HEX_NOPAD
+            .encode(&tables::half(&mac))
+            .to_ascii_lowercase();
+        Namespace::parse(&format!("ns_{name}")).map_err(|_| super::types::IntegrityError::Damaged.into())
+    }
+
+    async fn live_holder(&self, repository: RepositoryId, value: &[u8]) -> Result<Option<Record>, Error> {
+        let held = self.holder_of(repository, value).await?;
+        Ok(held
+            .map(|held| held.record)
+            .filter(|record| !record.expired(crate::id::UnixMillis::now())))
+    }
+
+    pub(super) async fn described(&self, record: &Record) -> Result<Described, Error> {
+        Ok(Described {
+            view: self.view(record).await?,
+            profile: self.profile_of(record).await?,
+        })
+    }
+
+    /// The profile, opened; an empty one where there is none, or the token is spent.
+    async fn profile_of(&self, record: &Record) -> Result<Profile, Error> {
+        if record.sealed.is_none() {
+            return Ok(Profile::default());
+        }
+        let sealed = record.sealed()?;
+        if sealed.compartment(Compartment::Profile).is_none() {
+            return Ok(Profile::default());
+        }
+        let texts = self
+            .sealer
+            .open(record.place(), &sealed, &[Compartment::Profile])
+            .await?;
+        match texts.into_iter().next().flatten() {
+            Some(text) => Ok(Profile::decode(&text)?),
+            None => Ok(Profile::default()),
+        }
+    }
+}
