@@ -234,7 +234,7 @@ fn references() -> Vec<Case> {
             "another reference",
             four.clone(),
             refer(four, "REF2"),
-            json!({"schemeTransactionReference": "REF2"}),
+            json!({"paymentInstrument": {}, "schemeTransactionReference": "REF2"}),
         ),
         differs(
             "another reference and another name",

@@ -185,6 +185,8 @@ pub(crate) fn too_often() {
 pub(crate) fn without_the_hsm(daemon: &Daemon) {
     let account = Account::dev(daemon);
     let made = account.made(&full(&card_number()));
+    // a worker that is killed while it logs in can leave a token of SoftHSM's that nothing opens any more
+    daemon.wait_all_workers();
     let (tokens, hidden) = (daemon.dir().join("tokens"), daemon.dir().join("hidden"));
     std::fs::rename(&tokens, &hidden).unwrap();
     for worker in daemon.workers() {

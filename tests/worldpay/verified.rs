@@ -202,9 +202,14 @@ pub(crate) fn faults(daemon: &Daemon) {
         "sessionHref": "https://try.access.worldpay.com/verifiedTokens/sessions/x",
         "cardHolderName": "Sherlock Holmes",
     });
-    account
-        .verified("cardOnFile", &with(card(&card_number()), "/paymentInstrument", session))
-        .faulty(&[("fieldHasInvalidValue", "$.paymentInstrument.type")]);
+    let refused = account.verified("cardOnFile", &with(card(&card_number()), "/paymentInstrument", session));
+    refused.refused(400, "bodyDoesNotMatchSchema");
+    let faults = refused.at("/validationErrors").as_array().unwrap();
+    let of_type = |fault: &&Value| fault["jsonPath"] == "$.paymentInstrument.type";
+    assert_eq!(
+        faults.iter().find(of_type).unwrap()["errorName"],
+        "fieldHasInvalidValue"
+    );
     let place = "/verifiedTokens/cardOnFile";
     let body = card(&card_number()).to_string();
     let typed = [("Accept", MEDIA), ("Content-Type", MEDIA)];
