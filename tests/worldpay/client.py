@@ -6,6 +6,7 @@ ACCOUNTS_JSON has the credentials of two more merchants: "live", which does busi
 OpenAPI files are at hand (a directory named in PANVAULT_CONTRACTS), every answer is held against their schemas.
 """
 
+import itertools
 import json
 import os
 import re
@@ -22,6 +23,10 @@ VERIFIED = "application/vnd.worldpay.verified-tokens-v3.hal+json"
 CARD = "4444333322221111"
 ADDRESS = {"address1": "221B Baker Street", "address2": "Marylebone", "address3": "Westminster", "postalCode": "NW1 6XE",
            "city": "London", "state": "Greater London", "countryCode": "GB"}
+
+
+# ids of requests, the same in every run
+NAMES = (str(uuid.uuid5(uuid.NAMESPACE_URL, str(count))) for count in itertools.count())
 
 
 def expect(condition, said):
@@ -44,7 +49,7 @@ class Account:
         self.session.auth = (username, password) if username else None
 
     def call(self, method, url, status, body=None, media=TOKENS, **headers):
-        own, data = str(uuid.uuid4()), None
+        own, data = next(NAMES), None
         sent = {"Accept": media, "WP-CorrelationId": own}
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
