@@ -13,6 +13,8 @@ pub enum Part {
     ExpiryMonth,
     /// The year of the expiry.
     ExpiryYear,
+    /// The network token, by its reference or by its number.
+    NetworkToken,
     /// The card number.
     Number,
     /// The operation: it does not fit the order as it stands.
@@ -50,7 +52,7 @@ pub enum Error {
         /// Why; a sentence without its full stop.
         reason: String,
     },
-    /// There is no such order, transaction or session.
+    /// There is no such order, transaction, session or network token.
     #[error("there is no such {0:?}")]
     Unknown(Part),
     /// Another operation on the order is under way.
@@ -63,6 +65,12 @@ pub enum Error {
     /// The merchant is live and no acquirer (or account updater, which comes with it) is configured for it.
     #[error("no acquirer is configured for this merchant")]
     NoAcquirer,
+    /// The merchant is live and no network token service is configured for it.
+    #[error("no network token service is configured for this merchant")]
+    NoNetworkTokens,
+    /// The network token service did not do it: it does not answer, or has reasons that are not about the card.
+    #[error("the network token service did not do it")]
+    NetworkTokenService,
 }
 
 impl Error {
@@ -76,7 +84,12 @@ impl Error {
     pub(super) fn is_of_request(&self) -> bool {
         match self {
             Self::Missing(_) | Self::Invalid { .. } | Self::Unknown(_) => true,
-            Self::Core(_) | Self::Locked | Self::NoAcquirer | Self::Unwritten => false,
+            Self::Core(_)
+            | Self::Locked
+            | Self::NetworkTokenService
+            | Self::NoAcquirer
+            | Self::NoNetworkTokens
+            | Self::Unwritten => false,
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Payments with stored cards: orders and their transactions, sessions, tokens that are checked before they are stored, and
-//! the traits behind which the world stands. Every trait has a deterministic simulator, for TEST merchants only; a live
-//! merchant without the real thing is refused.
+//! Payments with stored cards: orders and their transactions, sessions, tokens that are checked before they are stored,
+//! network tokens, and the traits behind which the world stands. Every trait has a deterministic simulator, for TEST
+//! merchants only; a live merchant without the real thing is refused.
 
 pub mod acquirer;
 mod error;
 pub mod maintenance;
 pub mod money;
+pub mod network_token;
+pub mod network_tokens;
 pub mod orders;
 mod security_code;
 pub mod sessions;
@@ -21,9 +23,10 @@ pub use security_code::SecurityCode;
 pub use sources::{CardDetails, Sources};
 
 use self::acquirer::Acquirer;
+use self::network_token::NetworkTokenService;
 use self::orders::OrdersInUse;
 use self::sessions::SecurityCodes;
-use self::simulator::{SimulatedAcquirer, SimulatedUpdater};
+use self::simulator::{SimulatedAcquirer, SimulatedNetworkTokens, SimulatedUpdater};
 use self::updater::AccountUpdater;
 use crate::vault::Vault;
 use crate::vault::types::Actor;
@@ -38,23 +41,27 @@ pub struct Payments {
     acquirer: Arc<dyn Acquirer>,
     /// For TEST merchants.
     updater: Arc<dyn AccountUpdater>,
+    /// For TEST merchants.
+    network_tokens: Arc<dyn NetworkTokenService>,
 }
 
 impl Payments {
-    /// Payments over this vault. TEST merchants get the simulators; no acquirer is configured for others yet.
+    /// Payments over this vault. TEST merchants get the simulators; nobody is configured for others yet.
     pub fn new(vault: Arc<Vault>) -> Self {
         let acquirer = SimulatedAcquirer::new(Arc::clone(&vault));
         Self::with(vault, Arc::new(acquirer), Arc::new(SimulatedUpdater))
     }
 
-    /// Payments whose TEST merchants get these.
+    /// Payments whose TEST merchants get these, and the simulated network tokens.
     fn with(vault: Arc<Vault>, acquirer: Arc<dyn Acquirer>, updater: Arc<dyn AccountUpdater>) -> Self {
+        let network_tokens = Arc::new(SimulatedNetworkTokens::new(Arc::clone(&vault)));
         Self {
             vault,
             codes: Arc::default(),
             orders_in_use: Arc::default(),
             acquirer,
             updater,
+            network_tokens,
         }
     }
 
@@ -83,5 +90,21 @@ impl Payments {
             true => Ok(self.updater.as_ref()),
             false => Err(Error::NoAcquirer),
         }
+    }
+
+    /// Who gives network tokens for the merchant's cards.
+    ///
+    /// # Errors
+    /// [`Error::NoNetworkTokens`].
+    fn network_tokens(&self, actor: &Actor) -> Result<&dyn NetworkTokenService, Error> {
+        match actor.test {
+            true => Ok(self.network_tokens.as_ref()),
+            false => Err(Error::NoNetworkTokens),
+        }
+    }
+
+    /// The name of who gives network tokens for the merchant's cards, if there is anyone. A simulator's says that it is one.
+    pub fn network_token_service_name(&self, actor: &Actor) -> Option<&'static str> {
+        self.network_tokens(actor).ok().map(NetworkTokenService::name)
     }
 }

@@ -42,6 +42,12 @@ impl Names {
                 StatusCode::BAD_REQUEST,
                 "No acquirer is configured for this merchant, and only TEST merchants have a simulated one.",
             ),
+            // this dialect has no network tokens
+            payment::Error::NoNetworkTokens => Refusal::request(
+                StatusCode::BAD_REQUEST,
+                "No network token service is configured for this merchant, and only TEST merchants have a simulated one.",
+            ),
+            error @ payment::Error::NetworkTokenService => Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, 5, error),
         }
     }
 
@@ -59,7 +65,8 @@ impl Names {
             Part::Currency => "transaction.currency",
             Part::ExpiryMonth => "sourceOfFunds.provided.card.expiry.month",
             Part::ExpiryYear => "sourceOfFunds.provided.card.expiry.year",
-            Part::Number => NUMBER,
+            // this dialect has no network tokens
+            Part::NetworkToken | Part::Number => NUMBER,
             Part::Operation => "apiOperation",
             Part::Order => "order.id",
             Part::Session => "session.id",

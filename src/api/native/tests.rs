@@ -142,7 +142,7 @@ async fn what_is_not_there_is_404_in_the_same_form() {
     let answer = client.call("GET", &path, "").await;
     assert_eq!(answer.problem(), unknown);
     assert!(!answer.text.contains(PAN));
-    for path in ["/v1/nothing", "/", "/v1/tokens/a/b/c"] {
+    for path in ["/v1/nothing", "/elsewhere", "/v1/tokens/a/b/c"] {
         assert_eq!(
             client.call("GET", path, "").await.problem(),
             problem(404, "not_found", None)

@@ -123,12 +123,8 @@ pub(super) fn read<T>(
     }
     shows_no_card(r, vault, &body, "namespace", namespace);
     let reference = text(r, &body, "schemeTransactionReference", &REFERENCE);
-    if form.entity
-        && let Some(merchant) = r.required(&body, "merchant", "Merchant")
-        && let Some(merchant) = r.object(merchant)
-    {
-        let entity = r.required(&merchant, "entity", "Merchant entity");
-        r.text(entity, &ENTITY);
+    if form.entity {
+        entity(r, &body);
     }
     let instrument = r.required(&body, "paymentInstrument", "Payment instrument");
     let instrument = instrument.and_then(|value| r.object(value));
@@ -169,6 +165,16 @@ pub(super) fn read<T>(
         reference,
     };
     Ok((given, more))
+}
+
+/// Who the merchant is to the vendor's bookkeeping: it must be there, and nothing here asks for it.
+pub(super) fn entity(r: &mut Reading, body: &Object<'_>) {
+    if let Some(merchant) = r.required(body, "merchant", "Merchant")
+        && let Some(merchant) = r.object(merchant)
+    {
+        let entity = r.required(&merchant, "entity", "Merchant entity");
+        r.text(entity, &ENTITY);
+    }
 }
 
 fn fail(reading: Reading) -> Refusal {

@@ -31,7 +31,7 @@ pub(super) fn tokens(base: &Base) -> Result<Answer, Refusal> {
     links.add("tokens:tokens", base.path("/tokens"));
     links.add("tokens:networkTokens", base.path("/tokens/network"));
     links.add("resourceTree", base.path("/rels/tokens/resourceTree.json"));
-    links.curie(base, "tokens", "/rels/tokens/{rel}.json");
+    let links = links.with_curie(base);
     Answer::of(StatusCode::OK, &wire::Tree { links })
 }
 

@@ -2,9 +2,10 @@
 
 use axum::http::StatusCode;
 
+use super::card::PAST;
 use super::refusal::Refusal;
 use crate::api::body::BodyFault;
-use crate::payment;
+use crate::payment::{self, Part};
 use crate::vault::types::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
 
 impl From<Error> for Refusal {
@@ -95,7 +96,26 @@ impl From<payment::Error> for Refusal {
         match error {
             payment::Error::Core(error) => error.into(),
             payment::Error::NoAcquirer => Self::denied(),
+            payment::Error::NoNetworkTokens => Self::new(
+                StatusCode::FORBIDDEN,
+                "nptConfigurationError",
+                "Account not configured to use NPT",
+            ),
+            payment::Error::NetworkTokenService => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "networkProviderError",
+                "Network Token Provider Error",
+            )
+            .after(5),
             payment::Error::Unknown(_) => Self::not_found(),
+            // the card of a token that a network token was asked for
+            payment::Error::Invalid {
+                part: Part::ExpiryYear, ..
+            }
+            | payment::Error::Missing(Part::ExpiryMonth) => {
+                Self::fault("fieldHasInvalidValue", "$.paymentInstrument.cardExpiryDate", PAST)
+            }
+            payment::Error::Invalid { part: Part::Token, .. } => Self::not_found(),
             payment::Error::Invalid { .. }
             | payment::Error::Locked
             | payment::Error::Missing(_)

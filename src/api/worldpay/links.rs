@@ -126,8 +126,7 @@ impl Base {
         if let Some(id) = conflict {
             links.add("tokens:conflicts", self.href(&Target::Conflict(id)));
         }
-        links.curie(self, "tokens", "/rels/tokens/{rel}.json");
-        links
+        links.with_curie(self)
     }
 }
 
@@ -160,6 +159,12 @@ impl Links {
 
     pub(super) fn add_template(&mut self, name: &'static str, href: String) {
         self.named.push((name, Href { href, templated: true }));
+    }
+
+    /// With the curie of the names `tokens:…`.
+    pub(super) fn with_curie(mut self, base: &Base) -> Self {
+        self.curie(base, "tokens", "/rels/tokens/{rel}.json");
+        self
     }
 
     pub(super) fn curie(&mut self, base: &Base, name: &'static str, path: &str) {

@@ -10,6 +10,7 @@ mod discovery;
 mod error;
 mod links;
 mod media;
+mod network;
 mod read;
 mod refusal;
 mod show;
@@ -51,6 +52,12 @@ enum Endpoint {
     Query,
     /// What a link leads to; the method says what is to be done with it.
     Link,
+    /// A new network token.
+    Provision,
+    /// A cryptogram.
+    Cryptogram,
+    /// A network token, by its reference or its number.
+    Network,
     /// A new token of a card that is checked first.
     Verified(verified::Kind),
 }
@@ -92,13 +99,22 @@ pub(super) fn not_found(services: &Services, mut request: Request) -> Response {
     response
 }
 
-fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 8] {
+fn routes() -> [(&'static str, MethodRouter<Arc<Services>>); 11] {
     let verified = |kind| serving(MethodFilter::POST, Endpoint::Verified(kind));
     [
         ("/", get(discovery::root)),
         (
             "/tokens",
             serving(MethodFilter::GET, Endpoint::Query).merge(serving(MethodFilter::POST, Endpoint::Create)),
+        ),
+        ("/tokens/network", serving(MethodFilter::POST, Endpoint::Provision)),
+        (
+            "/tokens/network/cryptograms",
+            serving(MethodFilter::POST, Endpoint::Cryptogram),
+        ),
+        (
+            "/tokens/network/{id}",
+            naming(MethodFilter::GET.or(MethodFilter::DELETE), Endpoint::Network),
         ),
         ("/tokens/{link}", any(on_link)),
         ("/verifiedTokens", get(discovery::verified_tokens)),
@@ -116,14 +132,23 @@ fn serving(method: MethodFilter, endpoint: Endpoint) -> MethodRouter<Arc<Service
     on(method, handler)
 }
 
-async fn on_link(
-    State(services): State<Arc<Services>>,
-    link: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response {
-    // what is not UTF-8 is no link
-    let link = link.map(|Path(link)| link).unwrap_or_default();
-    serve(&services, Endpoint::Link, Some(link), request).await
+type Segment = Result<Path<String>, PathRejection>;
+
+/// With the path's last segment, which says what it is about.
+fn naming(method: MethodFilter, endpoint: Endpoint) -> MethodRouter<Arc<Services>> {
+    let handler = async move |State(services): State<Arc<Services>>, segment: Segment, request: Request| {
+        serve(&services, endpoint, Some(named(segment)), request).await
+    };
+    on(method, handler)
+}
+
+async fn on_link(State(services): State<Arc<Services>>, segment: Segment, request: Request) -> Response {
+    serve(&services, Endpoint::Link, Some(named(segment)), request).await
+}
+
+/// What is not UTF-8 names nothing.
+fn named(segment: Segment) -> String {
+    segment.map(|Path(segment)| segment).unwrap_or_default()
 }
 
 /// Around every route: names and counts.
@@ -149,7 +174,12 @@ fn refuse(request: &Request, refusal: Refusal) -> Response {
 
 async fn serve(services: &Services, endpoint: Endpoint, link: Option<String>, request: Request) -> Response {
     let family = match endpoint {
-        Endpoint::Create | Endpoint::Query | Endpoint::Link => Family::Tokens,
+        Endpoint::Create
+        | Endpoint::Cryptogram
+        | Endpoint::Link
+        | Endpoint::Network
+        | Endpoint::Provision
+        | Endpoint::Query => Family::Tokens,
         Endpoint::Verified(_) => Family::VerifiedTokens,
     };
     let name = request.extensions().get::<RequestId>().cloned();
@@ -171,8 +201,8 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let target = link.as_deref().and_then(Target::parse);
     let has_body = match endpoint {
-        Endpoint::Create | Endpoint::Verified(_) => true,
-        Endpoint::Query => false,
+        Endpoint::Create | Endpoint::Cryptogram | Endpoint::Provision | Endpoint::Verified(_) => true,
+        Endpoint::Network | Endpoint::Query => false,
         // taking over a conflict says all by itself
         Endpoint::Link => parts.method == Method::PUT && matches!(target, Some(Target::Token(..))),
     };
@@ -189,6 +219,15 @@ async fn answer(
     match endpoint {
         Endpoint::Create => tokens::create(&context, body).await,
         Endpoint::Query => tokens::query(&context, parts.uri.query().unwrap_or_default()).await,
+        Endpoint::Provision => network::provision(&context, body).await,
+        Endpoint::Cryptogram => network::cryptogram(&context, body).await,
+        Endpoint::Network => {
+            let named = link.unwrap_or_default();
+            match parts.method {
+                Method::DELETE => network::delete(&context, &named).await,
+                _ => network::show(&context, &named).await,
+            }
+        }
         Endpoint::Verified(kind) => verified::create(&context, kind, body).await,
         Endpoint::Link => match (parts.method, target) {
             (_, None) => Err(Refusal::not_found()),

@@ -189,9 +189,11 @@ pub(super) async fn query(context: &Context<'_>, query: &str) -> Result<Answer, 
         .collect::<Result<_, _>>()?;
     let mut links = Links::default();
     links.add("self", context.base.path(&format!("/tokens?{query}")));
-    links.curie(&context.base, "tokens", "/rels/tokens/{rel}.json");
-    let embedded = wire::FoundTokens { tokens };
-    Answer::of(StatusCode::OK, &wire::Found { embedded, links })
+    let found = wire::Found {
+        embedded: wire::FoundTokens { tokens },
+        links: links.with_curie(&context.base),
+    };
+    Answer::of(StatusCode::OK, &found)
 }
 
 /// A token, and its number where the request is to show it.

@@ -90,12 +90,14 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
         Self::Maintenance,
         Self::Conflict,
+        Self::NetworkToken,
+        Self::NetworkTokenNumber,
     ];
 
     /// Stored and bound: never used again for anything else.
@@ -106,6 +108,8 @@ impl DocumentKind {
             Self::Session => 3,
             Self::Maintenance => 4,
             Self::Conflict => 5,
+            Self::NetworkToken => 6,
+            Self::NetworkTokenNumber => 7,
         }
     }
 
@@ -160,7 +164,7 @@ mod tests {
         #[test]
         fn keys_read_back_and_stand_for_one_document(
             a in "[a-z_.-]{1,64}", x in "\\PC{1,50}", b in "[a-z_.-]{1,64}", y in "\\PC{1,50}",
-            kinds in (0_usize..DocumentKind::ALL.len(), 0_usize..DocumentKind::ALL.len()), at in any::<u64>(),
+            kinds in (0..DocumentKind::ALL.len(), 0..DocumentKind::ALL.len()), at in any::<u64>(),
         ) {
             let one = address(&a, DocumentKind::ALL[kinds.0], &x);
             let other = address(&b, DocumentKind::ALL[kinds.1], &y);
@@ -212,5 +216,14 @@ mod tests {
         };
         let expected = [&[1, 1, 0xac, 2, 1, 5][..], &[9; 16], &[2, 3, 4, 2, b'{', b'}']].concat();
         assert_eq!(row(Some(sealed)).encode().unwrap(), expected);
+        for (id, kind) in [
+            (1, DocumentKind::Order),
+            (2, DocumentKind::Transaction),
+            (3, DocumentKind::Session),
+            (6, DocumentKind::NetworkToken),
+            (7, DocumentKind::NetworkTokenNumber),
+        ] {
+            assert_eq!(address("m", kind, "n").key().0, [0x30, 1, b'm', id, b'n']);
+        }
     }
 }

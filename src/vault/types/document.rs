@@ -19,6 +19,10 @@ pub enum DocumentKind {
     Maintenance,
     /// What was given for a card that is stored with other details.
     Conflict,
+    /// A network token and the card it stands for.
+    NetworkToken,
+    /// Which network token a number belongs to: its own, or its card's.
+    NetworkTokenNumber,
 }
 
 /// A document as it was read.

@@ -152,6 +152,7 @@ fn a_part_of_the_request_is_called_as_the_operation_calls_it() {
             Part::ExpiryYear,
             "sourceOfFunds.provided.card.expiry.year",
         ),
+        (Op::Tokenize, Part::NetworkToken, NUMBER),
         (Op::Tokenize, Part::Number, NUMBER),
         (Op::Void, Part::Operation, "apiOperation"),
         (Op::Pay, Part::Order, "order.id"),
@@ -178,9 +179,14 @@ fn a_part_of_the_request_is_called_as_the_operation_calls_it() {
         let known = super::super::known::known(operation, field).is_some() || field == "apiOperation";
         assert!(known, "{operation:?} {field}");
     }
-    let no_acquirer = names(Op::Pay).refusal(payment::Error::NoAcquirer);
-    assert_eq!(told(&no_acquirer), plain(400, "INVALID_REQUEST"));
-    for busy in [payment::Error::Locked, payment::Error::Unwritten] {
+    for nobody in [payment::Error::NoAcquirer, payment::Error::NoNetworkTokens] {
+        assert_eq!(told(&names(Op::Pay).refusal(nobody)), plain(400, "INVALID_REQUEST"));
+    }
+    for busy in [
+        payment::Error::Locked,
+        payment::Error::NetworkTokenService,
+        payment::Error::Unwritten,
+    ] {
         assert_eq!(told(&names(Op::Pay).refusal(busy)), plain(503, "SERVER_BUSY"));
     }
 }
