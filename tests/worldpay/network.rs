@@ -22,8 +22,8 @@ fn provisioned(account: &Account<'_>, body: &Value) -> Reply {
     let instrument = reply.at("/paymentInstrument");
     assert_eq!(instrument["type"], "card/masked");
     let account_reference = instrument["paymentAccountReference"].as_str().unwrap();
-    let refused = reply.body.get("provisioningErrors").is_some();
-    assert!(refused || !account_reference.is_empty(), "{}", reply.text);
+    let ready = reply.body.get("tokenPaymentInstrument").is_some();
+    assert!(!ready || !account_reference.is_empty(), "{}", reply.text);
     assert!(instrument.get("cardNumber").is_none() && instrument.get("cardHolderName").is_none());
     let reference = reply.at("/tokenReference").as_str().unwrap();
     assert!(is_uuid(reference), "{reference}");
