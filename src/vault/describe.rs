@@ -76,9 +76,12 @@ impl Vault {
             .sealer
             .mac("panvault namespace v1", SecretBytes::new(framed))
             .await?;
-        let name = data_encoding::BASE32HEX_NOPAD
-            .encode(&tables::half(&mac))
-            .to_ascii_lowercase();
+        // letters only: digits could look like a card number
+        let letters = tables::half(&mac)
+            .into_iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .map(|nibble| char::from(b'a' + nibble));
+        let name: String = letters.collect();
         Namespace::parse(&format!("ns_{name}")).map_err(|_| super::types::IntegrityError::Damaged.into())
     }
 

@@ -1,14 +1,14 @@
 //! A card as `POST /tokens` and the verified tokens are given it.
 
 use jiff::Timestamp;
-use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::address;
 use super::config::Config;
 use super::read::{Object, Reading, Text, Value};
 use super::refusal::Refusal;
 use crate::api::json::Tree;
-use crate::card::{Expiry, Pan, contains_pan, luhn_ok};
+use crate::card::{Expiry, Pan, luhn_ok};
 use crate::id::UnixMillis;
 use crate::vault::Vault;
 
@@ -31,22 +31,6 @@ pub(super) struct Form {
     pub(super) instrument: &'static str,
     /// `merchant.entity` must be there.
     pub(super) entity: bool,
-}
-
-/// A billing address, in the order of the contract.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Address<'a> {
-    address1: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address2: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address3: Option<&'a str>,
-    postal_code: &'a str,
-    city: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'a str>,
-    country_code: &'a str,
 }
 
 pub(super) const DESCRIPTION: Text = Text {
@@ -214,7 +198,7 @@ fn card(r: &mut Reading, vault: &Vault, config: &Config, kind: &str, instrument:
         r.fault("fieldHasInvalidValue", &path, PAST);
     }
     let address = r.optional(instrument, "billingAddress");
-    let address = address.and_then(|value| billing_address(r, value));
+    let address = address.and_then(|value| address::read(r, value));
     Some((pan?, expiry?, Zeroizing::new(holder?.to_owned()), address))
 }
 
@@ -270,56 +254,6 @@ pub(super) fn month(r: &mut Reading, value: Value<'_>) -> Option<Expiry> {
         );
     }
     expiry
-}
-
-/// A billing address, as JSON text.
-pub(super) fn billing_address(r: &mut Reading, value: Value<'_>) -> Option<Zeroizing<String>> {
-    let object = r.object(value)?;
-    let line = |r: &mut Reading, name: &str, needed: bool, label: &'static str, min: usize, max: usize| {
-        let value = match needed {
-            true => r.required(&object, name, label),
-            false => r.optional(&object, name),
-        };
-        let rule = Text {
-            label,
-            min,
-            max,
-            allowed: |_| true,
-        };
-        let text = r.text(value, &rule);
-        if text.is_some_and(contains_pan) {
-            let path = object.member(name);
-            r.fault(
-                "billingAddressMightContainCardNumber",
-                &path,
-                "Address might contain a card number",
-            );
-        }
-        text
-    };
-    let address1 = line(r, "address1", true, "Address line 1", 1, 80);
-    let address2 = line(r, "address2", false, "Address line 2", 0, 80);
-    let address3 = line(r, "address3", false, "Address line 3", 0, 80);
-    let postal_code = line(r, "postalCode", true, "Postal code", 1, 15);
-    let city = line(r, "city", true, "City", 1, 50);
-    let state = line(r, "state", false, "State", 1, 30);
-    let country = Text {
-        label: "Country code",
-        min: 2,
-        max: 2,
-        allowed: |c| c.is_ascii_uppercase(),
-    };
-    let value = r.required(&object, "countryCode", "Country code");
-    let address = Address {
-        country_code: r.text(value, &country)?,
-        address1: address1?,
-        address2,
-        address3,
-        postal_code: postal_code?,
-        city: city?,
-        state,
-    };
-    serde_json::to_string(&address).ok().map(Zeroizing::new)
 }
 
 fn time(r: &mut Reading, value: Option<Value<'_>>) -> Option<UnixMillis> {

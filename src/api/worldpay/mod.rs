@@ -1,6 +1,7 @@
 //! Access Worldpay's Tokens API, versions 1 to 3, with verified tokens and network tokens: `/`, `/tokens`, `/verifiedTokens`
 //! and `/rels`. HAL with links: a client follows them and builds none.
 
+mod address;
 mod auth;
 mod card;
 mod config;

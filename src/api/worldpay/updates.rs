@@ -3,6 +3,7 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::address;
 use super::card::{self, DESCRIPTION, HOLDER, REFERENCE};
 use super::context::{Answer, Context};
 use super::links::Rel;
@@ -61,7 +62,7 @@ fn patch(context: &Context<'_>, rel: Rel, tree: &Tree) -> Result<Patch, Refusal>
             }
             patch.expiry = expiry.map_or(Change::Keep, Change::Set);
         }
-        Rel::BillingAddress => patch.members = member("billingAddress", card::billing_address(r, whole)),
+        Rel::BillingAddress => patch.members = member("billingAddress", address::read(r, whole)),
         Rel::SchemeTransactionReference => {
             let text = r.text(Some(whole), &REFERENCE);
             patch.members = member("schemeTransactionReference", text.map(json));
