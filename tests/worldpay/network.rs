@@ -11,6 +11,9 @@ pub(crate) const CRYPTOGRAMS: &str = "/tokens/network/cryptograms";
 /// Expiries by which the simulator refuses, and takes its time.
 const REFUSED: (u8, u16) = (3, 2038);
 const PENDING: (u8, u16) = (4, 2038);
+/// And these, which the README has besides: it does not answer; it takes its time and refuses.
+const SILENT: (u8, u16) = (2, 2038);
+const REFUSED_LATER: (u8, u16) = (5, 2038);
 
 fn expiring(number: &str, (month, year): (u8, u16)) -> Value {
     with(bare(number), EXPIRY, json!({"month": month, "year": year}))
@@ -181,6 +184,13 @@ pub(crate) fn refused_and_pending(daemon: &Daemon) {
     account
         .call("POST", CRYPTOGRAMS, &json!({"tokenNumber": token}))
         .is(200);
+    let later = provisioned(&account, &expiring(&card_number(), REFUSED_LATER));
+    assert!(later.body.get("tokenPaymentInstrument").is_none(), "{}", later.text);
+    let shown = account.get(&later.link("tokens:networkTokenLookup"));
+    shown.is(200);
+    assert!(!shown.at("/provisioningErrors").as_array().unwrap().is_empty());
+    let silent = account.call("POST", PLACE, &expiring(&card_number(), SILENT));
+    silent.refused(503, "networkProviderError");
     // the same of a stored token
     let stored = account.made(&expiring(&card_number(), REFUSED));
     let instrument = json!({"type": "card/tokenized", "href": stored.href()});
