@@ -76,7 +76,7 @@ impl Vault {
         Ok((described, self.read_conflict(id, &document).await?))
     }
 
-    /// Takes over what waits in a conflict, which is gone then. One that is repeated changes nothing more.
+    /// Takes over what waits in a conflict, which is gone then.
     ///
     /// # Errors
     /// [`CallerError::UnknownToken`] where the conflict or its token is gone; as [`Vault::update`].
@@ -96,19 +96,8 @@ impl Vault {
             limit,
             ..Patch::default()
         };
-        let view = self.update(actor, &token, patch).await?;
-        let write = DocumentWrite {
-            kind: DocumentKind::Conflict,
-            name: id.name(),
-            expect: Expect::Rev(document.rev),
-            clear: Vec::new(),
-            secret: Secret::Nothing,
-            expires_at: Some(UnixMillis(0)),
-        };
-        // resolved twice at once: the other one removes it
-        self.write_documents(actor, vec![write], about(&token, "resolved"))
-            .await?;
-        Ok(view)
+        // one commit changes the token and removes the conflict: of many at once one takes it over
+        self.update_with(actor, &token, patch, document.removal()).await
     }
 
     async fn compare(

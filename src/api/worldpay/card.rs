@@ -185,6 +185,8 @@ fn card(r: &mut Reading, vault: &Vault, config: &Config, kind: &str, instrument:
             &path,
             format!("The type of the payment instrument must be {kind}"),
         );
+        // what another instrument must have, nobody here can say
+        return None;
     }
     let holder = holder(r, vault, instrument);
     let pan = number(r, instrument);

@@ -39,7 +39,7 @@ use super::Services;
 use super::body;
 use super::edge::Seen;
 use crate::id::RequestId;
-use crate::vault::types::Dialect;
+use crate::vault::types::{Dialect, Operation};
 
 /// A body's limit, in bytes.
 const BODY: usize = 64 * 1024;
@@ -61,6 +61,18 @@ enum Endpoint {
     Network,
     /// A new token of a card that is checked first.
     Verified(verified::Kind),
+}
+
+impl Endpoint {
+    /// The right that a request with a body needs.
+    fn needs(self, method: &Method) -> Option<Operation> {
+        match self {
+            Self::Create | Self::Verified(_) => Some(Operation::Tokenize),
+            Self::Cryptogram | Self::Provision => Some(Operation::Pay),
+            Self::Link if method == Method::PUT => Some(Operation::Update),
+            Self::Link | Self::Network | Self::Query => None,
+        }
+    }
 }
 
 /// The dialect's routes.
@@ -212,6 +224,10 @@ async fn answer(
         return discovery::tokens(&context::base(services, &parts));
     }
     let context = Context::enter(services, &parts, *media)?;
+    if let Some(op) = endpoint.needs(&parts.method) {
+        // before anything is read of a body; the verb that does it asks again and counts
+        services.vault.access().permit(&context.actor, op, 0)?;
+    }
     let body = match has_body {
         true => Some(body::read(&parts.headers, body, BODY).await?),
         false => None,

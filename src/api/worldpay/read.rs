@@ -76,18 +76,13 @@ impl Reading {
 
     /// The body itself as an object.
     pub(super) fn root<'a>(&mut self, tree: &'a Tree) -> Option<Object<'a>> {
-        self.object(Value {
-            tree,
-            path: "$".to_owned(),
-        })
+        let whole = self.whole(tree)?;
+        self.object(whole)
     }
 
     /// The body itself.
-    pub(super) fn whole<'a>(&self, tree: &'a Tree) -> Value<'a> {
-        Value {
-            tree,
-            path: "$".to_owned(),
-        }
+    pub(super) fn whole<'a>(&mut self, tree: &'a Tree) -> Option<Value<'a>> {
+        self.given(tree, "$".to_owned())
     }
 
     pub(super) fn object<'a>(&mut self, value: Value<'a>) -> Option<Object<'a>> {
@@ -126,6 +121,10 @@ impl Reading {
             self.fault("fieldIsNotAllowed", &path, "The identified field is given twice");
             return None;
         }
+        self.given(tree, path)
+    }
+
+    fn given<'a>(&mut self, tree: &'a Tree, path: String) -> Option<Value<'a>> {
         if matches!(tree, Tree::Null) {
             self.fault("fieldIsNull", &path, "The identified field is null");
             return None;

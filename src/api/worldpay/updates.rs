@@ -46,25 +46,28 @@ fn patch(context: &Context<'_>, rel: Rel, tree: &Tree) -> Result<Patch, Refusal>
     match rel {
         Rel::Token => return Err(Refusal::method()),
         Rel::Description => {
-            let text = r.text(Some(whole), &DESCRIPTION);
+            let text = r.text(whole, &DESCRIPTION);
             shows_no_card(r, vault.holds_card_number(text.unwrap_or_default()));
             patch.members = member("description", text.map(json));
         }
         Rel::CardHolderName => {
-            let text = r.text(Some(whole), &HOLDER);
+            let text = r.text(whole, &HOLDER);
             shows_no_card(r, vault.holds_card_number(text.unwrap_or_default()));
             patch.holder = text.map_or(Change::Keep, |text| Change::Set(Zeroizing::new(text.to_owned())));
         }
         Rel::CardExpiryDate => {
-            let expiry = card::month(r, whole);
+            let expiry = whole.and_then(|value| card::month(r, value));
             if expiry.is_some_and(|expiry| expiry.expired_at(UnixMillis::now().0)) {
                 r.fault("fieldHasInvalidValue", "$", card::PAST);
             }
             patch.expiry = expiry.map_or(Change::Keep, Change::Set);
         }
-        Rel::BillingAddress => patch.members = member("billingAddress", address::read(r, whole)),
+        Rel::BillingAddress => {
+            let address = whole.and_then(|value| address::read(r, value));
+            patch.members = member("billingAddress", address);
+        }
         Rel::SchemeTransactionReference => {
-            let text = r.text(Some(whole), &REFERENCE);
+            let text = r.text(whole, &REFERENCE);
             patch.members = member("schemeTransactionReference", text.map(json));
         }
     }
