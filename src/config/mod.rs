@@ -1,5 +1,6 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
+mod dialects;
 mod error;
 mod spec;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 pub use self::error::Error;
-use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec, WorldpaySpec};
+use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec};
 use crate::api::worldpay;
 use crate::hsm::{self, PinSource};
 use crate::payment::maintenance::MaintenanceConfig;
@@ -23,8 +24,6 @@ use crate::vault::caps::{Cap, CapTable};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// The longest life of a token that may be set: a hundred years.
-const MAX_LIFE_DAYS: u32 = 36_525;
 
 /// Everything the daemon is told.
 pub struct Config {
@@ -162,6 +161,7 @@ impl Reader<'_> {
             limits: Limits {
                 max_connections: self.within("listen.max_connections", spec.listen.max_connections, 1 << 20)?,
                 drain: Duration::from_secs(spec.listen.drain_s),
+                ignore_malformed_headers: spec.listen.ignore_malformed_headers,
                 ..Limits::default()
             },
             server: self.server(spec.listen)?,
@@ -244,31 +244,6 @@ impl Reader<'_> {
             enabled: spec.enabled,
             look_ahead: Duration::from_secs(u64::from(days) * 24 * 3_600),
             every: Duration::from_secs(u64::from(minutes) * 60),
-        })
-    }
-
-    fn worldpay(&self, spec: WorldpaySpec) -> Result<worldpay::Config, Error> {
-        let life = |key, days| {
-            let days = self.within(key, days, MAX_LIFE_DAYS)?;
-            Ok(worldpay::days(u64::from(days)))
-        };
-        if let Some(base) = &spec.base_url {
-            let host = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
-            let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>');
-            if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
-                return Err(self.value(
-                    "worldpay.base_url",
-                    "must begin with https:// or http:// and a host".to_owned(),
-                ));
-            }
-        }
-        Ok(worldpay::Config {
-            base_url: spec.base_url,
-            life: life("worldpay.life_days", spec.life_days)?,
-            test_life: life("worldpay.test_life_days", spec.test_life_days)?,
-            longest_life: life("worldpay.longest_life_days", spec.longest_life_days)?,
-            renew_on_use: spec.renew_on_use,
-            past_card_expiry: spec.past_card_expiry,
         })
     }
 

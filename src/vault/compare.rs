@@ -1,10 +1,10 @@
 //! Storing a card that may be there already with other details: what is there stays, and what was given waits for some
 //! time to be taken over.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::members;
@@ -108,6 +108,8 @@ impl Vault {
         comparison: Comparison,
     ) -> Result<Compared, Error> {
         for _ in 0..ATTEMPTS {
+            // what is stored of the card is shown, whatever was given
+            self.access.permit(actor, Operation::Inspect, 0)?;
             let held = self.load_live(actor, token).await?;
             let there = self.described(&held.record).await?;
             let difference = difference(&held.record, &there.profile, new, comparison)?;
@@ -220,16 +222,16 @@ fn difference(
     let given = members::of(new.profile.extra.as_deref().map(String::as_str))?;
     let there = members::of(stored.extra.as_deref().map(String::as_str))?;
     let mut fill = BTreeMap::new();
-    let mut others: BTreeMap<&str, &RawValue> = BTreeMap::new();
+    let mut others = members::Members::new();
     for name in comparison.members {
-        match (given.get(name), there.get(name)) {
+        match (given.get(*name), there.get(*name)) {
             (None, _) => {}
             (Some(given), Some(there)) if members::same(given, there) => {}
             (Some(given), None) if comparison.filled.contains(name) => {
                 fill.insert((*name).to_owned(), Some(Zeroizing::new(given.get().to_owned())));
             }
             (Some(given), _) => {
-                others.insert(name, given);
+                others.insert(Cow::Borrowed(*name), given);
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::api::json::Tree;
 use crate::card::{Expiry, Pan, luhn_ok};
 use crate::id::UnixMillis;
 use crate::vault::Vault;
+use crate::vault::types::Verification;
 
 /// What makes a token.
 pub(super) struct Given {
@@ -23,6 +24,8 @@ pub(super) struct Given {
     pub(super) expires_at: Option<UnixMillis>,
     pub(super) namespace: Option<Zeroizing<String>>,
     pub(super) reference: Option<String>,
+    /// How the card was checked, if it was.
+    pub(super) verification: Option<Verification>,
 }
 
 /// What is asked of a body.
@@ -57,7 +60,7 @@ const NUMBER: Text = Text {
     max: 19,
     allowed: |c| c.is_ascii_digit(),
 };
-const NAMESPACE: Text = Text {
+pub(super) const NAMESPACE: Text = Text {
     label: "Namespace",
     min: 1,
     max: 64,
@@ -147,6 +150,7 @@ pub(super) fn read<T>(
         expires_at,
         namespace,
         reference,
+        verification: None,
     };
     Ok((given, more))
 }
@@ -207,10 +211,17 @@ fn card(r: &mut Reading, vault: &Vault, config: &Config, kind: &str, instrument:
 /// What is said of a card that is past its expiry.
 pub(super) const PAST: &str = "Card expiry date must not be in the past";
 
+/// What is said of a holder's name that is none.
+pub(super) const BLANK: &str = "Card holder name must not be blank";
+
 /// The holder's name.
 pub(super) fn holder<'a>(r: &mut Reading, vault: &Vault, instrument: &Object<'a>) -> Option<&'a str> {
     let value = r.required(instrument, "cardHolderName", "Card holder name");
     let holder = r.text(value, &HOLDER);
+    if holder.is_some_and(|name| name.trim().is_empty()) {
+        let path = instrument.member("cardHolderName");
+        r.fault("fieldHasInvalidValue", &path, BLANK);
+    }
     shows_no_card(r, vault, instrument, "cardHolderName", holder);
     holder
 }

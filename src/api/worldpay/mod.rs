@@ -29,6 +29,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, get, on};
+use zeroize::Zeroizing;
 
 pub use self::config::{Config, days};
 use self::context::{Answer, Context};
@@ -159,9 +160,9 @@ async fn on_link(State(services): State<Arc<Services>>, segment: Segment, reques
     serve(&services, Endpoint::Link, Some(named(segment)), request).await
 }
 
-/// What is not UTF-8 names nothing.
-fn named(segment: Segment) -> String {
-    segment.map(|Path(segment)| segment).unwrap_or_default()
+/// What is not UTF-8 names nothing. It may be a network token's number.
+fn named(segment: Segment) -> Zeroizing<String> {
+    Zeroizing::new(segment.map(|Path(segment)| segment).unwrap_or_default())
 }
 
 /// Around every route: names and counts.
@@ -185,7 +186,7 @@ fn refuse(request: &Request, refusal: Refusal) -> Response {
     refusal.respond(Family::Tokens.newest(), name)
 }
 
-async fn serve(services: &Services, endpoint: Endpoint, link: Option<String>, request: Request) -> Response {
+async fn serve(services: &Services, endpoint: Endpoint, link: Option<Zeroizing<String>>, request: Request) -> Response {
     let family = match endpoint {
         Endpoint::Create
         | Endpoint::Cryptogram
@@ -207,22 +208,25 @@ async fn answer(
     services: &Services,
     family: Family,
     endpoint: Endpoint,
-    link: Option<String>,
+    link: Option<Zeroizing<String>>,
     request: Request,
     media: &mut media::Media,
 ) -> Result<Answer, Refusal> {
     let (parts, body) = request.into_parts();
-    let target = link.as_deref().and_then(Target::parse);
+    let target = link.as_ref().and_then(|link| Target::parse(link));
     let has_body = match endpoint {
         Endpoint::Create | Endpoint::Cryptogram | Endpoint::Provision | Endpoint::Verified(_) => true,
         Endpoint::Network | Endpoint::Query => false,
         // taking over a conflict says all by itself
-        Endpoint::Link => parts.method == Method::PUT && matches!(target, Some(Target::Token(..))),
+        Endpoint::Link => {
+            let updates = matches!(target, Some(Target::Token(rel, _)) if rel != links::Rel::Token);
+            parts.method == Method::PUT && updates
+        }
     };
-    *media = family.negotiate(&parts.headers, has_body)?;
     if matches!(endpoint, Endpoint::Query) && parts.uri.query().is_none_or(str::is_empty) {
         return discovery::tokens(&context::base(services, &parts));
     }
+    *media = family.negotiate(&parts.headers, has_body)?;
     let context = Context::enter(services, &parts, *media)?;
     if let Some(op) = endpoint.needs(&parts.method) {
         // before anything is read of a body; the verb that does it asks again and counts
@@ -252,11 +256,12 @@ async fn answer(
                 tokens::show(&context, &token).await
             }
             (Method::DELETE, Some(Target::Token(links::Rel::Token, token))) => tokens::delete(&context, &token).await,
-            (_, Some(Target::Token(links::Rel::Token, _))) => Err(Refusal::method()),
+            (_, Some(Target::Token(links::Rel::Token, _))) => Err(Refusal::method().allowing("GET,HEAD,DELETE")),
             (Method::PUT, Some(Target::Token(rel, token))) => updates::update(&context, rel, &token, body).await,
             (Method::GET | Method::HEAD, Some(Target::Conflict(id))) => tokens::show_conflict(&context, id).await,
             (Method::PUT, Some(Target::Conflict(id))) => updates::resolve(&context, id).await,
-            (_, Some(_)) => Err(Refusal::method()),
+            (_, Some(Target::Token(..))) => Err(Refusal::method().allowing("PUT")),
+            (_, Some(Target::Conflict(_))) => Err(Refusal::method().allowing("GET,HEAD,PUT")),
         },
     }
 }

@@ -37,6 +37,13 @@ pub(super) struct Text {
     pub(super) allowed: fn(char) -> bool,
 }
 
+impl Text {
+    /// Whether a text is one.
+    pub(super) fn fits(&self, text: &str) -> bool {
+        (self.min..=self.max).contains(&text.chars().count()) && text.chars().all(self.allowed)
+    }
+}
+
 /// Reads JSON.
 ///
 /// # Errors
@@ -151,7 +158,7 @@ impl Reading {
             return None;
         }
         if !text.chars().all(rule.allowed) {
-            let message = format!("{label} has a character that is not allowed");
+            let message = format!("{} has a character that is not allowed", label.trim_end_matches(" is"));
             self.fault("stringFailedRegexCheck", &path, message);
             return None;
         }

@@ -1,6 +1,5 @@
 //! Changing what a token's links name, one attribute at a time, and taking over a conflict.
 
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::address;
@@ -52,6 +51,9 @@ fn patch(context: &Context<'_>, rel: Rel, tree: &Tree) -> Result<Patch, Refusal>
         }
         Rel::CardHolderName => {
             let text = r.text(whole, &HOLDER);
+            if text.is_some_and(|name| name.trim().is_empty()) {
+                r.fault("fieldHasInvalidValue", "$", card::BLANK);
+            }
             shows_no_card(r, vault.holds_card_number(text.unwrap_or_default()));
             patch.holder = text.map_or(Change::Keep, |text| Change::Set(Zeroizing::new(text.to_owned())));
         }
@@ -83,7 +85,8 @@ fn member(name: &str, text: Option<Zeroizing<String>>) -> Members {
 
 /// A JSON string.
 fn json(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(Value::from(text).to_string())
+    // a string always serializes
+    Zeroizing::new(serde_json::to_string(text).unwrap_or_default())
 }
 
 fn shows_no_card(r: &mut Reading, holds: bool) {
