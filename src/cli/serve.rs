@@ -27,7 +27,7 @@ use crate::vault::accounts::Accounts;
 use crate::vault::events::Events;
 use crate::vault::owner;
 use crate::vault::policy::Policy;
-use crate::vault::types::Peer;
+use crate::vault::types::{Dialect, Peer};
 use crate::vault::{Access, AccessConfig, SharedBins, Vault};
 
 /// What `dev` asks for beside the configuration.
@@ -178,6 +178,7 @@ impl Parts {
             tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
             metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
         };
+        warn_of_plain_hrefs(&config, &vault)?;
         let dialects = api::Services::new(vault.clone(), metrics.clone())
             .with_worldpay(config.worldpay.clone())
             .with_connectors(connectors);
@@ -254,4 +255,21 @@ fn end_on_panic() {
         super::terminal::remark(format!("panvault: defect at {place}: the process ends"));
         std::process::abort();
     }));
+}
+
+/// Clients of Worldpay's dialect follow hrefs, with their password and with cards.
+fn warn_of_plain_hrefs(config: &Config, vault: &Vault) -> anyhow::Result<()> {
+    let secure = config
+        .worldpay
+        .base_url
+        .as_ref()
+        .is_some_and(|base| base.starts_with("https://"));
+    let merchants = vault.access().accounts().merchants()?;
+    let mut live = merchants.iter().filter(|merchant| !merchant.test);
+    if !secure && live.any(|merchant| merchant.dialects.contains(&Dialect::Worldpay)) {
+        tracing::warn!(
+            "worldpay.base_url does not begin with https://: clients that come through a TLS front would follow hrefs past it"
+        );
+    }
+    Ok(())
 }

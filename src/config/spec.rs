@@ -120,6 +120,9 @@ pub(super) struct ListenSpec {
     pub(super) max_connections: usize,
     /// Requests under way may take so long when the daemon stops. Seconds.
     pub(super) drain_s: u64,
+    /// Leave out what is no header, which some clients send, and do not refuse the request. Not behind a front that takes it
+    /// for a header.
+    pub(super) ignore_malformed_headers: bool,
 }
 
 /// Caps per caller and merchant: 0 is no cap, except that a burst of 0 is twice the rate.
@@ -255,6 +258,7 @@ impl Default for ListenSpec {
             metrics: None,
             max_connections: 1024,
             drain_s: 30,
+            ignore_malformed_headers: false,
         }
     }
 }

@@ -158,9 +158,12 @@ impl Vault {
         Ok(Held { rev, record })
     }
 
-    /// The record of a token that is not past its time.
+    /// The record of a token that is not past its time, and that the actor's dialect knows.
     async fn load_live(&self, actor: &Actor, token: &Token) -> Result<Held, Error> {
         let held = self.load(actor.repository, token).await?;
+        if actor.dialect.names_twice() && held.record.alias.is_none() {
+            return Err(CallerError::UnknownToken.into());
+        }
         if held.record.expired(UnixMillis::now()) {
             return Err(CallerError::Expired.into());
         }

@@ -90,7 +90,11 @@ impl Vault {
                 Some(used) => used.replacement(&held.record)?,
                 None => Vec::new(),
             };
-            let event = event(actor, op, "ok", Some(token));
+            let mut event = event(actor, op, "ok", Some(token));
+            let until = used.as_ref().and_then(|used| used.expires_at);
+            if until != held.record.expires_at {
+                event.detail = until.map(|at| format!("renewed until {at}"));
+            }
             if self.commit_if_unchanged(&held, writes, event).await? {
                 self.last_used.touch(actor.repository, token);
                 return Ok((used.unwrap_or(held.record), revealed));

@@ -215,6 +215,12 @@ pub(super) fn check_rules(dialects: &BTreeSet<Dialect>, rules: Option<TokenRules
                      verification, and name it",
         });
     }
+    if dialects.contains(&Dialect::Worldpay) && rules.is_some() {
+        return Err(AccountError::Field {
+            field: "repository",
+            reason: "a merchant of dialect worldpay acts in one without rules",
+        });
+    }
     Ok(())
 }
 

@@ -31,6 +31,14 @@ impl Dialect {
         }
     }
 
+    /// Whether its tokens have a second name. Those without one are not its own, and not there for it.
+    pub(in crate::vault) fn names_twice(self) -> bool {
+        match self {
+            Self::Worldpay => true,
+            Self::Mastercard | Self::Native => false,
+        }
+    }
+
     /// The dialect of that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.as_str() == name)
