@@ -12,7 +12,7 @@ pub enum Failure {
     /// The operator's: the provider does not know the account's key, or does not let the account do this.
     #[error("the provider refuses the merchant's account")]
     Account,
-    /// The provider's: too many requests. Nothing was made.
+    /// The provider's: too many requests, or the same one is under way there. This one made nothing.
     #[error("the provider takes no more requests now")]
     Busy {
         /// Wait this long, where it says so.

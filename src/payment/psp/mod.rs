@@ -49,7 +49,7 @@ impl Payments {
     /// [`Error::UnknownConnector`], [`Error::SimulatorOnly`] and [`Error::Text`] before anything is done; for a token that
     /// does not exist, is not active or has no expiry [`super::Error`]; not granted; [`Error::Provider`]; the HSM's; the
     /// store's. After the latter two, after [`Failure::Unreachable`], [`Failure::Unavailable`] and [`Failure::Answer`] the
-    /// provider may have made a token that nobody knows: it can be charged by nobody.
+    /// provider may have made a token that is told to nobody; the event `psp-tokenize sent` is what is left of it.
     pub async fn psp_tokenize(&self, actor: &Actor, asked: PspTokenize) -> Result<ConnectorToken, Error> {
         // whether it is granted at all; the card takes its part of a cap below
         self.vault.access().permit(actor, Operation::Pay, 0)?;

@@ -1,8 +1,11 @@
 //! The connector that speaks Stripe's payment-method API.
 //!
-//! A token for one use is a payment method that belongs to nobody. One for many uses belongs to a customer: the one that is
-//! named, or a new one, which is made and given the payment method in one request. A customer that is named and is not there
-//! any more is replaced by a new one.
+//! A token for one use is a payment method that belongs to nobody. One for many uses belongs to a customer: the one
+//! that is named, or a new one, which is made and given the payment method in one request. A customer that is named and
+//! is not there any more is replaced by a new one. Where the issuer refuses that, a payment method that belongs to
+//! nobody is left behind.
+//!
+//! The payer is not asked: a payment that needs strong authentication asks for it when the token is used.
 //!
 //! Source: Stripe's API reference (payment methods, customers, errors, idempotent requests), as of the version below.
 
