@@ -173,7 +173,9 @@ impl Parts {
             tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
             metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
         };
-        let dialects = api::Services::new(vault.clone(), metrics.clone()).with_worldpay(config.worldpay.clone());
+        let dialects = api::Services::new(vault.clone(), metrics.clone())
+            .with_worldpay(config.worldpay.clone())
+            .with_wallet(config.wallet.clone());
         let maintenance = dialects.payments().start_maintenance(own_peer(), config.maintenance);
         let api = api::router(dialects);
         let services = Arc::new(ops::Services {

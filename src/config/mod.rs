@@ -1,7 +1,9 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
 mod error;
+mod hyperswitch;
 mod spec;
+mod worldpay;
 
 use std::fmt::Display;
 use std::fs;
@@ -11,10 +13,11 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 pub use self::error::Error;
-use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec, WorldpaySpec};
-use crate::api::worldpay;
+use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec};
+use crate::api;
 use crate::hsm::{self, PinSource};
 use crate::payment::maintenance::MaintenanceConfig;
+use crate::payment::wallet;
 use crate::server::{self, Limits, Socket};
 use crate::store;
 use crate::telemetry::logs::Filter;
@@ -23,8 +26,6 @@ use crate::vault::caps::{Cap, CapTable};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// The longest life of a token that may be set: a hundred years.
-const MAX_LIFE_DAYS: u32 = 36_525;
 
 /// Everything the daemon is told.
 pub struct Config {
@@ -57,7 +58,9 @@ pub struct Config {
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
-    pub worldpay: worldpay::Config,
+    pub worldpay: api::worldpay::Config,
+    /// Customers and payment methods, of Hyperswitch's dialect.
+    pub wallet: wallet::Config,
     /// The log.
     pub log_filter: String,
 }
@@ -168,6 +171,7 @@ impl Reader<'_> {
             caps: caps(&spec.caps),
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
+            wallet: self.wallet(spec.hyperswitch)?,
             log_filter: spec.log.filter,
             state_dir,
         })
@@ -244,31 +248,6 @@ impl Reader<'_> {
             enabled: spec.enabled,
             look_ahead: Duration::from_secs(u64::from(days) * 24 * 3_600),
             every: Duration::from_secs(u64::from(minutes) * 60),
-        })
-    }
-
-    fn worldpay(&self, spec: WorldpaySpec) -> Result<worldpay::Config, Error> {
-        let life = |key, days| {
-            let days = self.within(key, days, MAX_LIFE_DAYS)?;
-            Ok(worldpay::days(u64::from(days)))
-        };
-        if let Some(base) = &spec.base_url {
-            let host = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
-            let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>');
-            if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
-                return Err(self.value(
-                    "worldpay.base_url",
-                    "must begin with https:// or http:// and a host".to_owned(),
-                ));
-            }
-        }
-        Ok(worldpay::Config {
-            base_url: spec.base_url,
-            life: life("worldpay.life_days", spec.life_days)?,
-            test_life: life("worldpay.test_life_days", spec.test_life_days)?,
-            longest_life: life("worldpay.longest_life_days", spec.longest_life_days)?,
-            renew_on_use: spec.renew_on_use,
-            past_card_expiry: spec.past_card_expiry,
         })
     }
 

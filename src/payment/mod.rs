@@ -13,8 +13,10 @@ mod security_code;
 pub mod sessions;
 mod simulator;
 mod sources;
+mod timed;
 pub mod tokens;
 pub mod updater;
+pub mod wallet;
 
 use std::sync::Arc;
 
@@ -25,9 +27,10 @@ pub use sources::{CardDetails, Sources};
 use self::acquirer::Acquirer;
 use self::network_token::NetworkTokenService;
 use self::orders::OrdersInUse;
-use self::sessions::SecurityCodes;
 use self::simulator::{SimulatedAcquirer, SimulatedNetworkTokens, SimulatedUpdater};
+use self::timed::{SecurityCodes, Timed};
 use self::updater::AccountUpdater;
+use self::wallet::Volatile;
 use crate::vault::Vault;
 use crate::vault::types::Actor;
 
@@ -36,6 +39,9 @@ use crate::vault::types::Actor;
 pub struct Payments {
     vault: Arc<Vault>,
     codes: Arc<SecurityCodes>,
+    /// Payment methods that are not stored.
+    volatile: Arc<Timed<Volatile>>,
+    wallet: Arc<wallet::Config>,
     orders_in_use: Arc<OrdersInUse>,
     /// For TEST merchants.
     acquirer: Arc<dyn Acquirer>,
@@ -58,10 +64,21 @@ impl Payments {
         Self {
             vault,
             codes: Arc::default(),
+            volatile: Arc::new(Timed::new(Volatile::CAPACITY)),
+            wallet: Arc::default(),
             orders_in_use: Arc::default(),
             acquirer,
             updater,
             network_tokens,
+        }
+    }
+
+    /// With these settings of customers and payment methods.
+    #[must_use]
+    pub fn with_wallet(self, wallet: wallet::Config) -> Self {
+        Self {
+            wallet: Arc::new(wallet),
+            ..self
         }
     }
 

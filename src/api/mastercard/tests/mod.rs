@@ -448,7 +448,10 @@ async fn what_is_not_a_request_is_answered_in_the_paths_form() {
     assert_eq!(client.nvp(&"a".repeat(BODY)).await.error(), too_large);
     // other paths have another dialect
     let answer = client.call("GET", "/", "").await;
-    assert_eq!(answer.headers["content-type"], "application/vnd.worldpay.tokens-v3.hal+json");
+    assert_eq!(
+        answer.headers["content-type"],
+        "application/vnd.worldpay.tokens-v3.hal+json"
+    );
 }
 
 #[tokio::test]

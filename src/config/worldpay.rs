@@ -1,0 +1,35 @@
+//! `[worldpay]`.
+
+use super::spec::WorldpaySpec;
+use super::{Error, Reader};
+use crate::api::worldpay;
+
+/// The longest life of a token that may be set: a hundred years.
+const MAX_LIFE_DAYS: u32 = 36_525;
+
+impl Reader<'_> {
+    pub(super) fn worldpay(&self, spec: WorldpaySpec) -> Result<worldpay::Config, Error> {
+        let life = |key, days| {
+            let days = self.within(key, days, MAX_LIFE_DAYS)?;
+            Ok(worldpay::days(u64::from(days)))
+        };
+        if let Some(base) = &spec.base_url {
+            let host = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
+            let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>');
+            if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
+                return Err(self.value(
+                    "worldpay.base_url",
+                    "must begin with https:// or http:// and a host".to_owned(),
+                ));
+            }
+        }
+        Ok(worldpay::Config {
+            base_url: spec.base_url,
+            life: life("worldpay.life_days", spec.life_days)?,
+            test_life: life("worldpay.test_life_days", spec.test_life_days)?,
+            longest_life: life("worldpay.longest_life_days", spec.longest_life_days)?,
+            renew_on_use: spec.renew_on_use,
+            past_card_expiry: spec.past_card_expiry,
+        })
+    }
+}
