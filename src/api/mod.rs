@@ -3,6 +3,7 @@
 mod body;
 mod edge;
 mod form;
+mod hyperswitch;
 mod json;
 mod mastercard;
 mod native;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 
-use crate::payment::Payments;
 use crate::payment::psp::Connectors;
+use crate::payment::{Payments, wallet};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
 
@@ -53,6 +54,16 @@ impl Services {
         }
     }
 
+    /// With these settings of customers and payment methods.
+    #[must_use]
+    pub fn with_wallet(self, wallet: wallet::Config) -> Self {
+        let payments = Payments::clone(&self.payments).with_wallet(wallet);
+        Self {
+            payments: Arc::new(payments),
+            ..self
+        }
+    }
+
     /// The payments that the dialects share, for what works on them by itself.
     pub fn payments(&self) -> Arc<Payments> {
         Arc::clone(&self.payments)
@@ -68,8 +79,10 @@ pub fn router(services: Services) -> Router {
     native::router(&services)
         .merge(mastercard::router(&services))
         .merge(worldpay::router(&services))
+        .merge(hyperswitch::router(&services))
         .fallback(async move |request: Request| match request.uri().path() {
             path if mastercard::owns(path) => mastercard::not_found(&services, request),
+            path if hyperswitch::owns(path) => hyperswitch::not_found(&services, request),
             path if worldpay::owns(path) => worldpay::not_found(&services, request),
             _ => native::not_found(&services, request),
         })

@@ -239,7 +239,7 @@ fn given(rules: &Rules) -> Value {
 
 fn default_kind(dialect: Dialect, certificate: bool) -> CredentialKind {
     match dialect {
-        Dialect::Native => CredentialKind::ApiKey,
+        Dialect::Hyperswitch | Dialect::Native => CredentialKind::ApiKey,
         Dialect::Mastercard if certificate => CredentialKind::Certificate,
         Dialect::Mastercard | Dialect::Worldpay => CredentialKind::Password,
     }

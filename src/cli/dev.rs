@@ -156,13 +156,14 @@ fn previous(dir: &Path) -> Option<DevFile> {
 
 /// Makes the merchants and their credentials if they are not there, and writes `dev.json`.
 async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> anyhow::Result<()> {
-    let (native, mastercard, worldpay) = match previous {
-        Some(file) => (Some(file.native), file.mastercard, file.worldpay),
-        None => (None, Vec::new(), None),
+    let (native, mastercard, worldpay, hyperswitch) = match previous {
+        Some(file) => (Some(file.native), file.mastercard, file.worldpay, file.hyperswitch),
+        None => (None, Vec::new(), None, None),
     };
     let native = merchants::native(daemon.access(), native).await?;
     let mastercard = merchants::mastercard(daemon.access(), &mastercard).await?;
     let worldpay = merchants::worldpay(daemon.access(), worldpay).await?;
+    let hyperswitch = merchants::hyperswitch(daemon.access(), hyperswitch).await?;
     daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
@@ -172,6 +173,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         native,
         mastercard,
         worldpay: Some(worldpay),
+        hyperswitch: Some(hyperswitch),
     };
     let path = dir.join("dev.json");
     private(&path, &serde_json::to_string_pretty(&file)?)?;
@@ -212,6 +214,7 @@ fn policy(uid: u32) -> String {
 
 fn configuration(module: &Path, dir: &Path) -> String {
     let softhsm = dir.join("softhsm2.conf");
+    let raw = merchants::HYPERSWITCH;
     format!(
         r#"# made by `panvault dev`; yours to change
 version = 1
@@ -244,6 +247,10 @@ search_per_second = 0
 search_per_day = 0
 search_by_pan_per_second = 0
 search_by_pan_per_day = 0
+
+[hyperswitch]
+# the test merchant may see what it stored
+raw_merchants = [{raw:?}]
 
 [maintenance]
 # what was charged today is due, so that `panvault maintenance run` has something to do

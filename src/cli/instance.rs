@@ -22,6 +22,8 @@ pub(super) struct DevFile {
     pub(super) mastercard: Vec<DevMastercard>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) worldpay: Option<DevWorldpay>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hyperswitch: Option<DevHyperswitch>,
 }
 
 /// The native dialect's test merchant.
@@ -50,6 +52,15 @@ pub(super) struct DevWorldpay {
     pub(super) detokenize_username: String,
     pub(super) detokenize_password: String,
     pub(super) entity: String,
+}
+
+/// Hyperswitch's test merchant.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DevHyperswitch {
+    pub(super) merchant_id: String,
+    pub(super) profile_id: String,
+    pub(super) api_key: String,
+    pub(super) connector_id: String,
 }
 
 /// An instance, by its configuration.

@@ -181,7 +181,8 @@ impl Parts {
         warn_of_plain_hrefs(&config, &vault)?;
         let dialects = api::Services::new(vault.clone(), metrics.clone())
             .with_worldpay(config.worldpay.clone())
-            .with_connectors(connectors);
+            .with_connectors(connectors)
+            .with_wallet(config.wallet.clone());
         let maintenance = dialects.payments().start_maintenance(own_peer(), config.maintenance);
         let api = api::router(dialects);
         let services = Arc::new(ops::Services {

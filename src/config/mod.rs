@@ -2,6 +2,7 @@
 
 mod dialects;
 mod error;
+mod hyperswitch;
 mod psp;
 mod spec;
 
@@ -18,6 +19,7 @@ use crate::api::worldpay;
 use crate::hsm::{self, PinSource};
 use crate::payment::maintenance::MaintenanceConfig;
 use crate::payment::psp::PspConfig;
+use crate::payment::wallet;
 use crate::server::{self, Limits, Socket};
 use crate::store;
 use crate::telemetry::logs::Filter;
@@ -61,6 +63,8 @@ pub struct Config {
     pub worldpay: worldpay::Config,
     /// Connectors to payment service providers.
     pub psp: Vec<PspConfig>,
+    /// Customers and payment methods, of Hyperswitch's dialect.
+    pub wallet: wallet::Config,
     /// The log.
     pub log_filter: String,
 }
@@ -173,6 +177,7 @@ impl Reader<'_> {
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
             psp: self.psp(spec.psp)?,
+            wallet: self.wallet(spec.hyperswitch)?,
             log_filter: spec.log.filter,
             state_dir,
         })

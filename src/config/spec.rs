@@ -34,6 +34,8 @@ pub(super) struct Spec {
     #[serde(default)]
     pub(super) psp: Vec<PspSpec>,
     #[serde(default)]
+    pub(super) hyperswitch: HyperswitchSpec,
+    #[serde(default)]
     pub(super) log: LogSpec,
 }
 
@@ -203,6 +205,30 @@ pub(super) enum PspKindSpec {
     Stripe,
 }
 
+/// Hyperswitch's dialect.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HyperswitchSpec {
+    /// What the names of customers and payment methods begin with: 1 to 16 letters and digits.
+    pub(super) cell_id: String,
+    /// What is said to a card that the customer has already: the payment method that is there, or 400 HE_01.
+    pub(super) duplicates: DuplicatesSpec,
+    /// How long a payment method of storage type `volatile` is kept in memory. Seconds, 1 to 86400.
+    pub(super) volatile_s: u32,
+    /// Merchants that see card numbers with `fetch_raw_detail`, where policy lets them reveal.
+    pub(super) raw_merchants: Vec<String>,
+}
+
+/// What is said to a card that is there.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DuplicatesSpec {
+    /// It is given again.
+    Return,
+    /// It is refused.
+    Refuse,
+}
+
 /// The log.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -290,6 +316,17 @@ impl Default for WorldpaySpec {
             longest_life_days: 10 * 365 + 2,
             renew_on_use: true,
             past_card_expiry: true,
+        }
+    }
+}
+
+impl Default for HyperswitchSpec {
+    fn default() -> Self {
+        Self {
+            cell_id: "0a".to_owned(),
+            duplicates: DuplicatesSpec::Return,
+            volatile_s: 15 * 60,
+            raw_merchants: Vec::new(),
         }
     }
 }

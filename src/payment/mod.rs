@@ -14,8 +14,10 @@ mod security_code;
 pub mod sessions;
 mod simulator;
 mod sources;
+mod timed;
 pub mod tokens;
 pub mod updater;
+pub mod wallet;
 
 use std::sync::Arc;
 
@@ -27,9 +29,10 @@ use self::acquirer::Acquirer;
 use self::network_token::NetworkTokenService;
 use self::orders::OrdersInUse;
 use self::psp::{Connectors, PspConnector};
-use self::sessions::SecurityCodes;
 use self::simulator::{SimulatedAcquirer, SimulatedNetworkTokens, SimulatedPsp, SimulatedUpdater};
+use self::timed::{SecurityCodes, Timed};
 use self::updater::AccountUpdater;
+use self::wallet::Volatile;
 use crate::vault::Vault;
 use crate::vault::types::Actor;
 
@@ -38,6 +41,9 @@ use crate::vault::types::Actor;
 pub struct Payments {
     vault: Arc<Vault>,
     codes: Arc<SecurityCodes>,
+    /// Payment methods that are not stored.
+    volatile: Arc<Timed<Volatile>>,
+    wallet: Arc<wallet::Config>,
     orders_in_use: Arc<OrdersInUse>,
     /// For TEST merchants.
     acquirer: Arc<dyn Acquirer>,
@@ -66,6 +72,8 @@ impl Payments {
         Self {
             vault,
             codes: Arc::default(),
+            volatile: Arc::new(Timed::new(Volatile::CAPACITY)),
+            wallet: Arc::default(),
             orders_in_use: Arc::default(),
             acquirer,
             updater,
@@ -80,6 +88,15 @@ impl Payments {
     pub fn with_connectors(self, connectors: Connectors) -> Self {
         Self {
             connectors: Arc::new(connectors),
+            ..self
+        }
+    }
+
+    /// With these settings of customers and payment methods.
+    #[must_use]
+    pub fn with_wallet(self, wallet: wallet::Config) -> Self {
+        Self {
+            wallet: Arc::new(wallet),
             ..self
         }
     }

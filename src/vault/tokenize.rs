@@ -39,6 +39,15 @@ impl Vault {
         self.tokenize_item(actor, new, None).await
     }
 
+    /// As [`Vault::tokenize`], of a card that may have to be stored again under another name; its idempotency key is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// As [`Vault::tokenize`].
+    pub async fn tokenize_again(&self, actor: &Actor, new: &NewToken) -> Result<Tokenized, Error> {
+        self.tokenize_once(actor, new, None, None).await
+    }
+
     /// As [`Vault::tokenize`]; `item` numbers the items of a batch under its one idempotency key.
     pub(super) async fn tokenize_item(
         &self,

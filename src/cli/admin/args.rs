@@ -117,7 +117,7 @@ pub(crate) enum CredentialCommand {
         /// What it is used in, e.g. `native`
         #[arg(long)]
         dialect: String,
-        /// An API key in `native`, a password elsewhere unless a certificate is given; `detokenize-password`, in `worldpay`,
+        /// An API key in `native` and `hyperswitch`, a password elsewhere unless a certificate is given; `detokenize-password`, in `worldpay`,
         /// is good for seeing cards and for nothing else
         #[arg(long, value_parser = ["api-key", "password", "certificate", "detokenize-password"])]
         kind: Option<String>,

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
-use crate::cli::instance::{DevMastercard, DevNative, DevWorldpay};
+use crate::cli::instance::{DevHyperswitch, DevMastercard, DevNative, DevWorldpay};
 use crate::cli::serve::own_peer;
 use crate::id::{MerchantId, RepositoryName, RequestId};
 use crate::vault::Access;
@@ -12,6 +12,9 @@ use crate::vault::types::{Dialect, Generation, Management, TokenRules, Verificat
 
 const NATIVE: &str = "TEST_native";
 const WORLDPAY: &str = "TEST_worldpay";
+pub(super) const HYPERSWITCH: &str = "TEST_hyperswitch";
+/// The simulated payment service provider.
+const CONNECTOR: &str = "mca_simulator";
 /// Repositories of the Mastercard gateway's dialect, one for each strategy worth trying. `TEST` before the name is both
 /// its TEST twin and the merchant that acts there.
 const MASTERCARD: [(&str, Management, Generation); 4] = [
@@ -27,7 +30,7 @@ const MASTERCARD: [(&str, Management, Generation); 4] = [
 
 /// The native dialect's merchant.
 pub(super) async fn native(access: &Access, previous: Option<DevNative>) -> anyhow::Result<DevNative> {
-    if let Some(previous) = previous.filter(|previous| accepts_key(access, &previous.api_key)) {
+    if let Some(previous) = previous.filter(|previous| accepts_key(access, Dialect::Native, &previous.api_key)) {
         return Ok(previous);
     }
     let id = MerchantId::parse(NATIVE)?;
@@ -110,6 +113,25 @@ pub(super) async fn worldpay(access: &Access, previous: Option<DevWorldpay>) -> 
     })
 }
 
+/// Hyperswitch's; its profile is the repository that it acts in.
+pub(super) async fn hyperswitch(access: &Access, previous: Option<DevHyperswitch>) -> anyhow::Result<DevHyperswitch> {
+    let good = |previous: &DevHyperswitch| accepts_key(access, Dialect::Hyperswitch, &previous.api_key);
+    if let Some(previous) = previous.filter(good) {
+        return Ok(previous);
+    }
+    let id = MerchantId::parse(HYPERSWITCH)?;
+    made(access, &id, Dialect::Hyperswitch, None).await?;
+    let merchant = access.accounts().merchants()?.into_iter().find(|row| row.id == id);
+    let profile = merchant.context("a merchant just made is not there")?.repository;
+    let (_, api_key) = issued(access, id, Dialect::Hyperswitch, CredentialKind::ApiKey).await?;
+    Ok(DevHyperswitch {
+        merchant_id: HYPERSWITCH.to_owned(),
+        profile_id: profile.to_string(),
+        api_key,
+        connector_id: CONNECTOR.to_owned(),
+    })
+}
+
 /// Makes the merchant if it is not there.
 async fn made(
     access: &Access,
@@ -159,11 +181,10 @@ async fn issued(
 }
 
 /// Whether this API key is good here, for a process of this user.
-fn accepts_key(access: &Access, api_key: &str) -> bool {
-    let header = format!("Bearer {api_key}");
+fn accepts_key(access: &Access, dialect: Dialect, api_key: &str) -> bool {
     RequestId::random().is_ok_and(|request| {
         access
-            .authenticate_bearer(own_peer(), Dialect::Native, request, Some(&header))
+            .authenticate_key(own_peer(), dialect, request, Some(api_key))
             .is_ok()
     })
 }

@@ -1,7 +1,6 @@
 //! Sessions: payment details that are collected for minutes before they are used. The card is sealed; the security code
 //! stays in memory and is gone after the first use.
 
-mod codes;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -9,7 +8,6 @@ mod tests;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use zeroize::Zeroizing;
 
-pub(super) use self::codes::SecurityCodes;
 use self::stored::{Contents, Stored};
 use super::{CardDetails, Error, Part, Payments};
 use crate::id::{Token, UnixMillis, fill_random};

@@ -43,11 +43,26 @@ impl Access {
         request: RequestId,
         authorization: Option<&str>,
     ) -> Result<Actor, Error> {
-        let Some(authorization) = authorization else {
+        let key = authorization.map(bearer);
+        self.authenticate_key(peer, dialect, request, key)
+    }
+
+    /// Who asks, by an API key as it stands. What is said of [`Self::authenticate_bearer`] holds here too.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_bearer`]: [`PolicyError::NoCredential`] without a key.
+    pub fn authenticate_key(
+        &self,
+        peer: Peer,
+        dialect: Dialect,
+        request: RequestId,
+        key: Option<&str>,
+    ) -> Result<Actor, Error> {
+        let Some(key) = key else {
             return Err(Error::Policy(PolicyError::NoCredential));
         };
         let accounts = self.accounts.current();
-        let presented = presented(authorization);
+        let presented = Presented::parse(key);
         // an id that nobody has leads to the pool that all such ids of a caller share
         let known = presented.as_ref().and_then(|key| accounts.credential(&key.id));
         let shown = known.map_or(Shown::Unknown, |held| Shown::Credential(held.row.id.clone()));
@@ -286,11 +301,10 @@ fn at_home<'a>(accounts: &'a Snapshot, held: &'a Held) -> Result<Accepted<'a>, R
     Ok((held, merchant, repository))
 }
 
-/// The API key in the header's value, split but not believed.
-fn presented(authorization: &str) -> Option<Presented> {
-    let (scheme, key) = authorization.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
+/// The API key in the header's value; empty where it is of another scheme, which no key is.
+fn bearer(authorization: &str) -> &str {
+    match authorization.split_once(' ') {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim_matches(' '),
+        Some(_) | None => "",
     }
-    Presented::parse(key.trim_matches(' '))
 }

@@ -30,7 +30,7 @@ pub enum AccountStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialKind {
-    /// `Authorization: Bearer pv_<id>_<secret>`: for the native dialect.
+    /// `pv_<id>_<secret>`: for the native dialect, after `Authorization: Bearer`, and for Hyperswitch's.
     ApiKey,
     /// A client certificate, shown to the TLS front: for the Mastercard gateway's dialect.
     Certificate,
@@ -242,7 +242,7 @@ impl CredentialKind {
     /// Whether the dialect takes it.
     pub fn is_for(self, dialect: Dialect) -> bool {
         match self {
-            Self::ApiKey => dialect == Dialect::Native,
+            Self::ApiKey => matches!(dialect, Dialect::Hyperswitch | Dialect::Native),
             Self::Certificate => dialect == Dialect::Mastercard,
             Self::DetokenizePassword => dialect == Dialect::Worldpay,
             Self::Password => matches!(dialect, Dialect::Mastercard | Dialect::Worldpay),

@@ -90,7 +90,7 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
@@ -98,6 +98,9 @@ impl DocumentKind {
         Self::Conflict,
         Self::NetworkToken,
         Self::NetworkTokenNumber,
+        Self::Customer,
+        Self::CustomerReference,
+        Self::DeletedMethod,
     ];
 
     /// Stored and bound: never used again for anything else.
@@ -110,6 +113,9 @@ impl DocumentKind {
             Self::Conflict => 5,
             Self::NetworkToken => 6,
             Self::NetworkTokenNumber => 7,
+            Self::Customer => 20,
+            Self::CustomerReference => 21,
+            Self::DeletedMethod => 22,
         }
     }
 
@@ -222,6 +228,9 @@ mod tests {
             (3, DocumentKind::Session),
             (6, DocumentKind::NetworkToken),
             (7, DocumentKind::NetworkTokenNumber),
+            (20, DocumentKind::Customer),
+            (21, DocumentKind::CustomerReference),
+            (22, DocumentKind::DeletedMethod),
         ] {
             assert_eq!(address("m", kind, "n").key().0, [0x30, 1, b'm', id, b'n']);
         }

@@ -23,6 +23,12 @@ pub enum DocumentKind {
     NetworkToken,
     /// Which network token a number belongs to: its own, or its card's.
     NetworkTokenNumber,
+    /// A customer of the merchant.
+    Customer,
+    /// Which customer the merchant calls so.
+    CustomerReference,
+    /// That a payment method was there and was deleted.
+    DeletedMethod,
 }
 
 /// A document as it was read.

@@ -1,0 +1,114 @@
+//! Names of customers and payment methods: `<cell>_<entity>_<UUID of version 7, 32 hexadecimal digits>`.
+
+use data_encoding::HEXLOWER;
+
+use crate::id::{NoRandom, UnixMillis, fill_random};
+
+/// Which deployment made a name: 1 to 16 letters and digits at the beginning of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell(String);
+
+impl Cell {
+    /// Takes 1 to 16 ASCII letters and digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let good = (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        good.then(|| Self(text.to_owned()))
+    }
+
+    /// A fresh name. Names made later sort later.
+    ///
+    /// The audit trail masks 12 digits that stand together, so no name has them: one with such a run is drawn again, a
+    /// millisecond later where the time itself is one.
+    pub(super) fn fresh(&self, entity: Entity) -> Result<String, NoRandom> {
+        let mut at = UnixMillis::now();
+        loop {
+            let mut bytes = [0; 16];
+            fill_random(&mut bytes)?;
+            let hex = version_7(at, bytes);
+            if !has_long_run(&hex) {
+                return Ok(format!("{}_{}_{hex}", self.0, entity.as_str()));
+            }
+            at = at.plus(1);
+        }
+    }
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self("0a".to_owned())
+    }
+}
+
+/// What a name is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entity {
+    Customer,
+    Method,
+}
+
+impl Entity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "cus",
+            Self::Method => "pm",
+        }
+    }
+}
+
+/// RFC 9562, 5.7: 48 bits of time, then version, variant and 74 random bits.
+fn version_7(at: UnixMillis, mut bytes: [u8; 16]) -> String {
+    let time = at.0.to_be_bytes().into_iter().skip(2);
+    bytes.iter_mut().zip(time).for_each(|(to, from)| *to = from);
+    bytes[6] = bytes[6] & 0x0f | 0x70;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    HEXLOWER.encode(&bytes)
+}
+
+fn has_long_run(hex: &str) -> bool {
+    hex.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 12)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_cell_is_letters_and_digits() {
+        assert!(Cell::parse("12345").is_some());
+        for bad in ["", "a_b", "a-b", "ä", &"a".repeat(17)] {
+            assert_eq!(Cell::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_in_the_order_they_were_made() {
+        let cell = Cell::default();
+        let first = cell.fresh(Entity::Customer).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let second = cell.fresh(Entity::Customer).unwrap();
+        assert!(first.starts_with("0a_cus_") && first.len() == 39, "{first}");
+        assert!(first < second);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_uuid_of_version_7(at in 0..1_u64 << 48, bytes in any::<[u8; 16]>()) {
+            let hex = version_7(UnixMillis(at), bytes);
+            prop_assert_eq!(u64::from_str_radix(&hex[..12], 16).unwrap(), at);
+            prop_assert_eq!(&hex[12..13], "7");
+            prop_assert!("89ab".contains(&hex[16..17]));
+        }
+
+        /// Wherever the time stands, a name is found.
+        #[test]
+        fn a_time_without_letters_is_passed_over(digits in "[0-9]{12}") {
+            let mut at = UnixMillis(u64::from_str_radix(&digits, 16).unwrap());
+            while has_long_run(&version_7(at, [0xff; 16])) {
+                at = at.plus(1);
+            }
+            prop_assert!(at.0 - u64::from_str_radix(&digits, 16).unwrap() <= 10);
+        }
+    }
+}

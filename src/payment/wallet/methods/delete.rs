@@ -1,0 +1,117 @@
+//! Deleting a payment method: card, key and all that leads to it. That it was there is remembered for some time, without
+//! anything of it, so that a client is told that it was deleted.
+//!
+//! It is remembered first. Where the rest was interrupted, the same request again goes on.
+
+use super::Error;
+use super::view::{Held, MethodState};
+use crate::id::UnixMillis;
+use crate::payment::Payments;
+use crate::vault::to_its_end;
+use crate::vault::types::{
+    Actor, CallerError, DocumentEvent, DocumentKind, DocumentWrite, Error as CoreError, Expect, Operation, Secret,
+};
+
+impl Payments {
+    /// Deletes a payment method and the network token of its card. It goes on to its end where the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`Error::MethodUnknown`], also for one out of use; [`Error::MethodRedacted`]; not granted; the HSM's; the store's.
+    pub async fn delete_method(&self, actor: &Actor, id: &str) -> Result<(), Error> {
+        self.vault.access().permit(actor, Operation::Delete, 0)?;
+        let (payments, actor, id) = (self.clone(), actor.clone(), id.to_owned());
+        to_its_end(async move {
+            if payments.delete_volatile(&actor, &id).await? {
+                return Ok(());
+            }
+            let Some(held) = payments.held_method(&actor, &id).await? else {
+                return Err(payments.gone(&actor, &id).await?);
+            };
+            if held.state() == MethodState::Inactive {
+                return Err(Error::MethodUnknown);
+            }
+            payments.delete_held(&actor, held).await
+        })
+        .await
+    }
+
+    /// Deletes all payment methods of a customer.
+    pub(in crate::payment::wallet) async fn delete_methods_of(
+        &self,
+        actor: &Actor,
+        customer: &str,
+    ) -> Result<(), Error> {
+        let now = UnixMillis::now();
+        let own = |there: &super::Volatile| there.kept.customer.as_deref() == Some(customer);
+        for id in self.volatile.names(&actor.merchant, now, own) {
+            self.delete_volatile(actor, &id).await?;
+        }
+        for held in self.held_methods_of(actor, customer).await? {
+            self.delete_held(actor, held).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes one that may be gone already.
+    pub(super) async fn delete_stored(&self, actor: &Actor, id: &str) -> Result<(), Error> {
+        match self.held_method(actor, id).await? {
+            Some(held) => self.delete_held(actor, held).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn delete_held(&self, actor: &Actor, held: Held) -> Result<(), Error> {
+        let Held { token, kept, .. } = held;
+        let id = token.as_str();
+        let write = DocumentWrite {
+            kind: DocumentKind::DeletedMethod,
+            name: id.to_owned(),
+            expect: Expect::Absent,
+            clear: Vec::new(),
+            secret: Secret::Nothing,
+            expires_at: Some(UnixMillis::now().plus(REMEMBERED)),
+        };
+        let event = DocumentEvent {
+            action: "payment-method-delete",
+            outcome: "begun",
+            token: Some(token.clone()),
+            detail: None,
+        };
+        // it stands there already where this was interrupted
+        self.vault.write_documents(actor, vec![write], event).await?;
+        self.codes.take(&actor.merchant, id, UnixMillis::now());
+        if let Some(reference) = &kept.network_token {
+            self.end_network_token_of(actor, reference).await;
+        }
+        match self.vault.delete(actor, &token).await {
+            Ok(_) => {}
+            // another request was faster
+            Err(CoreError::Caller(CallerError::Expired | CallerError::UnknownToken)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match &kept.customer {
+            Some(customer) => self.clear_default_method(actor, customer, id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether one of that name waited in memory.
+    async fn delete_volatile(&self, actor: &Actor, id: &str) -> Result<bool, Error> {
+        let now = UnixMillis::now();
+        if !self.volatile.waits(&actor.merchant, id, now) {
+            return Ok(false);
+        }
+        let event = DocumentEvent {
+            action: Operation::Delete.as_str(),
+            outcome: "volatile",
+            token: crate::id::Token::parse(id).ok(),
+            detail: None,
+        };
+        self.vault.write_documents(actor, Vec::new(), event).await?;
+        self.codes.take(&actor.merchant, id, now);
+        Ok(self.volatile.take(&actor.merchant, id, now).is_some())
+    }
+}
+
+/// How long it is remembered that a payment method was deleted, milliseconds: 400 days.
+const REMEMBERED: u64 = 400 * 24 * 60 * 60 * 1_000;
