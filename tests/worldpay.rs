@@ -66,10 +66,8 @@ mod validation;
 mod verified;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 
-use support::daemon::{Daemon, PROGRAM};
-use support::skip::skipped;
+use support::daemon::Daemon;
 
 type Scenario = (&'static str, fn(&Daemon));
 
@@ -282,44 +280,16 @@ fn a_client_in_another_language() {
 /// The commands of the README's section, as they stand there.
 #[test]
 fn what_the_readme_shows() {
-    if !Command::new("curl")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
-        skipped("what_the_readme_shows: needs curl");
-        return;
-    }
-    let daemon = Daemon::start();
-    let (_, section) = include_str!("../README.md")
-        .split_once("## Access Worldpay Tokens API")
-        .unwrap();
-    let (_, block) = section.split_once("```sh\n").unwrap();
-    let (commands, _) = block.split_once("```").unwrap();
-    assert!(commands.contains("/tmp/vault"));
-    let script = commands.replace("/tmp/vault", daemon.dir().to_str().unwrap());
-    let programs = std::path::Path::new(PROGRAM).parent().unwrap();
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script])
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
+    support::readme::shows(
+        "## Access Worldpay Tokens API",
+        &[
+            "\"service:tokens\"",
+            "\"tokens:conflicts\"",
+            "\"_embedded\"",
+            "\"cardNumber\":\"4444333322221111\"",
+            "\"card/networkToken\"",
+            "\"outcome\":\"verified\"",
+            "SHOP",
+        ],
     );
-    for expected in [
-        "\"service:tokens\"",
-        "\"tokens:conflicts\"",
-        "\"_embedded\"",
-        "\"cardNumber\":\"4444333322221111\"",
-        "\"card/networkToken\"",
-        "\"outcome\":\"verified\"",
-        "SHOP",
-    ] {
-        assert!(said.contains(expected), "no {expected}: {said}");
-    }
 }
