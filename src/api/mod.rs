@@ -4,6 +4,7 @@ mod body;
 mod edge;
 mod form;
 mod json;
+mod locker;
 mod mastercard;
 mod native;
 pub mod worldpay;
@@ -57,7 +58,10 @@ pub fn router(services: Services) -> Router {
     native::router(&services)
         .merge(mastercard::router(&services))
         .merge(worldpay::router(&services))
+        .merge(locker::router(&services))
         .fallback(async move |request: Request| match request.uri().path() {
+            // before the gateway, which has all other paths below `/api`
+            path if locker::owns(path) => locker::not_found(&services, request),
             path if mastercard::owns(path) => mastercard::not_found(&services, request),
             path if worldpay::owns(path) => worldpay::not_found(&services, request),
             _ => native::not_found(&services, request),

@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::instance::{DevFile, Instance};
+use super::instance::{DevFile, DevHyperswitch, Instance};
 use super::serve::{Daemon, Extra};
 use super::{Exit, loopback, terminal};
 use crate::config::Config;
@@ -163,6 +163,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
     let native = merchants::native(daemon.access(), native).await?;
     let mastercard = merchants::mastercard(daemon.access(), &mastercard).await?;
     let worldpay = merchants::worldpay(daemon.access(), worldpay).await?;
+    let locker = merchants::locker(daemon.access()).await?;
     daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
@@ -172,6 +173,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         native,
         mastercard,
         worldpay: Some(worldpay),
+        hyperswitch: Some(DevHyperswitch { locker: Some(locker) }),
     };
     let path = dir.join("dev.json");
     private(&path, &serde_json::to_string_pretty(&file)?)?;

@@ -22,6 +22,21 @@ pub(super) struct DevFile {
     pub(super) mastercard: Vec<DevMastercard>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) worldpay: Option<DevWorldpay>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hyperswitch: Option<DevHyperswitch>,
+}
+
+/// What there is for Hyperswitch.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct DevHyperswitch {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) locker: Option<DevLocker>,
+}
+
+/// The test tenant of its card vault.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct DevLocker {
+    pub(super) tenant_id: String,
 }
 
 /// The native dialect's test merchant.

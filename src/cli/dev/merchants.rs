@@ -3,7 +3,7 @@
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
-use crate::cli::instance::{DevMastercard, DevNative, DevWorldpay};
+use crate::cli::instance::{DevLocker, DevMastercard, DevNative, DevWorldpay};
 use crate::cli::serve::own_peer;
 use crate::id::{MerchantId, RepositoryName, RequestId};
 use crate::vault::Access;
@@ -12,6 +12,7 @@ use crate::vault::types::{Dialect, Generation, Management, TokenRules, Verificat
 
 const NATIVE: &str = "TEST_native";
 const WORLDPAY: &str = "TEST_worldpay";
+const LOCKER: &str = "TEST_locker";
 /// Repositories of the Mastercard gateway's dialect, one for each strategy worth trying. `TEST` before the name is both
 /// its TEST twin and the merchant that acts there.
 const MASTERCARD: [(&str, Management, Generation); 4] = [
@@ -107,6 +108,15 @@ pub(super) async fn worldpay(access: &Access, previous: Option<DevWorldpay>) -> 
         detokenize_username,
         detokenize_password,
         entity: "default".to_owned(),
+    })
+}
+
+/// The tenant of Hyperswitch's card vault.
+pub(super) async fn locker(access: &Access) -> anyhow::Result<DevLocker> {
+    let id = MerchantId::parse(LOCKER)?;
+    made(access, &id, Dialect::HyperswitchLocker, None).await?;
+    Ok(DevLocker {
+        tenant_id: id.to_string(),
     })
 }
 

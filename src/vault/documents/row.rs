@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MerchantId, UnixMillis};
+use crate::keys::MAX_TEXT;
 use crate::store::Key;
 use crate::vault::types::{Document, DocumentKind, IntegrityError, SealedSecret};
 use crate::vault::{identity, tables};
@@ -90,7 +91,7 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 11] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
@@ -98,6 +99,10 @@ impl DocumentKind {
         Self::Conflict,
         Self::NetworkToken,
         Self::NetworkTokenNumber,
+        Self::Record,
+        Self::RecordContent,
+        Self::Fingerprint,
+        Self::Person,
     ];
 
     /// Stored and bound: never used again for anything else.
@@ -110,6 +115,27 @@ impl DocumentKind {
             Self::Conflict => 5,
             Self::NetworkToken => 6,
             Self::NetworkTokenNumber => 7,
+            Self::Record => 32,
+            Self::RecordContent => 33,
+            Self::Fingerprint => 34,
+            Self::Person => 35,
+        }
+    }
+
+    /// The longest sealed part in bytes.
+    pub(super) fn secret_max(self) -> usize {
+        match self {
+            Self::Record => MAX_TEXT,
+            Self::Conflict
+            | Self::Fingerprint
+            | Self::Maintenance
+            | Self::NetworkToken
+            | Self::NetworkTokenNumber
+            | Self::Order
+            | Self::Person
+            | Self::RecordContent
+            | Self::Session
+            | Self::Transaction => Document::SECRET_MAX,
         }
     }
 
@@ -222,6 +248,10 @@ mod tests {
             (3, DocumentKind::Session),
             (6, DocumentKind::NetworkToken),
             (7, DocumentKind::NetworkTokenNumber),
+            (32, DocumentKind::Record),
+            (33, DocumentKind::RecordContent),
+            (34, DocumentKind::Fingerprint),
+            (35, DocumentKind::Person),
         ] {
             assert_eq!(address("m", kind, "n").key().0, [0x30, 1, b'm', id, b'n']);
         }

@@ -10,6 +10,8 @@ use crate::id::{MerchantId, RepositoryId, RepositoryName, RequestId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
+    /// Hyperswitch's card vault ("locker"): cards, opaque records and fingerprints.
+    HyperswitchLocker,
     /// The Mastercard gateway's tokenization and payments, REST and NVP.
     Mastercard,
     /// panvault's own.
@@ -20,11 +22,12 @@ pub enum Dialect {
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Mastercard, Self::Native, Self::Worldpay];
+    pub const ALL: [Self; 4] = [Self::HyperswitchLocker, Self::Mastercard, Self::Native, Self::Worldpay];
 
     /// Its name in configuration, policy, metrics and the audit trail.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::HyperswitchLocker => "hyperswitch-locker",
             Self::Mastercard => "mastercard",
             Self::Native => "native",
             Self::Worldpay => "worldpay",
@@ -35,7 +38,7 @@ impl Dialect {
     pub(in crate::vault) fn names_twice(self) -> bool {
         match self {
             Self::Worldpay => true,
-            Self::Mastercard | Self::Native => false,
+            Self::HyperswitchLocker | Self::Mastercard | Self::Native => false,
         }
     }
 
