@@ -34,6 +34,8 @@ mod limits;
 mod links;
 #[path = "worldpay/media.rs"]
 mod media;
+#[path = "worldpay/neighbours.rs"]
+mod neighbours;
 #[path = "worldpay/network.rs"]
 mod network;
 #[path = "worldpay/network_faults.rs"]
@@ -96,6 +98,29 @@ fn cards_that_come_again() {
         ("a conflict member by member", conflicts::member_by_member),
         ("a conflict across versions", conflicts::across_versions),
         ("sixteen cards in a namespace", limits::sixteen_cards),
+    ]);
+}
+
+#[test]
+fn what_stands_beside_a_token() {
+    all(&[
+        (
+            "a life that was asked for",
+            neighbours::a_life_that_was_asked_for_is_not_renewed,
+        ),
+        (
+            "the wrong namespace",
+            neighbours::a_query_in_the_wrong_namespace_shows_no_card,
+        ),
+        (
+            "one repository",
+            neighbours::accounts_of_one_repository_have_their_own_namespaces,
+        ),
+        ("other dialects", neighbours::tokens_of_other_dialects_are_not_there),
+        (
+            "repositories with rules",
+            neighbours::an_account_acts_where_no_rules_are,
+        ),
     ]);
 }
 

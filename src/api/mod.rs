@@ -15,6 +15,7 @@ use axum::Router;
 use axum::extract::Request;
 
 use crate::payment::Payments;
+use crate::payment::psp::Connectors;
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
 
@@ -41,6 +42,16 @@ impl Services {
     #[must_use]
     pub fn with_worldpay(self, worldpay: worldpay::Config) -> Self {
         Self { worldpay, ..self }
+    }
+
+    /// With these connectors to payment service providers.
+    #[must_use]
+    pub fn with_connectors(self, connectors: Connectors) -> Self {
+        let payments = Payments::clone(&self.payments).with_connectors(connectors);
+        Self {
+            payments: Arc::new(payments),
+            ..self
+        }
     }
 
     /// The payments that the dialects share, for what works on them by itself.

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::hsm;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
+use crate::payment::psp::Connectors;
 use crate::server::{self, Limits, Listener, Tcp};
 use crate::store::Store;
 use crate::store::sled::SledStore;
@@ -52,6 +53,7 @@ struct Parts {
     keyring: Keyring,
     policy: Policy,
     bins: SharedBins,
+    connectors: Connectors,
     metrics: Metrics,
     store: Arc<dyn Store>,
 }
@@ -89,6 +91,7 @@ async fn serve(
     let keyring = Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
     let policy = Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
     let bins: SharedBins = Arc::new(RwLock::new(bins(config.bin_table.as_deref())?));
+    let connectors = Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
     let metrics = Metrics::new()?;
     // Before the store is opened: it puts a hook in front that keeps what sled does to itself from ending the vault.
     end_on_panic();
@@ -105,6 +108,7 @@ async fn serve(
         keyring,
         policy,
         bins,
+        connectors,
         metrics,
         store: store.clone(),
     };
@@ -131,6 +135,7 @@ impl Parts {
             keyring,
             policy,
             bins,
+            connectors,
             metrics,
             store,
         } = self;
@@ -174,7 +179,9 @@ impl Parts {
             metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
         };
         warn_of_plain_hrefs(&config, &vault)?;
-        let dialects = api::Services::new(vault.clone(), metrics.clone()).with_worldpay(config.worldpay.clone());
+        let dialects = api::Services::new(vault.clone(), metrics.clone())
+            .with_worldpay(config.worldpay.clone())
+            .with_connectors(connectors);
         let maintenance = dialects.payments().start_maintenance(own_peer(), config.maintenance);
         let api = api::router(dialects);
         let services = Arc::new(ops::Services {

@@ -2,6 +2,7 @@
 
 mod dialects;
 mod error;
+mod psp;
 mod spec;
 
 use std::fmt::Display;
@@ -16,6 +17,7 @@ use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec};
 use crate::api::worldpay;
 use crate::hsm::{self, PinSource};
 use crate::payment::maintenance::MaintenanceConfig;
+use crate::payment::psp::PspConfig;
 use crate::server::{self, Limits, Socket};
 use crate::store;
 use crate::telemetry::logs::Filter;
@@ -57,6 +59,8 @@ pub struct Config {
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
     pub worldpay: worldpay::Config,
+    /// Connectors to payment service providers.
+    pub psp: Vec<PspConfig>,
     /// The log.
     pub log_filter: String,
 }
@@ -168,6 +172,7 @@ impl Reader<'_> {
             caps: caps(&spec.caps),
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
+            psp: self.psp(spec.psp)?,
             log_filter: spec.log.filter,
             state_dir,
         })
