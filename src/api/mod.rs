@@ -5,6 +5,7 @@ mod edge;
 mod form;
 mod hyperswitch;
 mod json;
+mod locker;
 mod mastercard;
 mod native;
 pub mod worldpay;
@@ -80,7 +81,10 @@ pub fn router(services: Services) -> Router {
         .merge(mastercard::router(&services))
         .merge(worldpay::router(&services))
         .merge(hyperswitch::router(&services))
+        .merge(locker::router(&services))
         .fallback(async move |request: Request| match request.uri().path() {
+            // before the gateway, which has all other paths below `/api`
+            path if locker::owns(path) => locker::not_found(&services, request),
             path if mastercard::owns(path) => mastercard::not_found(&services, request),
             path if hyperswitch::owns(path) => hyperswitch::not_found(&services, request),
             path if worldpay::owns(path) => worldpay::not_found(&services, request),

@@ -9,11 +9,37 @@ use crate::audit::Event;
 use crate::id::{MerchantId, UnixMillis};
 use crate::store::{Commit, Cond, Key, Outcome, Part, Store, Versioned, Write};
 use crate::vault::accounts::merchant_key;
-use crate::vault::types::{Document, Error, IntegrityError};
+use crate::vault::types::{Document, DocumentKind, Error, IntegrityError};
 use crate::vault::{Vault, tables};
 
 /// Documents read and removed at once.
 const CHUNK: u32 = 64;
+
+/// Whether a merchant has records: they are cards, or as good as cards, and do not go unasked.
+///
+/// # Errors
+/// The store's.
+pub(in crate::vault) async fn has_records(store: &dyn Store, merchant: &MerchantId) -> Result<bool, Error> {
+    let now = UnixMillis::now();
+    let first = row::of_kind(merchant, DocumentKind::Record);
+    let to = tables::end_of(&first);
+    let mut from = Bound::Included(first);
+    loop {
+        let page = store.scan(Part::default(), from, to.clone(), CHUNK).await?;
+        let lives = |(key, found): &(Key, Versioned)| {
+            let row = Address::parse(key).and_then(|address| Row::decode(&found.value, &address).ok());
+            // one that cannot be read may be one
+            row.is_none_or(|row| !row.expired(now))
+        };
+        if page.items.iter().any(lives) {
+            return Ok(true);
+        }
+        match page.next {
+            Some(last) => from = Bound::Excluded(last),
+            None => return Ok(false),
+        }
+    }
+}
 
 /// Removes all documents of a merchant that is not there. Once it is there, nothing is removed any more.
 ///
