@@ -91,3 +91,18 @@ fn nothing_is_in_clear_on_the_disk() {
 fn only_what_is_granted_is_done() {
     rights::granted();
 }
+
+/// The commands of the README's section, as they stand there.
+#[test]
+fn what_the_readme_shows() {
+    support::readme::shows(
+        "## Hyperswitch locker",
+        &[
+            "\"database_connection\":\"Working\"",
+            "\"card_reference\":\"tok_",
+            "\"name_on_card\":\"Jane Doe\"",
+            "\"data\":{\"Card\":{\"card_number\":\"4111111111111111\"}}",
+            "TENANT2",
+        ],
+    );
+}
