@@ -90,7 +90,7 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
@@ -101,6 +101,8 @@ impl DocumentKind {
         Self::Customer,
         Self::CustomerReference,
         Self::DeletedMethod,
+        Self::MethodIntent,
+        Self::MethodSession,
     ];
 
     /// Stored and bound: never used again for anything else.
@@ -116,6 +118,8 @@ impl DocumentKind {
             Self::Customer => 20,
             Self::CustomerReference => 21,
             Self::DeletedMethod => 22,
+            Self::MethodIntent => 23,
+            Self::MethodSession => 24,
         }
     }
 
@@ -231,6 +235,8 @@ mod tests {
             (20, DocumentKind::Customer),
             (21, DocumentKind::CustomerReference),
             (22, DocumentKind::DeletedMethod),
+            (23, DocumentKind::MethodIntent),
+            (24, DocumentKind::MethodSession),
         ] {
             assert_eq!(address("m", kind, "n").key().0, [0x30, 1, b'm', id, b'n']);
         }
