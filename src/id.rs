@@ -113,6 +113,16 @@ text_id! {
 }
 
 text_id! {
+    /// A merchant's connector: its account at a payment service provider. ASCII letters, digits, `_`, `-`.
+    ConnectorId, 64, |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')
+}
+text_id! {
+    /// What a payment service provider calls a thing of its own: a token, a customer, a request. ASCII letters, digits, `_`,
+    /// `-`; so it can stand in a path.
+    PspReference, 255, |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')
+}
+
+text_id! {
     /// A vault: made once at `init`, named in keyring, receipts and transcripts.
     VaultId, 64, name_byte
 }

@@ -187,6 +187,8 @@ fn a_stuck_worker_is_killed_and_its_jobs_are_done() {
 fn the_hsm_goes_away_and_comes_back() {
     let daemon = Daemon::start();
     let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    // one killed while it logs in could leave SoftHSM's file half written
+    daemon.wait_all_workers();
     let (tokens, hidden) = (daemon.dir().join("tokens"), daemon.dir().join("hidden"));
     std::fs::rename(&tokens, &hidden).unwrap();
     for worker in daemon.workers() {

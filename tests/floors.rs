@@ -47,6 +47,9 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
+    ("hyper_rustls", &["payment::psp"]),
+    ("rustls", &["payment::psp"]),
+    ("webpki_roots", &["payment::psp"]),
     ("toml", &["config", "vault::policy", "cli"]),
 ];
 

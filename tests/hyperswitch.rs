@@ -142,3 +142,20 @@ fn no_card_number_and_no_code_is_left_anywhere() {
 fn a_client_in_another_language() {
     client::walks();
 }
+
+/// The commands of the README's section, as they stand there.
+#[test]
+fn what_the_readme_shows() {
+    support::readme::shows(
+        "## Hyperswitch vault API",
+        &[
+            "\"merchant_reference_id\":\"shopper-1\"",
+            "\"network_tokenization\":{\"enable\":\"Enable\",\"status\":\"succeeded\"",
+            "\"token\":\"pm_simulator_",
+            "\"card_number\":\"4111111111111111\"",
+            "\"customer_payment_methods\"",
+            "\"nick_name\":\"mine\"",
+            "\"payment_methods_deleted\":true",
+        ],
+    );
+}

@@ -5,6 +5,7 @@ mod edge;
 mod form;
 mod hyperswitch;
 mod json;
+mod locker;
 mod mastercard;
 mod native;
 pub mod worldpay;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 
+use crate::payment::psp::Connectors;
 use crate::payment::{Payments, wallet};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
@@ -43,6 +45,16 @@ impl Services {
         Self { worldpay, ..self }
     }
 
+    /// With these connectors to payment service providers.
+    #[must_use]
+    pub fn with_connectors(self, connectors: Connectors) -> Self {
+        let payments = Payments::clone(&self.payments).with_connectors(connectors);
+        Self {
+            payments: Arc::new(payments),
+            ..self
+        }
+    }
+
     /// With these settings of customers and payment methods.
     #[must_use]
     pub fn with_wallet(self, wallet: wallet::Config) -> Self {
@@ -69,7 +81,10 @@ pub fn router(services: Services) -> Router {
         .merge(mastercard::router(&services))
         .merge(worldpay::router(&services))
         .merge(hyperswitch::router(&services))
+        .merge(locker::router(&services))
         .fallback(async move |request: Request| match request.uri().path() {
+            // before the gateway, which has all other paths below `/api`
+            path if locker::owns(path) => locker::not_found(&services, request),
             path if mastercard::owns(path) => mastercard::not_found(&services, request),
             path if hyperswitch::owns(path) => hyperswitch::not_found(&services, request),
             path if worldpay::owns(path) => worldpay::not_found(&services, request),

@@ -241,7 +241,7 @@ fn default_kind(dialect: Dialect, certificate: bool) -> CredentialKind {
     match dialect {
         Dialect::Hyperswitch | Dialect::Native => CredentialKind::ApiKey,
         Dialect::Mastercard if certificate => CredentialKind::Certificate,
-        Dialect::Mastercard | Dialect::Worldpay => CredentialKind::Password,
+        Dialect::HyperswitchLocker | Dialect::Mastercard | Dialect::Worldpay => CredentialKind::Password,
     }
 }
 

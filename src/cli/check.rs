@@ -13,6 +13,7 @@ use crate::audit::Verifier;
 use crate::card::BinTable;
 use crate::hsm::{Finding, PinSource, ProbeReport, StartFault, Verdict};
 use crate::keys::Keyring;
+use crate::payment::psp::Connectors;
 use crate::store::Report;
 use crate::vault::policy::Policy;
 
@@ -56,6 +57,7 @@ fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
     if let Some(path) = &config.bin_table {
         BinTable::read(path).map_err(|error| Exit::Config.because(format!("{}: {error}", path.display())))?;
     }
+    Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
     let mut named = vec![("hsm.module", &config.hsm.module)];
     if let PinSource::File(file) = &config.hsm.pin {
         named.push(("hsm.pin_file", file));

@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::instance::{DevFile, Instance};
+use super::instance::{DevFile, DevHyperswitch, Instance};
 use super::serve::{Daemon, Extra};
 use super::{Exit, loopback, terminal};
 use crate::config::Config;
@@ -164,6 +164,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
     let mastercard = merchants::mastercard(daemon.access(), &mastercard).await?;
     let worldpay = merchants::worldpay(daemon.access(), worldpay).await?;
     let hyperswitch = merchants::hyperswitch(daemon.access(), hyperswitch).await?;
+    let locker = merchants::locker(daemon.access()).await?;
     daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
@@ -173,7 +174,10 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         native,
         mastercard,
         worldpay: Some(worldpay),
-        hyperswitch: Some(hyperswitch),
+        hyperswitch: Some(DevHyperswitch {
+            locker: Some(locker),
+            ..hyperswitch
+        }),
     };
     let path = dir.join("dev.json");
     private(&path, &serde_json::to_string_pretty(&file)?)?;
@@ -234,6 +238,8 @@ SOFTHSM2_CONF = {softhsm:?}
 [listen]
 api = "api.sock"
 admin = "admin.sock"
+# some clients send lines that are no headers; nothing stands in front of this that could take one for a header
+ignore_malformed_headers = true
 
 # no caps in dev
 [caps]

@@ -26,6 +26,12 @@ pub(super) struct DevFile {
     pub(super) hyperswitch: Option<DevHyperswitch>,
 }
 
+/// The test tenant of its card vault.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct DevLocker {
+    pub(super) tenant_id: String,
+}
+
 /// The native dialect's test merchant.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DevNative {
@@ -61,6 +67,9 @@ pub(super) struct DevHyperswitch {
     pub(super) profile_id: String,
     pub(super) api_key: String,
     pub(super) connector_id: String,
+    /// Its card vault's tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) locker: Option<DevLocker>,
 }
 
 /// An instance, by its configuration.

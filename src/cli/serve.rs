@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::hsm;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
+use crate::payment::psp::Connectors;
 use crate::server::{self, Limits, Listener, Tcp};
 use crate::store::Store;
 use crate::store::sled::SledStore;
@@ -26,7 +27,7 @@ use crate::vault::accounts::Accounts;
 use crate::vault::events::Events;
 use crate::vault::owner;
 use crate::vault::policy::Policy;
-use crate::vault::types::Peer;
+use crate::vault::types::{Dialect, Peer};
 use crate::vault::{Access, AccessConfig, SharedBins, Vault};
 
 /// What `dev` asks for beside the configuration.
@@ -52,6 +53,7 @@ struct Parts {
     keyring: Keyring,
     policy: Policy,
     bins: SharedBins,
+    connectors: Connectors,
     metrics: Metrics,
     store: Arc<dyn Store>,
 }
@@ -89,6 +91,7 @@ async fn serve(
     let keyring = Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
     let policy = Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
     let bins: SharedBins = Arc::new(RwLock::new(bins(config.bin_table.as_deref())?));
+    let connectors = Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
     let metrics = Metrics::new()?;
     // Before the store is opened: it puts a hook in front that keeps what sled does to itself from ending the vault.
     end_on_panic();
@@ -105,6 +108,7 @@ async fn serve(
         keyring,
         policy,
         bins,
+        connectors,
         metrics,
         store: store.clone(),
     };
@@ -131,6 +135,7 @@ impl Parts {
             keyring,
             policy,
             bins,
+            connectors,
             metrics,
             store,
         } = self;
@@ -173,8 +178,10 @@ impl Parts {
             tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
             metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
         };
+        warn_of_plain_hrefs(&config, &vault)?;
         let dialects = api::Services::new(vault.clone(), metrics.clone())
             .with_worldpay(config.worldpay.clone())
+            .with_connectors(connectors)
             .with_wallet(config.wallet.clone());
         let maintenance = dialects.payments().start_maintenance(own_peer(), config.maintenance);
         let api = api::router(dialects);
@@ -249,4 +256,21 @@ fn end_on_panic() {
         super::terminal::remark(format!("panvault: defect at {place}: the process ends"));
         std::process::abort();
     }));
+}
+
+/// Clients of Worldpay's dialect follow hrefs, with their password and with cards.
+fn warn_of_plain_hrefs(config: &Config, vault: &Vault) -> anyhow::Result<()> {
+    let secure = config
+        .worldpay
+        .base_url
+        .as_ref()
+        .is_some_and(|base| base.starts_with("https://"));
+    let merchants = vault.access().accounts().merchants()?;
+    let mut live = merchants.iter().filter(|merchant| !merchant.test);
+    if !secure && live.any(|merchant| merchant.dialects.contains(&Dialect::Worldpay)) {
+        tracing::warn!(
+            "worldpay.base_url does not begin with https://: clients that come through a TLS front would follow hrefs past it"
+        );
+    }
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
+mod dialects;
 mod error;
 mod hyperswitch;
+mod psp;
 mod spec;
-mod worldpay;
 
 use std::fmt::Display;
 use std::fs;
@@ -14,9 +15,10 @@ use nix::unistd::{Group, User};
 
 pub use self::error::Error;
 use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec};
-use crate::api;
+use crate::api::worldpay;
 use crate::hsm::{self, PinSource};
 use crate::payment::maintenance::MaintenanceConfig;
+use crate::payment::psp::PspConfig;
 use crate::payment::wallet;
 use crate::server::{self, Limits, Socket};
 use crate::store;
@@ -58,7 +60,9 @@ pub struct Config {
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
-    pub worldpay: api::worldpay::Config,
+    pub worldpay: worldpay::Config,
+    /// Connectors to payment service providers.
+    pub psp: Vec<PspConfig>,
     /// Customers and payment methods, of Hyperswitch's dialect.
     pub wallet: wallet::Config,
     /// The log.
@@ -165,12 +169,14 @@ impl Reader<'_> {
             limits: Limits {
                 max_connections: self.within("listen.max_connections", spec.listen.max_connections, 1 << 20)?,
                 drain: Duration::from_secs(spec.listen.drain_s),
+                ignore_malformed_headers: spec.listen.ignore_malformed_headers,
                 ..Limits::default()
             },
             server: self.server(spec.listen)?,
             caps: caps(&spec.caps),
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
+            psp: self.psp(spec.psp)?,
             wallet: self.wallet(spec.hyperswitch)?,
             log_filter: spec.log.filter,
             state_dir,

@@ -30,6 +30,9 @@ pub(super) struct Spec {
     pub(super) maintenance: MaintenanceSpec,
     #[serde(default)]
     pub(super) worldpay: WorldpaySpec,
+    /// Connectors to payment service providers: `[[psp]]`.
+    #[serde(default)]
+    pub(super) psp: Vec<PspSpec>,
     #[serde(default)]
     pub(super) hyperswitch: HyperswitchSpec,
     #[serde(default)]
@@ -119,6 +122,9 @@ pub(super) struct ListenSpec {
     pub(super) max_connections: usize,
     /// Requests under way may take so long when the daemon stops. Seconds.
     pub(super) drain_s: u64,
+    /// Leave out what is no header, which some clients send, and do not refuse the request. Not behind a front that takes it
+    /// for a header.
+    pub(super) ignore_malformed_headers: bool,
 }
 
 /// Caps per caller and merchant: 0 is no cap, except that a burst of 0 is twice the rate.
@@ -166,6 +172,37 @@ pub(super) struct WorldpaySpec {
     pub(super) renew_on_use: bool,
     /// A card that is past its expiry may be stored.
     pub(super) past_card_expiry: bool,
+}
+
+/// A connector to a payment service provider, for one merchant or for all of a repository.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PspSpec {
+    /// What merchants call it, e.g. `mca_stripe`; ids that begin with `mca_simulator` are taken.
+    pub(super) connector_id: String,
+    /// Whose it is.
+    pub(super) merchant: Option<String>,
+    /// Or whose merchants have it.
+    pub(super) repository: Option<String>,
+    /// Which interface it speaks: `stripe`.
+    pub(super) kind: PspKindSpec,
+    /// Where it is: `https://` and a host. Cards go out to it and to no other.
+    pub(super) base_url: String,
+    /// Holds the account's key, mode 0400 or 0600; relative to the file.
+    pub(super) api_key_file: PathBuf,
+    /// The authorities, PEM, that may vouch for the provider, and no others; relative to the file. Without it those that
+    /// browsers trust, as they were when this program was built.
+    pub(super) ca_file: Option<PathBuf>,
+    /// A tokenization with all its requests takes no longer. Milliseconds, 100 to 120000.
+    #[serde(default = "psp_timeout_ms")]
+    pub(super) timeout_ms: u64,
+}
+
+/// A provider's interface.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PspKindSpec {
+    Stripe,
 }
 
 /// Hyperswitch's dialect.
@@ -219,6 +256,9 @@ fn open_rate() -> u32 {
 fn yes() -> bool {
     true
 }
+fn psp_timeout_ms() -> u64 {
+    15_000
+}
 
 impl Default for StoreSpec {
     fn default() -> Self {
@@ -244,6 +284,7 @@ impl Default for ListenSpec {
             metrics: None,
             max_connections: 1024,
             drain_s: 30,
+            ignore_malformed_headers: false,
         }
     }
 }

@@ -100,3 +100,37 @@ fn the_admin_group_is_let_in() {
         assert!(text.contains(&format!("listen.{key}: there is no group")), "{text}");
     }
 }
+
+#[test]
+fn connectors_are_read_and_their_faults_named() {
+    let psp = "[[psp]]\nconnector_id = \"mca_one\"\nmerchant = \"shop\"\nkind = \"stripe\"\n\
+        base_url = \"https://api.stripe.com\"\napi_key_file = \"key\"\n";
+    assert!(load(MINIMAL).unwrap().psp.is_empty());
+    let config = load(&format!("{MINIMAL}{psp}ca_file = \"/ca.pem\"\ntimeout_ms = 100\n{psp}")).unwrap();
+    let [one, two] = config.psp.as_slice() else { panic!() };
+    assert_eq!(
+        (one.timeout, two.timeout),
+        (Duration::from_millis(100), Duration::from_secs(15))
+    );
+    assert_eq!(
+        (one.ca_file.as_deref(), &two.ca_file),
+        (Some(Path::new("/ca.pem")), &None)
+    );
+    assert!(one.api_key_file.is_absolute() && one.connector_id.as_str() == "mca_one");
+    for (from, to, named) in [
+        ("mca_one", "mca one", "psp.connector_id"),
+        ("merchant = \"shop\"", "", "psp.merchant"),
+        ("merchant", "repository = \"EU\"\nmerchant", "psp.merchant"),
+        ("https:", "http:", "psp.base_url"),
+        ("\"stripe\"", "\"strips\"", "psp[0].kind"),
+        ("merchant", "api_key = \"sk_live_20460731\"\nmerchant", "api_key"),
+        ("merchant", "timeout_ms = 99\nmerchant", "psp.timeout_ms"),
+        ("merchant", "timeout_ms = 120001\nmerchant", "psp.timeout_ms"),
+    ] {
+        let Err(error) = load(&format!("{MINIMAL}{}", psp.replacen(from, to, 1))) else {
+            panic!("{to} was taken")
+        };
+        let text = error.to_string();
+        assert!(text.contains(named) && !text.contains("sk_live"), "{text}");
+    }
+}

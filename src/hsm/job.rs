@@ -116,8 +116,8 @@ pub enum Job {
     Seal {
         /// Which KEK wraps it.
         epoch: Epoch,
-        /// When given, also an HMAC-SHA-256 over it under the fingerprint key.
-        mac: Option<SecretBytes>,
+        /// Also HMAC-SHA-256 over each of these under the fingerprint key: one job makes a record and what it is found by.
+        macs: Vec<SecretBytes>,
         /// In the order of the answer.
         parts: Vec<Plain>,
     },
@@ -163,8 +163,8 @@ pub enum Reply {
     Seal {
         /// The wrapped DEK.
         dek: WrappedKey,
-        /// The fingerprint, when asked for.
-        mac: Option<[u8; 32]>,
+        /// The MACs, in the order given.
+        macs: Vec<[u8; 32]>,
         /// The parts, in the order given.
         parts: Vec<SealedPart>,
     },

@@ -1,14 +1,16 @@
 //! Keys by their role: what a record's ciphertext is bound to, how it is encoded, and which HSM job makes and opens it.
 
 pub mod init;
+mod input;
 mod keyring;
 mod seal;
 mod transport;
 
 use std::sync::Arc;
 
+use self::input::{fingerprint_input, mac_input};
 use crate::card::Pan;
-use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Reply, framed, signed_form};
+use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Reply, signed_form};
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
@@ -97,6 +99,38 @@ impl Keys {
         pan: Option<&Pan>,
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Result<(Option<Fingerprint>, Sealed), Error> {
+        let macs = pan.map(|pan| fingerprint_input(place.repository, pan));
+        let (macs, sealed) = self.seal_all(place, macs.into_iter().collect(), compartments).await?;
+        Ok((macs.first().copied().map(Fingerprint), sealed))
+    }
+
+    /// As [`Keys::seal`] with a PAN, and in the same job [`Keys::mac`] of `bytes` in `domain`.
+    ///
+    /// # Errors
+    /// As [`Keys::seal`].
+    pub async fn seal_named(
+        &self,
+        place: Place,
+        pan: &Pan,
+        domain: &str,
+        bytes: SecretBytes,
+        compartments: Vec<(Compartment, SecretBytes)>,
+    ) -> Result<(Fingerprint, [u8; 32], Sealed), Error> {
+        let macs = vec![fingerprint_input(place.repository, pan), mac_input(domain, &bytes)];
+        let (macs, sealed) = self.seal_all(place, macs, compartments).await?;
+        match macs.as_slice() {
+            [fingerprint, mac] => Ok((Fingerprint(*fingerprint), *mac, sealed)),
+            _ => Err(malformed("the answer to a seal is not complete")),
+        }
+    }
+
+    async fn seal_all(
+        &self,
+        place: Place,
+        macs: Vec<SecretBytes>,
+        compartments: Vec<(Compartment, SecretBytes)>,
+    ) -> Result<(Vec<[u8; 32]>, Sealed), Error> {
+        let wanted = macs.len();
         let kinds: Vec<Compartment> = compartments.iter().map(|(kind, _)| *kind).collect();
         let parts = compartments
             .into_iter()
@@ -107,13 +141,13 @@ impl Keys {
             .collect();
         let job = Job::Seal {
             epoch: self.active_epoch,
-            mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
+            macs,
             parts,
         };
-        let Reply::Seal { dek, mac, parts } = self.client.call(job).await? else {
+        let Reply::Seal { dek, macs, parts } = self.client.call(job).await? else {
             return Err(malformed("not the answer to a seal"));
         };
-        if parts.len() != kinds.len() || mac.is_some() != pan.is_some() {
+        if parts.len() != kinds.len() || macs.len() != wanted {
             return Err(malformed("the answer to a seal is not complete"));
         }
         let compartments = kinds
@@ -130,7 +164,7 @@ impl Keys {
             dek,
             compartments,
         };
-        Ok((mac.map(Fingerprint), storable(sealed)?))
+        Ok((macs, storable(sealed)?))
     }
 
     /// Opens the compartments asked for, in that order; one that the record does not have is `None`.
@@ -271,19 +305,6 @@ impl Keys {
     }
 }
 
-/// Two uses of the one fingerprint key, each with a label of its own in front: no input of one is an input of the other.
-fn fingerprint_input(repository: RepositoryId, pan: &Pan) -> SecretBytes {
-    SecretBytes::new(framed(&[
-        b"panvault pan fingerprint v1",
-        &repository.0.to_be_bytes(),
-        pan.expose().as_bytes(),
-    ]))
-}
-
-fn mac_input(domain: &str, bytes: &SecretBytes) -> SecretBytes {
-    SecretBytes::new(framed(&[b"panvault mac v1", domain.as_bytes(), bytes.expose()]))
-}
-
 /// Nothing is handed out for storing that could not be read again.
 fn storable(sealed: Sealed) -> Result<Sealed, Error> {
     if sealed.is_sound() {
@@ -295,33 +316,4 @@ fn storable(sealed: Sealed) -> Result<Sealed, Error> {
 
 fn malformed(what: &str) -> Error {
     Error::Hsm(hsm::Error::Malformed(what.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn no_input_of_one_domain_is_one_of_another(
-            a in "[a-z ]{0,6}", x in proptest::collection::vec(any::<u8>(), 0..6),
-            b in "[a-z ]{0,6}", y in proptest::collection::vec(any::<u8>(), 0..6),
-        ) {
-            let same = (&a, &x) == (&b, &y);
-            let left = mac_input(&a, &SecretBytes::new(x));
-            let right = mac_input(&b, &SecretBytes::new(y));
-            prop_assert_eq!(same, left == right);
-        }
-    }
-
-    #[test]
-    fn the_keys_own_check_value_is_no_mac_input() {
-        // the HSM's side MACs this text as it is to prove the key; as a frame it would claim a field of 2^62 bytes
-        let check = b"panvault fingerprint check v1";
-        let label = framed(&[b"panvault pan fingerprint v1"]);
-        assert_ne!(check[..8], label[..8]);
-        assert_ne!(check[..8], mac_input("", &SecretBytes::new(Vec::new())).expose()[..8]);
-    }
 }

@@ -1,5 +1,5 @@
 //! Payments with stored cards: orders and their transactions, sessions, tokens that are checked before they are stored,
-//! network tokens, and the traits behind which the world stands. Every trait has a deterministic simulator, for TEST
+//! network tokens, tokens of payment service providers, and the traits behind which the world stands. Every trait has a deterministic simulator, for TEST
 //! merchants only; a live merchant without the real thing is refused.
 
 pub mod acquirer;
@@ -9,6 +9,7 @@ pub mod money;
 pub mod network_token;
 pub mod network_tokens;
 pub mod orders;
+pub mod psp;
 mod security_code;
 pub mod sessions;
 mod simulator;
@@ -27,7 +28,8 @@ pub use sources::{CardDetails, Sources};
 use self::acquirer::Acquirer;
 use self::network_token::NetworkTokenService;
 use self::orders::OrdersInUse;
-use self::simulator::{SimulatedAcquirer, SimulatedNetworkTokens, SimulatedUpdater};
+use self::psp::{Connectors, PspConnector};
+use self::simulator::{SimulatedAcquirer, SimulatedNetworkTokens, SimulatedPsp, SimulatedUpdater};
 use self::timed::{SecurityCodes, Timed};
 use self::updater::AccountUpdater;
 use self::wallet::Volatile;
@@ -51,10 +53,15 @@ pub struct Payments {
     updater: Arc<dyn AccountUpdater>,
     /// For TEST merchants.
     network_tokens: Arc<dyn NetworkTokenService>,
+    /// For TEST merchants.
+    psp_simulator: Arc<dyn PspConnector>,
+    /// Who is configured.
+    connectors: Arc<Connectors>,
 }
 
 impl Payments {
-    /// Payments over this vault. TEST merchants get the simulators; nobody is configured for others yet.
+    /// Payments over this vault. TEST merchants get the simulators; others have the connectors to payment service
+    /// providers that are configured, and nobody else yet.
     pub fn new(vault: Arc<Vault>) -> Self {
         let acquirer = SimulatedAcquirer::new(Arc::clone(&vault));
         Self::with(vault, Arc::new(acquirer), Arc::new(SimulatedUpdater))
@@ -63,6 +70,7 @@ impl Payments {
     /// Payments whose TEST merchants get these, and the simulated network tokens.
     fn with(vault: Arc<Vault>, acquirer: Arc<dyn Acquirer>, updater: Arc<dyn AccountUpdater>) -> Self {
         let network_tokens = Arc::new(SimulatedNetworkTokens::new(Arc::clone(&vault)));
+        let psp_simulator = Arc::new(SimulatedPsp::new(Arc::clone(&vault)));
         Self {
             vault,
             codes: Arc::default(),
@@ -73,6 +81,17 @@ impl Payments {
             acquirer,
             updater,
             network_tokens,
+            psp_simulator,
+            connectors: Arc::default(),
+        }
+    }
+
+    /// With these connectors to payment service providers.
+    #[must_use]
+    pub fn with_connectors(self, connectors: Connectors) -> Self {
+        Self {
+            connectors: Arc::new(connectors),
+            ..self
         }
     }
 

@@ -21,11 +21,11 @@ use super::paced::Paced;
 use super::places::Place;
 use crate::vault::types::Peer;
 
-pub(super) fn builder(limits: &Limits) -> http1::Builder {
+/// `applications`: for callers of the API, some of whom may send lines that are no headers.
+pub(super) fn builder(limits: &Limits, applications: bool) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // some clients of Worldpay's send lines that are no headers; what is dropped says nothing to anyone here
-        .ignore_invalid_headers(true)
+        .ignore_invalid_headers(applications && limits.ignore_malformed_headers)
         .header_read_timeout(limits.head_timeout)
         .max_header_size(limits.max_head_bytes);
     http

@@ -161,10 +161,14 @@ pub(super) async fn accept(
     mut stopped: watch::Receiver<bool>,
 ) -> usize {
     let Endpoint {
-        name, listener, router, ..
+        name,
+        listener,
+        router,
+        callers,
+        ..
     } = endpoint;
     let places = Places::new(cap, gauge);
-    let http = connection::builder(&limits);
+    let http = connection::builder(&limits, callers == Callers::Applications);
     let mut connections = JoinSet::new();
     let mut warned: Option<Instant> = None;
     let mut may_warn = move || {

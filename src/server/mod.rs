@@ -73,6 +73,9 @@ pub struct Limits {
     pub max_head_bytes: usize,
     /// How long requests under way may take after [`ServerHandle::shutdown`].
     pub drain: Duration,
+    /// Lines of a head that are no headers are left out, for applications, and not refused (RFC 9112, 5.1). A front that keeps
+    /// connections for several clients must drop them itself then: what it took for a body's length would be left out.
+    pub ignore_malformed_headers: bool,
 }
 
 /// The listeners that [`Config::bind`] made.
@@ -192,6 +195,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(20),
             max_head_bytes: 16 * 1024,
             drain: Duration::from_secs(30),
+            ignore_malformed_headers: false,
         }
     }
 }

@@ -55,6 +55,7 @@ fn limits() -> Limits {
         write_timeout: Duration::from_millis(300),
         max_head_bytes: 2048,
         drain: Duration::from_secs(5),
+        ignore_malformed_headers: false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Storing a card that may be there already with other details: what is there stays, and what was given waits for some
 //! time to be taken over.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::members;
@@ -76,7 +76,7 @@ impl Vault {
         Ok((described, self.read_conflict(id, &document).await?))
     }
 
-    /// Takes over what waits in a conflict, which is gone then. One that is repeated changes nothing more.
+    /// Takes over what waits in a conflict, which is gone then.
     ///
     /// # Errors
     /// [`CallerError::UnknownToken`] where the conflict or its token is gone; as [`Vault::update`].
@@ -96,19 +96,8 @@ impl Vault {
             limit,
             ..Patch::default()
         };
-        let view = self.update(actor, &token, patch).await?;
-        let write = DocumentWrite {
-            kind: DocumentKind::Conflict,
-            name: id.name(),
-            expect: Expect::Rev(document.rev),
-            clear: Vec::new(),
-            secret: Secret::Nothing,
-            expires_at: Some(UnixMillis(0)),
-        };
-        // resolved twice at once: the other one removes it
-        self.write_documents(actor, vec![write], about(&token, "resolved"))
-            .await?;
-        Ok(view)
+        // one commit changes the token and removes the conflict: of many at once one takes it over
+        self.update_with(actor, &token, patch, document.removal()).await
     }
 
     async fn compare(
@@ -119,6 +108,8 @@ impl Vault {
         comparison: Comparison,
     ) -> Result<Compared, Error> {
         for _ in 0..ATTEMPTS {
+            // what is stored of the card is shown, whatever was given
+            self.access.permit(actor, Operation::Inspect, 0)?;
             let held = self.load_live(actor, token).await?;
             let there = self.described(&held.record).await?;
             let difference = difference(&held.record, &there.profile, new, comparison)?;
@@ -231,16 +222,16 @@ fn difference(
     let given = members::of(new.profile.extra.as_deref().map(String::as_str))?;
     let there = members::of(stored.extra.as_deref().map(String::as_str))?;
     let mut fill = BTreeMap::new();
-    let mut others: BTreeMap<&str, &RawValue> = BTreeMap::new();
+    let mut others = members::Members::new();
     for name in comparison.members {
-        match (given.get(name), there.get(name)) {
+        match (given.get(*name), there.get(*name)) {
             (None, _) => {}
             (Some(given), Some(there)) if members::same(given, there) => {}
             (Some(given), None) if comparison.filled.contains(name) => {
                 fill.insert((*name).to_owned(), Some(Zeroizing::new(given.get().to_owned())));
             }
             (Some(given), _) => {
-                others.insert(name, given);
+                others.insert(Cow::Borrowed(*name), given);
             }
         }
     }

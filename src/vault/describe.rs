@@ -28,17 +28,28 @@ impl Vault {
             .await
     }
 
-    /// The token that has this second name, for who may do `op` with it; the verb that does it asks again and counts.
+    /// The token that has this second name and stands in this namespace, or in none, for who may do `op` with it; the verb
+    /// that does it asks again and counts.
     ///
     /// # Errors
     /// Not granted; no such token; the store does not work.
-    pub async fn token_of_alias(&self, actor: &Actor, op: Operation, alias: &Token) -> Result<Token, Error> {
+    pub async fn token_of_alias(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        alias: &Token,
+        namespace: Option<&Namespace>,
+    ) -> Result<Token, Error> {
         self.access.permit(actor, op, 0)?;
         let key = tables::alias(actor.repository, alias);
         let found = self.store.get(Part::default(), &key).await?;
         let found = found.ok_or(CallerError::UnknownToken)?;
         let held = self.holder_of(actor.repository, &found.value).await?;
-        Ok(held.ok_or(CallerError::UnknownToken)?.record.token)
+        let record = held.ok_or(CallerError::UnknownToken)?.record;
+        match record.namespace.as_ref() == namespace {
+            true => Ok(record.token),
+            false => Err(CallerError::UnknownToken.into()),
+        }
     }
 
     /// The tokens of a namespace that has limited room, in the order they were made, for who may do `op`: search, or reveal
@@ -65,20 +76,27 @@ impl Vault {
         self.conclude(actor, op, None, "ok", found).await
     }
 
-    /// A namespace that is a person's name for the caller: the store knows it by a keyed MAC, the same for the same text in
-    /// the same repository.
+    /// A namespace that is a person's name for the caller: the store knows it by a keyed MAC, the same for the same text of the
+    /// same merchant in the same repository.
     ///
     /// # Errors
     /// The HSM's.
     pub async fn personal_namespace(&self, actor: &Actor, text: &str) -> Result<Namespace, Error> {
-        let framed = crate::hsm::framed(&[&actor.repository.0.to_be_bytes(), text.as_bytes()]);
+        let framed = crate::hsm::framed(&[
+            &actor.repository.0.to_be_bytes(),
+            actor.merchant.as_str().as_bytes(),
+            text.as_bytes(),
+        ]);
         let mac = self
             .sealer
             .mac("panvault namespace v1", SecretBytes::new(framed))
             .await?;
-        let name = data_encoding::BASE32HEX_NOPAD
-            .encode(&tables::half(&mac))
-            .to_ascii_lowercase();
+        // letters only: digits could look like a card number
+        let letters = tables::half(&mac)
+            .into_iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .map(|nibble| char::from(b'a' + nibble));
+        let name: String = letters.collect();
         Namespace::parse(&format!("ns_{name}")).map_err(|_| super::types::IntegrityError::Damaged.into())
     }
 

@@ -11,7 +11,7 @@ mod write;
 use std::ops::Bound;
 use std::sync::Arc;
 
-pub(in crate::vault) use removal::remove_all_of;
+pub(in crate::vault) use removal::{Removal, has_records, remove_all_of};
 pub(in crate::vault) use row::{Address, Row};
 
 use super::types::{Actor, Document, DocumentKind, Error, IntegrityError, SealedSecret};

@@ -144,7 +144,7 @@ pub(super) fn check_supplied(token: &Token, bins: &BinTable) -> Result<(), Error
 /// cache once there are about a million records, and each insert then reads, splits and writes pages all over the tree.
 /// base32hex, unlike base32, sorts as the bytes do. The time tells nothing that the masked view does not, and nobody
 /// guesses the 128 bits.
-fn opaque(now: UnixMillis) -> Result<Token, Error> {
+pub(super) fn opaque(now: UnixMillis) -> Result<Token, Error> {
     let mut raw = [0u8; 22];
     loop {
         fill_random(&mut raw)?;

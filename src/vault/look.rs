@@ -2,14 +2,23 @@
 //! right is asked.
 
 use super::types::Error;
-use super::{Vault, screen};
+use super::{Vault, format, screen};
 use crate::card::{BinInfo, Masked, Pan, contains_live_pan};
+use crate::id::{Token, UnixMillis};
 
 impl Vault {
     /// How a card number may be shown, and what its first digits say.
     pub fn look(&self, pan: &Pan) -> (Masked, BinInfo) {
         let info = self.bins().lookup(pan);
         (Masked::new(pan, info.bin_len), info)
+    }
+
+    /// A name for something new, as opaque tokens look.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn fresh_token(&self) -> Result<Token, Error> {
+        format::opaque(UnixMillis::now())
     }
 
     /// Whether `text` holds what looks like a card number in use.

@@ -15,10 +15,13 @@ mod credential;
 mod cursor;
 mod delete;
 mod describe;
+mod diagnose;
 mod documents;
+mod entities;
 pub mod events;
 mod faults;
 mod find;
+mod fingerprints;
 mod format;
 mod idempotency;
 mod identity;
@@ -33,10 +36,12 @@ mod members;
 mod notes;
 pub mod owner;
 mod pay;
+mod persons;
 pub mod policy;
 mod profile;
 mod put;
 mod record;
+mod records;
 mod reveal;
 mod screen;
 mod sealer;
@@ -59,6 +64,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use access::{Access, AccessConfig, ReloadError};
 pub use basic::BasicLogin;
 pub use certificate::{BadCertificate, CertificateDigest};
+pub use diagnose::Diagnosis;
 pub use login::LoginLimits;
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
@@ -67,6 +73,7 @@ pub(crate) use to_its_end::to_its_end;
 use self::find::CursorKey;
 use self::idempotency::InFlight;
 use self::last_used::LastUsed;
+use self::persons::Persons;
 use self::record::Record;
 use self::sealer::Sealer;
 use self::turns::Turns;
@@ -96,6 +103,7 @@ pub struct Vault {
     in_flight: InFlight,
     turns: Turns,
     cursors: CursorKey,
+    persons: Persons,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -136,6 +144,7 @@ impl Vault {
             in_flight: InFlight::default(),
             turns: Turns::default(),
             cursors: CursorKey::default(),
+            persons: Persons::default(),
         })
     }
 
@@ -158,9 +167,12 @@ impl Vault {
         Ok(Held { rev, record })
     }
 
-    /// The record of a token that is not past its time.
+    /// The record of a token that is not past its time, and that the actor's dialect knows.
     async fn load_live(&self, actor: &Actor, token: &Token) -> Result<Held, Error> {
         let held = self.load(actor.repository, token).await?;
+        if actor.dialect.names_twice() && held.record.alias.is_none() {
+            return Err(CallerError::UnknownToken.into());
+        }
         if held.record.expired(UnixMillis::now()) {
             return Err(CallerError::Expired.into());
         }

@@ -3,8 +3,10 @@
 //! is shown at most once, also across a crash.
 
 use super::record::Record;
+use super::tokenize::is_of;
 use super::types::{
-    Actor, CallerError, Described, Error, IntegrityError, Operation, Profile, Revealed, RevealedRecord, Status, Uses,
+    Actor, CallerError, Described, Error, IntegrityError, Operation, Person, Profile, Revealed, RevealedRecord, Status,
+    Uses,
 };
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{Masked, Pan};
@@ -26,12 +28,38 @@ impl Vault {
     /// # Errors
     /// As [`Vault::reveal`].
     pub async fn reveal_record(&self, actor: &Actor, token: &Token) -> Result<RevealedRecord, Error> {
-        let taken = self.take_card(actor, Operation::Reveal, token, true).await;
+        let taken = self.take_card(actor, Operation::Reveal, token, true, None).await;
         let (record, revealed) = self.taken(actor, Operation::Reveal, token, taken).await?;
+        self.with_view(&record, revealed).await
+    }
+
+    /// The card of a person's token with all that is known of it; `None` where there is no such token, of nobody's: that is
+    /// not counted, for callers who go on and look elsewhere.
+    ///
+    /// # Errors
+    /// As [`Vault::reveal`]; [`CallerError::UnknownToken`] where the token is another person's.
+    pub async fn reveal_for(
+        &self,
+        actor: &Actor,
+        person: &Person,
+        token: &Token,
+    ) -> Result<Option<RevealedRecord>, Error> {
+        self.access.permit(actor, Operation::Reveal, 0)?;
+        if !self.is_taken(actor, token).await? {
+            return Ok(None);
+        }
+        let taken = self
+            .take_card(actor, Operation::Reveal, token, true, Some(person))
+            .await;
+        let (record, revealed) = self.taken(actor, Operation::Reveal, token, taken).await?;
+        self.with_view(&record, revealed).await.map(Some)
+    }
+
+    async fn with_view(&self, record: &Record, revealed: Revealed) -> Result<RevealedRecord, Error> {
         Ok(RevealedRecord {
             pan: revealed.pan,
             record: Described {
-                view: self.view(&record).await?,
+                view: self.view(record).await?,
                 profile: revealed.profile,
             },
         })
@@ -45,7 +73,7 @@ impl Vault {
         token: &Token,
         with_profile: bool,
     ) -> Result<Revealed, Error> {
-        let taken = self.take_card(actor, op, token, with_profile).await;
+        let taken = self.take_card(actor, op, token, with_profile, None).await;
         Ok(self.taken(actor, op, token, taken).await?.1)
     }
 
@@ -71,6 +99,7 @@ impl Vault {
         op: Operation,
         token: &Token,
         with_profile: bool,
+        of: Option<&Person>,
     ) -> Result<(Record, Revealed), Error> {
         self.access.permit(actor, op, 1)?;
         let mut turn = None;
@@ -82,6 +111,11 @@ impl Vault {
                 Status::Spent => return Err(CallerError::Spent.into()),
             }
             let revealed = self.open_card(&held, with_profile).await?;
+            if let Some(person) = of
+                && !is_of(&revealed.profile, person)?
+            {
+                return Err(CallerError::UnknownToken.into());
+            }
             let used = match held.record.uses {
                 Uses::Multi => renewed(&held.record, UnixMillis::now()),
                 Uses::Single => Some(spent(&held.record, actor)),
@@ -90,7 +124,11 @@ impl Vault {
                 Some(used) => used.replacement(&held.record)?,
                 None => Vec::new(),
             };
-            let event = event(actor, op, "ok", Some(token));
+            let mut event = event(actor, op, "ok", Some(token));
+            let until = used.as_ref().and_then(|used| used.expires_at);
+            if until != held.record.expires_at {
+                event.detail = until.map(|at| format!("renewed until {at}"));
+            }
             if self.commit_if_unchanged(&held, writes, event).await? {
                 self.last_used.touch(actor.repository, token);
                 return Ok((used.unwrap_or(held.record), revealed));

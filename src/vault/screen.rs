@@ -8,6 +8,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use super::types::{CallerError, Error};
 use crate::card::{BinTable, contains_live_pan};
 
+mod names;
+
+/// Why a text with a sensitive member is refused.
+const SENSITIVE_HELD: &str = "holds security code, track or PIN data, which is never stored";
+
 /// The longest metadata, bytes.
 pub(super) const METADATA_MAX: usize = 4 * 1024;
 /// The longest profile, holder and rest together, bytes.
@@ -78,6 +83,18 @@ pub(super) fn object(field: &'static str, text: &str, max: usize, in_clear: Opti
             }
             _ => refused(field, "is not JSON"),
         })
+}
+
+/// Refuses `text`, one JSON value of any kind that was read as such, where it is longer than `max` bytes or has a sensitive
+/// member at any depth. Only names are looked at, and nothing is nested too deep or counted too high for it.
+pub(super) fn value(field: &'static str, text: &str, max: usize) -> Result<(), Error> {
+    if text.len() > max {
+        return Err(refused(field, &format!("is longer than {max} bytes")));
+    }
+    match names::has_member(text, is_sensitive) {
+        true => Err(refused(field, SENSITIVE_HELD)),
+        false => Ok(()),
+    }
 }
 
 /// Refuses a holder's name that is empty, too long, or no name at all.
@@ -205,9 +222,7 @@ impl<'de> Visitor<'de> for Scan<'_> {
             self.no_card(&name)?;
             let null = members.next_value_seed(inner)?;
             if !null && is_sensitive(&name) {
-                return Err(A::Error::custom(
-                    "holds security code, track or PIN data, which is never stored",
-                ));
+                return Err(A::Error::custom(SENSITIVE_HELD));
             }
         }
         Ok(false)

@@ -5,12 +5,14 @@
 
 mod fields;
 mod making;
+mod personal;
 mod places;
 
 use self::fields::check;
 pub(super) use self::fields::{check_expires_at, check_hides, check_profile, check_rules};
 pub(super) use self::making::reuse_hash;
 use self::making::{Draft, Making, compartments};
+pub(super) use self::personal::is_of;
 use super::accounts::gate_key;
 use super::format::Candidates;
 use super::idempotency::Claim;
@@ -137,6 +139,7 @@ impl Vault {
             fingerprint,
             reuse: new.reuse.scope().map(|scope| reuse_hash(&fingerprint, scope, new.uses)),
             draft,
+            person: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Changing a record. What is sealed is sealed anew under the record's own DEK; the PAN that is there is never opened
 //! for it.
 
+use super::documents::Removal;
 use super::members;
 use super::record::{Record, Shown, Strategy};
 use super::screen::{self, METADATA_MAX};
@@ -33,7 +34,29 @@ impl Vault {
         self.conclude(actor, Operation::Update, Some(token), "ok", result).await
     }
 
+    /// As [`Vault::update`], in one commit with the removal of a document; [`CallerError::UnknownToken`] where that is gone.
+    pub(super) async fn update_with(
+        &self,
+        actor: &Actor,
+        token: &Token,
+        patch: Patch,
+        removal: Removal,
+    ) -> Result<View, Error> {
+        let result = self.update_along(actor, token, &patch, Some(&removal)).await;
+        self.conclude(actor, Operation::Update, Some(token), "ok", result).await
+    }
+
     pub(super) async fn update_record(&self, actor: &Actor, token: &Token, patch: &Patch) -> Result<View, Error> {
+        self.update_along(actor, token, patch, None).await
+    }
+
+    async fn update_along(
+        &self,
+        actor: &Actor,
+        token: &Token,
+        patch: &Patch,
+        removal: Option<&Removal>,
+    ) -> Result<View, Error> {
         self.access.permit(actor, Operation::Update, 1)?;
         check(patch, token, UnixMillis::now(), &self.bins())?;
         let fingerprint = match &patch.pan {
@@ -74,7 +97,7 @@ impl Vault {
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
             }
-            if self.replace(actor, &held, &record, patch, &changed).await? {
+            if self.replace(actor, &held, &record, patch, &changed, removal).await? {
                 return self.view(&record).await;
             }
         }
@@ -89,6 +112,7 @@ impl Vault {
         record: &Record,
         patch: &Patch,
         changed: &[&str],
+        removal: Option<&Removal>,
     ) -> Result<bool, Error> {
         let old = &held.record;
         let mut event = event(actor, Operation::Update, "ok", Some(&record.token));
@@ -106,9 +130,14 @@ impl Vault {
             Change::Keep | Change::Clear => None,
         };
         conds.extend(replacement.clone().map(Cond::Exists));
+        let mut writes = record.replacement(old)?;
+        if let Some(removal) = removal {
+            conds.push(removal.cond());
+            writes.extend(removal.writes());
+        }
         let commit = Commit {
             conds,
-            writes: record.replacement(old)?,
+            writes,
             event: Some(event.encode()),
             ..Commit::default()
         };
@@ -126,6 +155,9 @@ impl Vault {
                     }
                     None => Ok(false),
                 }
+            }
+            Outcome::CondFailed { key, .. } if removal.is_some_and(|removal| removal.is_of(&key)) => {
+                Err(CallerError::UnknownToken.into())
             }
             Outcome::CondFailed { key, .. } if Some(&key) == replacement.as_ref() => {
                 Err(screen::refused("replacement", "is no token of this repository"))

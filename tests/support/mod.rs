@@ -11,4 +11,5 @@
 
 pub(crate) mod daemon;
 pub(crate) mod http;
+pub(crate) mod readme;
 pub(crate) mod skip;

@@ -1,16 +1,17 @@
 //! A card as `POST /tokens` and the verified tokens are given it.
 
 use jiff::Timestamp;
-use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::address;
 use super::config::Config;
 use super::read::{Object, Reading, Text, Value};
 use super::refusal::Refusal;
 use crate::api::json::Tree;
-use crate::card::{Expiry, Pan, contains_pan, luhn_ok};
+use crate::card::{Expiry, Pan, luhn_ok};
 use crate::id::UnixMillis;
 use crate::vault::Vault;
+use crate::vault::types::Verification;
 
 /// What makes a token.
 pub(super) struct Given {
@@ -23,6 +24,8 @@ pub(super) struct Given {
     pub(super) expires_at: Option<UnixMillis>,
     pub(super) namespace: Option<Zeroizing<String>>,
     pub(super) reference: Option<String>,
+    /// How the card was checked, if it was.
+    pub(super) verification: Option<Verification>,
 }
 
 /// What is asked of a body.
@@ -31,22 +34,6 @@ pub(super) struct Form {
     pub(super) instrument: &'static str,
     /// `merchant.entity` must be there.
     pub(super) entity: bool,
-}
-
-/// A billing address, in the order of the contract.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Address<'a> {
-    address1: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address2: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address3: Option<&'a str>,
-    postal_code: &'a str,
-    city: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'a str>,
-    country_code: &'a str,
 }
 
 pub(super) const DESCRIPTION: Text = Text {
@@ -73,7 +60,7 @@ const NUMBER: Text = Text {
     max: 19,
     allowed: |c| c.is_ascii_digit(),
 };
-const NAMESPACE: Text = Text {
+pub(super) const NAMESPACE: Text = Text {
     label: "Namespace",
     min: 1,
     max: 64,
@@ -163,6 +150,7 @@ pub(super) fn read<T>(
         expires_at,
         namespace,
         reference,
+        verification: None,
     };
     Ok((given, more))
 }
@@ -201,6 +189,8 @@ fn card(r: &mut Reading, vault: &Vault, config: &Config, kind: &str, instrument:
             &path,
             format!("The type of the payment instrument must be {kind}"),
         );
+        // what another instrument must have, nobody here can say
+        return None;
     }
     let holder = holder(r, vault, instrument);
     let pan = number(r, instrument);
@@ -214,17 +204,24 @@ fn card(r: &mut Reading, vault: &Vault, config: &Config, kind: &str, instrument:
         r.fault("fieldHasInvalidValue", &path, PAST);
     }
     let address = r.optional(instrument, "billingAddress");
-    let address = address.and_then(|value| billing_address(r, value));
+    let address = address.and_then(|value| address::read(r, value));
     Some((pan?, expiry?, Zeroizing::new(holder?.to_owned()), address))
 }
 
 /// What is said of a card that is past its expiry.
 pub(super) const PAST: &str = "Card expiry date must not be in the past";
 
+/// What is said of a holder's name that is none.
+pub(super) const BLANK: &str = "Card holder name must not be blank";
+
 /// The holder's name.
 pub(super) fn holder<'a>(r: &mut Reading, vault: &Vault, instrument: &Object<'a>) -> Option<&'a str> {
     let value = r.required(instrument, "cardHolderName", "Card holder name");
     let holder = r.text(value, &HOLDER);
+    if holder.is_some_and(|name| name.trim().is_empty()) {
+        let path = instrument.member("cardHolderName");
+        r.fault("fieldHasInvalidValue", &path, BLANK);
+    }
     shows_no_card(r, vault, instrument, "cardHolderName", holder);
     holder
 }
@@ -270,56 +267,6 @@ pub(super) fn month(r: &mut Reading, value: Value<'_>) -> Option<Expiry> {
         );
     }
     expiry
-}
-
-/// A billing address, as JSON text.
-pub(super) fn billing_address(r: &mut Reading, value: Value<'_>) -> Option<Zeroizing<String>> {
-    let object = r.object(value)?;
-    let line = |r: &mut Reading, name: &str, needed: bool, label: &'static str, min: usize, max: usize| {
-        let value = match needed {
-            true => r.required(&object, name, label),
-            false => r.optional(&object, name),
-        };
-        let rule = Text {
-            label,
-            min,
-            max,
-            allowed: |_| true,
-        };
-        let text = r.text(value, &rule);
-        if text.is_some_and(contains_pan) {
-            let path = object.member(name);
-            r.fault(
-                "billingAddressMightContainCardNumber",
-                &path,
-                "Address might contain a card number",
-            );
-        }
-        text
-    };
-    let address1 = line(r, "address1", true, "Address line 1", 1, 80);
-    let address2 = line(r, "address2", false, "Address line 2", 0, 80);
-    let address3 = line(r, "address3", false, "Address line 3", 0, 80);
-    let postal_code = line(r, "postalCode", true, "Postal code", 1, 15);
-    let city = line(r, "city", true, "City", 1, 50);
-    let state = line(r, "state", false, "State", 1, 30);
-    let country = Text {
-        label: "Country code",
-        min: 2,
-        max: 2,
-        allowed: |c| c.is_ascii_uppercase(),
-    };
-    let value = r.required(&object, "countryCode", "Country code");
-    let address = Address {
-        country_code: r.text(value, &country)?,
-        address1: address1?,
-        address2,
-        address3,
-        postal_code: postal_code?,
-        city: city?,
-        state,
-    };
-    serde_json::to_string(&address).ok().map(Zeroizing::new)
 }
 
 fn time(r: &mut Reading, value: Option<Value<'_>>) -> Option<UnixMillis> {

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::context::{Answer, base};
-use super::links::{Base, Links};
+use super::links::{Base, Links, NETWORK_TOKEN};
 use super::media::Family;
 use super::refusal::Refusal;
 use super::wire;
@@ -29,7 +29,7 @@ pub(super) async fn root(State(services): State<Arc<Services>>, request: Request
 pub(super) fn tokens(base: &Base) -> Result<Answer, Refusal> {
     let mut links = Links::default();
     links.add("tokens:tokens", base.path("/tokens"));
-    links.add("tokens:networkTokens", base.path("/tokens/network"));
+    links.add(NETWORK_TOKEN, base.path("/tokens/network"));
     links.add("resourceTree", base.path("/rels/tokens/resourceTree.json"));
     let links = links.with_curie(base);
     Answer::of(StatusCode::OK, &wire::Tree { links })
@@ -78,7 +78,7 @@ const RELS: [(&str, &str); 14] = [
         "conflicts",
         "GET shows what was given and differs from the token, PUT takes it over; gone after 30 minutes.",
     ),
-    ("networkTokens", "POST a card or a token to provision a network token."),
+    ("networkToken", "POST a card or a token to provision a network token."),
     ("networkTokenLookup", "GET shows the network token."),
     (
         "networkTokenCryptogram",

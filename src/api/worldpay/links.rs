@@ -5,6 +5,7 @@ use data_encoding::{BASE32HEX_NOPAD, BASE64URL_NOPAD};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
+use super::media::Version;
 use crate::id::Token;
 use crate::vault::types::ConflictId;
 
@@ -30,6 +31,8 @@ pub(super) enum Target {
     Conflict(ConflictId),
 }
 
+/// The relation under which network tokens are asked for.
+pub(super) const NETWORK_TOKEN: &str = "tokens:networkToken";
 const CONFLICT: u8 = 6;
 /// A token's name: its time and its random bits.
 const TOKEN_BYTES: usize = 22;
@@ -118,13 +121,17 @@ impl Base {
     }
 
     /// What a token's links are: everything that can be done with it, and its conflict, if there is one.
-    pub(super) fn links(&self, token: &Token, conflict: Option<ConflictId>) -> Links {
+    pub(super) fn links(&self, version: Version, token: &Token, conflict: Option<ConflictId>) -> Links {
         let mut links = Links::default();
         for rel in Rel::ALL {
             links.add(rel.name(), self.href(&Target::Token(rel, token.clone())));
         }
         if let Some(id) = conflict {
             links.add("tokens:conflicts", self.href(&Target::Conflict(id)));
+        }
+        // the older versions are from before there were any
+        if version == Version::V3 {
+            links.add(NETWORK_TOKEN, self.path("/tokens/network"));
         }
         links.with_curie(self)
     }

@@ -86,26 +86,28 @@ impl Family {
         };
         let accepted = headers.get_all(header::ACCEPT);
         let mut any = accepted.iter().next().is_none();
-        let ranges = accepted.iter().flat_map(|value| text(value).split(','));
-        for range in ranges {
+        let mut known = Vec::new();
+        for range in accepted.iter().flat_map(|value| text(value).split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let essence = parts.next().unwrap_or_default();
-            if let Some(version) = self.parse(essence) {
-                if content.is_some_and(|content| content != version) {
-                    return Err(Refusal::new(
-                        StatusCode::BAD_REQUEST,
-                        "headerHasInvalidValue",
-                        "Accept header does not match Content-type header",
-                    ));
-                }
-                let shown = parts.any(|parameter| parameter.replace(' ', "").eq_ignore_ascii_case("masked=false"));
-                return Ok(Media {
-                    family: self,
-                    version,
-                    shown,
-                });
-            }
             any |= matches!(essence, "*/*" | "application/*");
+            known.extend(self.parse(essence).map(|version| Media {
+                family: self,
+                version,
+                shown: parts.any(|parameter| parameter.replace(' ', "").eq_ignore_ascii_case("masked=false")),
+            }));
+        }
+        let fits = |media: &&Media| content.is_none_or(|content| content == media.version);
+        match known.iter().find(fits) {
+            Some(media) => return Ok(*media),
+            None if known.is_empty() => {}
+            None => {
+                return Err(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "headerHasInvalidValue",
+                    "Accept header does not match Content-type header",
+                ));
+            }
         }
         if !any {
             return Err(Refusal::new(
@@ -171,6 +173,9 @@ mod tests {
         ] {
             assert_eq!(tokens(accept, content, body), expected, "{accept:?} {content:?}");
         }
+        let several = format!("{v3}, {v2}");
+        assert_eq!(tokens(Some(&several), Some(&v2), true), Ok((Version::V2, false)));
+        assert_eq!(tokens(Some(&several), Some(&v1), true), Err(400));
         let upper = v3.to_uppercase();
         let unmasked = format!("text/html, {v3}; masked = false");
         assert_eq!(tokens(Some(&upper), None, false), Ok((Version::V3, false)));

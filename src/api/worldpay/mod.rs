@@ -1,6 +1,7 @@
 //! Access Worldpay's Tokens API, versions 1 to 3, with verified tokens and network tokens: `/`, `/tokens`, `/verifiedTokens`
 //! and `/rels`. HAL with links: a client follows them and builds none.
 
+mod address;
 mod auth;
 mod card;
 mod config;
@@ -28,6 +29,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, get, on};
+use zeroize::Zeroizing;
 
 pub use self::config::{Config, days};
 use self::context::{Answer, Context};
@@ -38,7 +40,7 @@ use super::Services;
 use super::body;
 use super::edge::Seen;
 use crate::id::RequestId;
-use crate::vault::types::Dialect;
+use crate::vault::types::{Dialect, Operation};
 
 /// A body's limit, in bytes.
 const BODY: usize = 64 * 1024;
@@ -60,6 +62,18 @@ enum Endpoint {
     Network,
     /// A new token of a card that is checked first.
     Verified(verified::Kind),
+}
+
+impl Endpoint {
+    /// The right that a request with a body needs.
+    fn needs(self, method: &Method) -> Option<Operation> {
+        match self {
+            Self::Create | Self::Verified(_) => Some(Operation::Tokenize),
+            Self::Cryptogram | Self::Provision => Some(Operation::Pay),
+            Self::Link if method == Method::PUT => Some(Operation::Update),
+            Self::Link | Self::Network | Self::Query => None,
+        }
+    }
 }
 
 /// The dialect's routes.
@@ -146,9 +160,9 @@ async fn on_link(State(services): State<Arc<Services>>, segment: Segment, reques
     serve(&services, Endpoint::Link, Some(named(segment)), request).await
 }
 
-/// What is not UTF-8 names nothing.
-fn named(segment: Segment) -> String {
-    segment.map(|Path(segment)| segment).unwrap_or_default()
+/// What is not UTF-8 names nothing. It may be a network token's number.
+fn named(segment: Segment) -> Zeroizing<String> {
+    Zeroizing::new(segment.map(|Path(segment)| segment).unwrap_or_default())
 }
 
 /// Around every route: names and counts.
@@ -172,7 +186,7 @@ fn refuse(request: &Request, refusal: Refusal) -> Response {
     refusal.respond(Family::Tokens.newest(), name)
 }
 
-async fn serve(services: &Services, endpoint: Endpoint, link: Option<String>, request: Request) -> Response {
+async fn serve(services: &Services, endpoint: Endpoint, link: Option<Zeroizing<String>>, request: Request) -> Response {
     let family = match endpoint {
         Endpoint::Create
         | Endpoint::Cryptogram
@@ -194,23 +208,30 @@ async fn answer(
     services: &Services,
     family: Family,
     endpoint: Endpoint,
-    link: Option<String>,
+    link: Option<Zeroizing<String>>,
     request: Request,
     media: &mut media::Media,
 ) -> Result<Answer, Refusal> {
     let (parts, body) = request.into_parts();
-    let target = link.as_deref().and_then(Target::parse);
+    let target = link.as_ref().and_then(|link| Target::parse(link));
     let has_body = match endpoint {
         Endpoint::Create | Endpoint::Cryptogram | Endpoint::Provision | Endpoint::Verified(_) => true,
         Endpoint::Network | Endpoint::Query => false,
         // taking over a conflict says all by itself
-        Endpoint::Link => parts.method == Method::PUT && matches!(target, Some(Target::Token(..))),
+        Endpoint::Link => {
+            let updates = matches!(target, Some(Target::Token(rel, _)) if rel != links::Rel::Token);
+            parts.method == Method::PUT && updates
+        }
     };
-    *media = family.negotiate(&parts.headers, has_body)?;
     if matches!(endpoint, Endpoint::Query) && parts.uri.query().is_none_or(str::is_empty) {
         return discovery::tokens(&context::base(services, &parts));
     }
+    *media = family.negotiate(&parts.headers, has_body)?;
     let context = Context::enter(services, &parts, *media)?;
+    if let Some(op) = endpoint.needs(&parts.method) {
+        // before anything is read of a body; the verb that does it asks again and counts
+        services.vault.access().permit(&context.actor, op, 0)?;
+    }
     let body = match has_body {
         true => Some(body::read(&parts.headers, body, BODY).await?),
         false => None,
@@ -235,11 +256,12 @@ async fn answer(
                 tokens::show(&context, &token).await
             }
             (Method::DELETE, Some(Target::Token(links::Rel::Token, token))) => tokens::delete(&context, &token).await,
-            (_, Some(Target::Token(links::Rel::Token, _))) => Err(Refusal::method()),
+            (_, Some(Target::Token(links::Rel::Token, _))) => Err(Refusal::method().allowing("GET,HEAD,DELETE")),
             (Method::PUT, Some(Target::Token(rel, token))) => updates::update(&context, rel, &token, body).await,
             (Method::GET | Method::HEAD, Some(Target::Conflict(id))) => tokens::show_conflict(&context, id).await,
             (Method::PUT, Some(Target::Conflict(id))) => updates::resolve(&context, id).await,
-            (_, Some(_)) => Err(Refusal::method()),
+            (_, Some(Target::Token(..))) => Err(Refusal::method().allowing("PUT")),
+            (_, Some(Target::Conflict(_))) => Err(Refusal::method().allowing("GET,HEAD,PUT")),
         },
     }
 }

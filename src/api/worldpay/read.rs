@@ -37,6 +37,13 @@ pub(super) struct Text {
     pub(super) allowed: fn(char) -> bool,
 }
 
+impl Text {
+    /// Whether a text is one.
+    pub(super) fn fits(&self, text: &str) -> bool {
+        (self.min..=self.max).contains(&text.chars().count()) && text.chars().all(self.allowed)
+    }
+}
+
 /// Reads JSON.
 ///
 /// # Errors
@@ -76,18 +83,13 @@ impl Reading {
 
     /// The body itself as an object.
     pub(super) fn root<'a>(&mut self, tree: &'a Tree) -> Option<Object<'a>> {
-        self.object(Value {
-            tree,
-            path: "$".to_owned(),
-        })
+        let whole = self.whole(tree)?;
+        self.object(whole)
     }
 
     /// The body itself.
-    pub(super) fn whole<'a>(&self, tree: &'a Tree) -> Value<'a> {
-        Value {
-            tree,
-            path: "$".to_owned(),
-        }
+    pub(super) fn whole<'a>(&mut self, tree: &'a Tree) -> Option<Value<'a>> {
+        self.given(tree, "$".to_owned())
     }
 
     pub(super) fn object<'a>(&mut self, value: Value<'a>) -> Option<Object<'a>> {
@@ -126,6 +128,10 @@ impl Reading {
             self.fault("fieldIsNotAllowed", &path, "The identified field is given twice");
             return None;
         }
+        self.given(tree, path)
+    }
+
+    fn given<'a>(&mut self, tree: &'a Tree, path: String) -> Option<Value<'a>> {
         if matches!(tree, Tree::Null) {
             self.fault("fieldIsNull", &path, "The identified field is null");
             return None;
@@ -152,7 +158,7 @@ impl Reading {
             return None;
         }
         if !text.chars().all(rule.allowed) {
-            let message = format!("{label} has a character that is not allowed");
+            let message = format!("{} has a character that is not allowed", label.trim_end_matches(" is"));
             self.fault("stringFailedRegexCheck", &path, message);
             return None;
         }

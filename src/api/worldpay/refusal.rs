@@ -15,9 +15,18 @@ use crate::id::RequestId;
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     body: Body,
-    retry_after: Option<u64>,
+    hint: Option<Hint>,
     /// For the log only.
     log: Option<String>,
+}
+
+/// What a client can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hint {
+    /// Use one of these methods.
+    Allow(&'static str),
+    /// The same again, after so many seconds.
+    RetryAfter(u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,7 +56,7 @@ impl Refusal {
                 message: message.into(),
                 validation_errors: Vec::new(),
             },
-            retry_after: None,
+            hint: None,
             log: None,
         }
     }
@@ -88,6 +97,14 @@ impl Refusal {
         )
     }
 
+    /// With the methods that are known.
+    pub(super) fn allowing(self, methods: &'static str) -> Self {
+        Self {
+            hint: Some(Hint::Allow(methods)),
+            ..self
+        }
+    }
+
     pub(super) fn denied() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -103,7 +120,7 @@ impl Refusal {
     /// Too often; the same request may be done in so many seconds.
     pub(super) fn rate_limited(seconds: u64) -> Self {
         Self {
-            retry_after: Some(seconds),
+            hint: Some(Hint::RetryAfter(seconds)),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "apiRateLimitExceeded",
@@ -115,7 +132,7 @@ impl Refusal {
     /// Not now; the same request may be done in so many seconds.
     pub(super) fn not_now(seconds: u64, cause: impl ToString) -> Self {
         Self {
-            retry_after: Some(seconds),
+            hint: Some(Hint::RetryAfter(seconds)),
             log: Some(cause.to_string()),
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -140,7 +157,7 @@ impl Refusal {
     /// May be repeated after so many seconds.
     pub(super) fn after(self, seconds: u64) -> Self {
         Self {
-            retry_after: Some(seconds),
+            hint: Some(Hint::RetryAfter(seconds)),
             ..self
         }
     }
@@ -163,8 +180,14 @@ impl Refusal {
             let realm = HeaderValue::from_static("Basic realm=\"panvault\", charset=\"UTF-8\"");
             headers.insert(header::WWW_AUTHENTICATE, realm);
         }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        match self.hint {
+            Some(Hint::Allow(methods)) => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+            }
+            Some(Hint::RetryAfter(seconds)) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            None => {}
         }
         response
     }

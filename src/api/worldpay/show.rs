@@ -1,6 +1,7 @@
 //! Tokens as they are answered.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
@@ -29,7 +30,7 @@ pub(super) fn token<'a>(
 ) -> Result<wire::Token<'a>, Refusal> {
     let view = &there.view;
     let alias = view.alias.as_ref().ok_or_else(Refusal::not_found)?;
-    let extra = extra(there.profile.extra.as_deref().map(String::as_str))?;
+    let extra = extra(there.profile.extra.as_deref().map(String::as_str));
     let (kind, card_number) = match shown {
         Some(pan) => ("card/front", Cow::Borrowed(pan.expose())),
         None => ("card/masked", Cow::Owned(masked(view))),
@@ -40,7 +41,7 @@ pub(super) fn token<'a>(
             href: base.token(&view.token),
         },
         token_id: alias.as_str(),
-        description: extra.description.unwrap_or_default(),
+        description: extra.description.unwrap_or(Cow::Borrowed("Token")),
         token_expiry_date_time: view.expires_at.map(seconds).unwrap_or_default(),
         namespace: extra.namespace,
         scheme_transaction_reference: extra.scheme_transaction_reference,
@@ -56,7 +57,7 @@ pub(super) fn token<'a>(
             },
         },
         conflicts: conflict.map(conflicts).transpose()?,
-        links: base.links(&view.token, conflict.map(|conflict| conflict.id)),
+        links: base.links(version, &view.token, conflict.map(|conflict| conflict.id)),
     })
 }
 
@@ -66,7 +67,7 @@ fn masked(view: &View) -> String {
 }
 
 fn conflicts(conflict: &Conflict) -> Result<wire::Conflicts<'_>, Refusal> {
-    let extra = extra(conflict.profile.extra.as_deref().map(String::as_str))?;
+    let extra = extra(conflict.profile.extra.as_deref().map(String::as_str));
     Ok(wire::Conflicts {
         payment_instrument: wire::ConflictingInstrument {
             card_holder_name: conflict.profile.holder.as_ref().map(|name| name.as_str()),
@@ -109,10 +110,21 @@ pub(super) fn seconds(at: UnixMillis) -> String {
     whole.replace(".000Z", "Z")
 }
 
-fn extra(text: Option<&str>) -> Result<wire::Extra<'_>, Refusal> {
-    match text {
-        None => Ok(wire::Extra::default()),
-        Some(text) => serde_json::from_str(text).map_err(|_| Refusal::failed("a stored profile cannot be read")),
+/// What is kept of a token. Another dialect that shares the repository may have written there: what cannot be read is not
+/// there.
+fn extra(text: Option<&str>) -> wire::Extra<'_> {
+    let members: BTreeMap<Cow<'_, str>, &RawValue> = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let string = |name: &str| serde_json::from_str::<String>(members.get(name)?.get()).ok();
+    wire::Extra {
+        billing_address: members
+            .get("billingAddress")
+            .copied()
+            .filter(|raw| raw.get().starts_with('{')),
+        description: string("description").filter(|text| !text.is_empty()).map(Cow::Owned),
+        namespace: string("namespace").map(Cow::Owned),
+        scheme_transaction_reference: string("schemeTransactionReference").map(Cow::Owned),
     }
 }
 
@@ -181,7 +193,7 @@ mod tests {
             text.as_str(),
             r#"{"billingAddress":{"city":"X"},"description":"d \"q\"","schemeTransactionReference":"r"}"#
         );
-        let read = extra(Some(&text)).unwrap();
+        let read = extra(Some(&text));
         assert_eq!(read.description.as_deref(), Some("d \"q\""));
         assert!(read.namespace.is_none());
     }

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
-use super::card::{self, Form, Given};
+use super::card::{self, Form, Given, NAMESPACE};
 use super::context::{Answer, Context};
 use super::links::Links;
 use super::media::Version;
@@ -55,8 +55,6 @@ pub(super) fn parts(compared: &Compared) -> (StatusCode, &Described, Option<&Con
 /// Stores a card by the decision table.
 pub(super) async fn store(context: &Context<'_>, given: Given) -> Result<Compared, Refusal> {
     let (vault, actor) = (&context.services.vault, &context.actor);
-    // before anything is asked of the HSM; the verb asks again and counts
-    vault.access().permit(actor, Operation::Tokenize, 0)?;
     let namespace = match &given.namespace {
         Some(text) => Some(vault.personal_namespace(actor, text).await?),
         None => None,
@@ -89,6 +87,8 @@ fn new_token(context: &Context<'_>, given: Given, namespace: Option<Namespace>) 
         Some(namespace) => format!("worldpay/{}/{namespace}", context.actor.merchant),
         None => format!("worldpay/{}", context.actor.merchant),
     };
+    // a time that the request gave holds
+    let renews = config.renew_on_use && !context.actor.test && given.expires_at.is_none();
     Ok(NewToken {
         pan: given.pan,
         expiry: Some(given.expiry),
@@ -105,11 +105,11 @@ fn new_token(context: &Context<'_>, given: Given, namespace: Option<Namespace>) 
         expires_at: Some(given.expires_at.unwrap_or_else(|| now.plus(life))),
         uses: Uses::Multi,
         idempotency: None,
-        verification: None,
+        verification: given.verification,
         terms: Terms {
             alias: true,
             namespace_limit: Some(NAMESPACE_LIMIT),
-            renewed_by: (config.renew_on_use && !context.actor.test).then_some(life),
+            renewed_by: renews.then_some(life),
         },
     })
 }
@@ -139,56 +139,87 @@ pub(super) async fn delete(context: &Context<'_>, token: &Token) -> Result<Answe
 /// `GET /tokens?tokenId=…&namespace=…`
 pub(super) async fn query(context: &Context<'_>, query: &str) -> Result<Answer, Refusal> {
     let (vault, actor) = (&context.services.vault, &context.actor);
-    let (mut token_id, mut namespace) = (None, None);
-    for (name, value) in form::pairs(query.as_bytes()) {
-        let (Some(name), Some(value)) = (form::decoded(name), form::decoded(value)) else {
-            return Err(Refusal::not_found());
-        };
-        match name.as_str() {
-            "tokenId" => token_id = Some(value),
-            "namespace" => namespace = Some(value),
-            _ => {}
-        }
-    }
+    let asked = Asked::read(query)?;
     let op = match context.media.shown {
         true => Operation::Reveal,
         false => Operation::Inspect,
     };
-    let wanted = match &namespace {
-        Some(text) => {
-            vault.access().permit(actor, op, 0)?;
-            Some(vault.personal_namespace(actor, text).await?)
-        }
+    vault.access().permit(actor, op, 0)?;
+    // what no token can have is not looked for, and not given back
+    let possible = |name: &str| NAMESPACE.fits(name) && !name.starts_with('_') && !vault.holds_card_number(name);
+    let namespace = match &asked.namespace {
+        Some(name) if possible(name) => Some(vault.personal_namespace(actor, name).await?),
+        Some(_) => return nothing(context, asked.token_id.is_some()),
         None => None,
     };
-    let mut found = Vec::new();
-    match (token_id, &wanted) {
-        (Some(id), wanted) => {
-            let alias = Token::parse(&id).map_err(|_| Refusal::not_found())?;
-            let token = vault.token_of_alias(actor, op, &alias).await?;
-            let seen = see(context, &token).await?;
-            // the vendor finds a token of a namespace by both only
-            if seen.there.view.namespace != *wanted {
-                return Err(Refusal::not_found());
-            }
-            found.push(seen);
+    let found = match (&asked.token_id, &namespace) {
+        (Some(id), namespace) => {
+            let alias = Token::parse(id).map_err(|_| Refusal::not_found())?;
+            let token = vault.token_of_alias(actor, op, &alias, namespace.as_ref()).await?;
+            vec![see(context, &token).await?]
         }
-        (None, Some(wanted)) => {
+        (None, Some(namespace)) => {
             let op = match context.media.shown {
                 true => Operation::Reveal,
                 false => Operation::Search,
             };
-            let tokens = vault.tokens_of(actor, op, wanted).await?;
-            found = see_all(context, tokens).await?;
+            let tokens = vault.tokens_of(actor, op, namespace).await?;
+            see_all(context, tokens).await?
         }
         (None, None) => return Err(Refusal::not_found()),
-    }
+    };
     let tokens = found
         .iter()
         .map(|seen| seen.answer(context))
         .collect::<Result<_, _>>()?;
+    answer_found(context, tokens, Some(asked.again()))
+}
+
+/// What a query looks for.
+struct Asked {
+    token_id: Option<Zeroizing<String>>,
+    namespace: Option<Zeroizing<String>>,
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Self, Refusal> {
+        let (mut token_id, mut namespace) = (None, None);
+        for (name, value) in form::pairs(query.as_bytes()) {
+            let (Some(name), Some(value)) = (form::decoded(name), form::decoded(value)) else {
+                return Err(Refusal::not_found());
+            };
+            match name.as_str() {
+                "tokenId" => token_id = Some(value),
+                "namespace" => namespace = Some(value),
+                _ => {}
+            }
+        }
+        Ok(Self { token_id, namespace })
+    }
+
+    /// The query that asks for the same.
+    fn again(&self) -> String {
+        let part = |name: &str, value: &Option<Zeroizing<String>>| {
+            let value = value.as_ref()?;
+            Some(format!("{name}={}", form::encoded(value)))
+        };
+        let parts = [part("tokenId", &self.token_id), part("namespace", &self.namespace)];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("&")
+    }
+}
+
+fn nothing(context: &Context<'_>, by_id: bool) -> Result<Answer, Refusal> {
+    match by_id {
+        true => Err(Refusal::not_found()),
+        false => answer_found(context, Vec::new(), None),
+    }
+}
+
+fn answer_found(context: &Context<'_>, tokens: Vec<wire::Token<'_>>, query: Option<String>) -> Result<Answer, Refusal> {
     let mut links = Links::default();
-    links.add("self", context.base.path(&format!("/tokens?{query}")));
+    if let Some(query) = query {
+        links.add("self", context.base.path(&format!("/tokens?{query}")));
+    }
     let found = wire::Found {
         embedded: wire::FoundTokens { tokens },
         links: links.with_curie(&context.base),
@@ -228,13 +259,15 @@ async fn see(context: &Context<'_>, token: &Token) -> Result<Seen, Error> {
     Ok(Seen { there, pan: None })
 }
 
-/// Those that are still there.
+/// Those that are still there, and in use.
 async fn see_all(context: &Context<'_>, tokens: Vec<Token>) -> Result<Vec<Seen>, Error> {
     let mut all = Vec::with_capacity(tokens.len());
     for token in &tokens {
         match see(context, token).await {
             Ok(seen) => all.push(seen),
-            Err(Error::Caller(CallerError::UnknownToken | CallerError::Expired)) => {}
+            Err(Error::Caller(
+                CallerError::UnknownToken | CallerError::Expired | CallerError::Inactive | CallerError::Spent,
+            )) => {}
             Err(error) => return Err(error),
         }
     }

@@ -1,8 +1,8 @@
 //! Changing what a token's links name, one attribute at a time, and taking over a conflict.
 
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::address;
 use super::card::{self, DESCRIPTION, HOLDER, REFERENCE};
 use super::context::{Answer, Context};
 use super::links::Rel;
@@ -45,25 +45,31 @@ fn patch(context: &Context<'_>, rel: Rel, tree: &Tree) -> Result<Patch, Refusal>
     match rel {
         Rel::Token => return Err(Refusal::method()),
         Rel::Description => {
-            let text = r.text(Some(whole), &DESCRIPTION);
+            let text = r.text(whole, &DESCRIPTION);
             shows_no_card(r, vault.holds_card_number(text.unwrap_or_default()));
             patch.members = member("description", text.map(json));
         }
         Rel::CardHolderName => {
-            let text = r.text(Some(whole), &HOLDER);
+            let text = r.text(whole, &HOLDER);
+            if text.is_some_and(|name| name.trim().is_empty()) {
+                r.fault("fieldHasInvalidValue", "$", card::BLANK);
+            }
             shows_no_card(r, vault.holds_card_number(text.unwrap_or_default()));
             patch.holder = text.map_or(Change::Keep, |text| Change::Set(Zeroizing::new(text.to_owned())));
         }
         Rel::CardExpiryDate => {
-            let expiry = card::month(r, whole);
+            let expiry = whole.and_then(|value| card::month(r, value));
             if expiry.is_some_and(|expiry| expiry.expired_at(UnixMillis::now().0)) {
                 r.fault("fieldHasInvalidValue", "$", card::PAST);
             }
             patch.expiry = expiry.map_or(Change::Keep, Change::Set);
         }
-        Rel::BillingAddress => patch.members = member("billingAddress", card::billing_address(r, whole)),
+        Rel::BillingAddress => {
+            let address = whole.and_then(|value| address::read(r, value));
+            patch.members = member("billingAddress", address);
+        }
         Rel::SchemeTransactionReference => {
-            let text = r.text(Some(whole), &REFERENCE);
+            let text = r.text(whole, &REFERENCE);
             patch.members = member("schemeTransactionReference", text.map(json));
         }
     }
@@ -79,7 +85,8 @@ fn member(name: &str, text: Option<Zeroizing<String>>) -> Members {
 
 /// A JSON string.
 fn json(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(Value::from(text).to_string())
+    // a string always serializes
+    Zeroizing::new(serde_json::to_string(text).unwrap_or_default())
 }
 
 fn shows_no_card(r: &mut Reading, holds: bool) {

@@ -14,7 +14,7 @@ use crate::payment::SecurityCode;
 use crate::payment::acquirer::{self, CodeCheck, Verdict};
 use crate::payment::money::Currency;
 use crate::payment::tokens::CheckedCard;
-use crate::vault::types::{Operation, View};
+use crate::vault::types::{self as core, View};
 
 /// What the card is going to be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +141,6 @@ pub(super) async fn create(context: &Context<'_>, kind: Kind, body: &[u8]) -> Re
         (code, currency.flatten())
     })?;
     let currency = currency.ok_or_else(|| Refusal::failed("a currency without faults was not read"))?;
-    // nobody is asked about a card that may not be stored
-    vault.access().permit(&context.actor, Operation::Tokenize, 0)?;
     let checked_at = UnixMillis::now();
     let asked = CheckedCard {
         pan: &given.pan,
@@ -153,13 +151,19 @@ pub(super) async fn create(context: &Context<'_>, kind: Kind, body: &[u8]) -> Re
     };
     let answer = context.services.payments.verify_card(&context.actor, asked).await?;
     drop(code);
+    let verified = match answer.verdict {
+        Verdict::Approved => true,
+        Verdict::Declined | Verdict::ExpiredCard | Verdict::InsufficientFunds | Verdict::InvalidSecurityCode => false,
+        // nobody has said no
+        Verdict::SystemError | Verdict::TimedOut | Verdict::Unknown | Verdict::UnspecifiedFailure => {
+            return Err(Refusal::not_now(5, &answer.message));
+        }
+    };
     given.reference.clone_from(&answer.network_reference);
+    given.verification = verified.then_some(core::Verification::Acquirer);
     let compared = tokens::store(context, given).await?;
     let (status, there, conflict) = tokens::parts(&compared);
-    let status = match answer.verdict {
-        Verdict::Approved => status,
-        _ => StatusCode::PARTIAL_CONTENT,
-    };
+    let status = if verified { status } else { StatusCode::PARTIAL_CONTENT };
     let token = show::token(&context.base, context.media.version, there, None, conflict)?;
     let embedded = Embedded {
         verification: verification(context, &answer, &there.view, checked_at),

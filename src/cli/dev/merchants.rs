@@ -3,7 +3,7 @@
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
-use crate::cli::instance::{DevHyperswitch, DevMastercard, DevNative, DevWorldpay};
+use crate::cli::instance::{DevHyperswitch, DevLocker, DevMastercard, DevNative, DevWorldpay};
 use crate::cli::serve::own_peer;
 use crate::id::{MerchantId, RepositoryName, RequestId};
 use crate::vault::Access;
@@ -15,6 +15,7 @@ const WORLDPAY: &str = "TEST_worldpay";
 pub(super) const HYPERSWITCH: &str = "TEST_hyperswitch";
 /// The simulated payment service provider.
 const CONNECTOR: &str = "mca_simulator";
+const LOCKER: &str = "TEST_locker";
 /// Repositories of the Mastercard gateway's dialect, one for each strategy worth trying. `TEST` before the name is both
 /// its TEST twin and the merchant that acts there.
 const MASTERCARD: [(&str, Management, Generation); 4] = [
@@ -129,6 +130,16 @@ pub(super) async fn hyperswitch(access: &Access, previous: Option<DevHyperswitch
         profile_id: profile.to_string(),
         api_key,
         connector_id: CONNECTOR.to_owned(),
+        locker: None,
+    })
+}
+
+/// The tenant of Hyperswitch's card vault.
+pub(super) async fn locker(access: &Access) -> anyhow::Result<DevLocker> {
+    let id = MerchantId::parse(LOCKER)?;
+    made(access, &id, Dialect::HyperswitchLocker, None).await?;
+    Ok(DevLocker {
+        tenant_id: id.to_string(),
     })
 }
 

@@ -27,11 +27,11 @@ struct Card {
 fn seal(engine: &mut Engine, epoch: u32, parts: Vec<Plain>) -> Card {
     let job = Job::Seal {
         epoch: Epoch(epoch),
-        mac: None,
+        macs: Vec::new(),
         parts,
     };
     match engine.execute(job).unwrap() {
-        Reply::Seal { dek, mac: None, parts } => Card {
+        Reply::Seal { dek, macs, parts } if macs.is_empty() => Card {
             epoch: Epoch(epoch),
             dek,
             parts,
@@ -140,16 +140,13 @@ fn other_jobs(engine: &mut Engine, keyset: &Keyset) {
     assert_eq!(data_encoding::HEXLOWER.encode(&check), keyset.fingerprint_check);
     let job = Job::Seal {
         epoch: Epoch(1),
-        mac: Some(SecretBytes::new(b"one".to_vec())),
+        macs: vec![SecretBytes::new(b"one".to_vec()), SecretBytes::new(b"two".to_vec())],
         parts: vec![plain(b"", PAN)],
     };
-    let Reply::Seal {
-        mac: Some(together), ..
-    } = engine.execute(job).unwrap()
-    else {
-        panic!("no MAC")
+    let Reply::Seal { macs, .. } = engine.execute(job).unwrap() else {
+        panic!("no seal")
     };
-    assert_eq!(together, one);
+    assert_eq!(macs, [one, mac(engine, b"two")]);
 
     let Reply::Sign(signature) = engine
         .execute(Job::Sign {
@@ -248,7 +245,7 @@ scenarios! {
             let card = seal(engine, 1, vec![plain(b"", PAN)]);
             let unknown = Card { epoch: Epoch(9), ..card };
             assert!(matches!(open(engine, &unknown, &[b""]), Err(Fault::Malformed(text)) if text.contains('9')));
-            let empty = Job::Seal { epoch: Epoch(1), mac: None, parts: Vec::new() };
+            let empty = Job::Seal { epoch: Epoch(1), macs: Vec::new(), parts: Vec::new() };
             assert!(matches!(engine.execute(empty), Err(Fault::Malformed(_))));
         });
     }

@@ -156,7 +156,7 @@ fn event(action: &'static str, outcome: &'static str, reference: &str) -> Docume
 }
 
 /// A second one, for who keeps it.
-fn copy(pan: &Pan) -> Result<Pan, Error> {
+pub(super) fn copy(pan: &Pan) -> Result<Pan, Error> {
     Pan::parse(pan.expose()).map_err(|_| Error::damaged())
 }
 

@@ -3,8 +3,10 @@
 
 mod acquirer;
 mod network_token;
+mod psp;
 mod updater;
 
 pub(super) use self::acquirer::SimulatedAcquirer;
 pub(super) use self::network_token::SimulatedNetworkTokens;
+pub(super) use self::psp::SimulatedPsp;
 pub(super) use self::updater::SimulatedUpdater;

@@ -8,7 +8,7 @@ use crate::payment::acquirer::{Answer, Ask, Presented, Verdict};
 use crate::payment::money::Currency;
 use crate::payment::updater::Update;
 use crate::payment::{Error, Part, Payments, SecurityCode};
-use crate::vault::types::{Actor, Error as CoreError, Verification};
+use crate::vault::types::{Actor, DocumentEvent, Error as CoreError, Operation, Verification};
 
 /// What came of a check.
 pub(super) enum Answered {
@@ -86,11 +86,13 @@ pub struct CheckedCard<'a> {
 }
 
 impl Payments {
-    /// What the merchant's acquirer says of a card. Nothing is stored, and no money moves.
+    /// What the merchant's acquirer says of a card that is going to be stored. Nothing is stored yet, and no money moves; that
+    /// it was asked is on record before this returns.
     ///
     /// # Errors
-    /// [`Error::NoAcquirer`]; no random bytes.
+    /// [`Error::NoAcquirer`]; not granted to store cards; no random bytes; the store's.
     pub async fn verify_card(&self, actor: &Actor, card: CheckedCard<'_>) -> Result<Answer, Error> {
+        self.vault.access().permit(actor, Operation::Tokenize, 0)?;
         let ask = Ask::Verify {
             card: Presented {
                 pan: card.pan,
@@ -102,7 +104,24 @@ impl Payments {
             on_file: card.on_file,
         };
         let key = own_key()?;
-        Ok(self.acquirer(actor)?.ask(&actor.merchant, &key, ask).await)
+        let answer = self.acquirer(actor)?.ask(&actor.merchant, &key, ask).await;
+        let event = DocumentEvent {
+            action: "card-verify",
+            outcome: match answer.verdict {
+                Verdict::Approved => "approved",
+                Verdict::Declined
+                | Verdict::ExpiredCard
+                | Verdict::InsufficientFunds
+                | Verdict::InvalidSecurityCode => "declined",
+                Verdict::SystemError | Verdict::TimedOut | Verdict::Unknown | Verdict::UnspecifiedFailure => {
+                    "undecided"
+                }
+            },
+            token: None,
+            detail: None,
+        };
+        self.vault.write_documents(actor, Vec::new(), event).await?;
+        Ok(answer)
     }
 }
 

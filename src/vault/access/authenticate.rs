@@ -9,7 +9,7 @@ use crate::vault::certificate::CertificateDigest;
 use crate::vault::credential::{Presented, SecretHash};
 use crate::vault::events::Repeated;
 use crate::vault::login::{Shown, Source};
-use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError, Reach};
+use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError};
 
 /// Why a credential is not accepted, for the audit trail only: the caller gets one answer for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,40 +166,6 @@ impl Access {
         self.enter(peer, dialect, request, Shown::Merchant(merchant.clone()), accepted)
     }
 
-    /// Who asks with what a merchant gave out for one thing of its own: whoever serves that checks it, and does nothing else
-    /// with this actor. It sees no card.
-    ///
-    /// # Errors
-    /// As [`Self::authenticate_nobody`] where there is no such merchant of the dialect.
-    pub fn authenticate_guest(
-        &self,
-        peer: Peer,
-        dialect: Dialect,
-        request: RequestId,
-        merchant: &MerchantId,
-    ) -> Result<Actor, Error> {
-        let accounts = self.accounts.current();
-        let known = accounts
-            .merchant(merchant)
-            .filter(|merchant| merchant.dialects.contains(&dialect));
-        let home = known.and_then(|merchant| Some((merchant, accounts.repository(merchant.repository)?)));
-        let Some((merchant, repository)) = home else {
-            return self.authenticate_nobody(peer, dialect, request);
-        };
-        Ok(Actor {
-            peer,
-            dialect,
-            merchant: merchant.id.clone(),
-            repository: merchant.repository,
-            repository_name: repository.name.clone(),
-            rules: repository.rules,
-            test: merchant.test,
-            reach: Reach::NoReveal,
-            request,
-            daemon: false,
-        })
-    }
-
     /// A login for what cannot be a merchant: refused and counted as any that fails.
     ///
     /// # Errors
@@ -303,7 +269,7 @@ impl Access {
         right
     }
 
-    fn count_auth_failure(&self, peer: Peer, dialect: Dialect, outcome: &'static str) {
+    pub(super) fn count_auth_failure(&self, peer: Peer, dialect: Dialect, outcome: &'static str) {
         self.metrics.auth_failures.with_label_values(&[dialect.as_str()]).inc();
         self.events.count(Repeated {
             action: "auth-failed",

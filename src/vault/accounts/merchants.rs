@@ -100,7 +100,7 @@ impl Accounts {
     }
 
     /// Removes a merchant with its credentials, its documents and the repository made with it. Refused while a
-    /// repository that only this merchant may act in holds tokens.
+    /// repository that only this merchant may act in holds tokens, or while the merchant has records.
     ///
     /// # Errors
     /// [`AccountError`]; [`AccountError::InUse`] names the repository.
@@ -109,6 +109,11 @@ impl Accounts {
         to_its_end(async move {
             let mut change = accounts.begin().await?;
             let row = change.next.known_merchant(&id)?.clone();
+            if documents::has_records(&*accounts.inner.store, &id).await? {
+                return Err(AccountError::InUse(
+                    "the merchant has records: delete them first".to_owned(),
+                ));
+            }
             let only_its: Vec<_> = row
                 .repositories
                 .iter()
@@ -213,6 +218,12 @@ pub(super) fn check_rules(dialects: &BTreeSet<Dialect>, rules: Option<TokenRules
             field: "repository",
             reason: "a merchant of dialect mastercard acts in one with rules: add it with management, generation and \
                      verification, and name it",
+        });
+    }
+    if dialects.contains(&Dialect::Worldpay) && rules.is_some() {
+        return Err(AccountError::Field {
+            field: "repository",
+            reason: "a merchant of dialect worldpay acts in one without rules",
         });
     }
     Ok(())

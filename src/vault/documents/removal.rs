@@ -9,11 +9,37 @@ use crate::audit::Event;
 use crate::id::{MerchantId, UnixMillis};
 use crate::store::{Commit, Cond, Key, Outcome, Part, Store, Versioned, Write};
 use crate::vault::accounts::merchant_key;
-use crate::vault::types::{Error, IntegrityError};
+use crate::vault::types::{Document, DocumentKind, Error, IntegrityError};
 use crate::vault::{Vault, tables};
 
 /// Documents read and removed at once.
 const CHUNK: u32 = 64;
+
+/// Whether a merchant has records: they are cards, or as good as cards, and do not go unasked.
+///
+/// # Errors
+/// The store's.
+pub(in crate::vault) async fn has_records(store: &dyn Store, merchant: &MerchantId) -> Result<bool, Error> {
+    let now = UnixMillis::now();
+    let first = row::of_kind(merchant, DocumentKind::Record);
+    let to = tables::end_of(&first);
+    let mut from = Bound::Included(first);
+    loop {
+        let page = store.scan(Part::default(), from, to.clone(), CHUNK).await?;
+        let lives = |(key, found): &(Key, Versioned)| {
+            let row = Address::parse(key).and_then(|address| Row::decode(&found.value, &address).ok());
+            // one that cannot be read may be one
+            row.is_none_or(|row| !row.expired(now))
+        };
+        if page.items.iter().any(lives) {
+            return Ok(true);
+        }
+        match page.next {
+            Some(last) => from = Bound::Excluded(last),
+            None => return Ok(false),
+        }
+    }
+}
 
 /// Removes all documents of a merchant that is not there. Once it is there, nothing is removed any more.
 ///
@@ -39,6 +65,46 @@ pub(in crate::vault) async fn remove_all_of(store: &dyn Store, merchant: &Mercha
         };
         if let Outcome::CondFailed { .. } = store.commit(commit).await? {
             return Ok(());
+        }
+    }
+}
+
+/// What removes a document as it was read, as part of another commit.
+pub(in crate::vault) struct Removal {
+    address: Address,
+    rev: u64,
+    expires_at: Option<UnixMillis>,
+}
+
+impl Removal {
+    /// That it is still as it was read.
+    pub(in crate::vault) fn cond(&self) -> Cond {
+        Cond::Rev(self.address.key(), self.rev)
+    }
+
+    /// Whether a condition's key is this document's.
+    pub(in crate::vault) fn is_of(&self, key: &Key) -> bool {
+        self.address.key() == *key
+    }
+
+    /// The document and its index entry go.
+    pub(in crate::vault) fn writes(&self) -> impl Iterator<Item = Write> {
+        let entry = self.expires_at.map(|at| self.address.expiry_key(at));
+        [Some(self.address.key()), entry].into_iter().flatten().map(Write::Del)
+    }
+}
+
+impl Document {
+    /// What removes it.
+    pub(in crate::vault) fn removal(&self) -> Removal {
+        Removal {
+            address: Address {
+                merchant: self.merchant.clone(),
+                kind: self.kind,
+                name: self.name.clone(),
+            },
+            rev: self.rev,
+            expires_at: self.expires_at,
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MerchantId, UnixMillis};
+use crate::keys::MAX_TEXT;
 use crate::store::Key;
 use crate::vault::types::{Document, DocumentKind, IntegrityError, SealedSecret};
 use crate::vault::{identity, tables};
@@ -90,7 +91,7 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 16] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
@@ -103,6 +104,10 @@ impl DocumentKind {
         Self::DeletedMethod,
         Self::MethodIntent,
         Self::MethodSession,
+        Self::Record,
+        Self::RecordContent,
+        Self::Fingerprint,
+        Self::Person,
     ];
 
     /// Stored and bound: never used again for anything else.
@@ -120,6 +125,32 @@ impl DocumentKind {
             Self::DeletedMethod => 22,
             Self::MethodIntent => 23,
             Self::MethodSession => 24,
+            Self::Record => 32,
+            Self::RecordContent => 33,
+            Self::Fingerprint => 34,
+            Self::Person => 35,
+        }
+    }
+
+    /// The longest sealed part in bytes.
+    pub(super) fn secret_max(self) -> usize {
+        match self {
+            Self::Record => MAX_TEXT,
+            Self::Conflict
+            | Self::Customer
+            | Self::CustomerReference
+            | Self::DeletedMethod
+            | Self::Fingerprint
+            | Self::Maintenance
+            | Self::MethodIntent
+            | Self::MethodSession
+            | Self::NetworkToken
+            | Self::NetworkTokenNumber
+            | Self::Order
+            | Self::Person
+            | Self::RecordContent
+            | Self::Session
+            | Self::Transaction => Document::SECRET_MAX,
         }
     }
 
@@ -237,6 +268,10 @@ mod tests {
             (22, DocumentKind::DeletedMethod),
             (23, DocumentKind::MethodIntent),
             (24, DocumentKind::MethodSession),
+            (32, DocumentKind::Record),
+            (33, DocumentKind::RecordContent),
+            (34, DocumentKind::Fingerprint),
+            (35, DocumentKind::Person),
         ] {
             assert_eq!(address("m", kind, "n").key().0, [0x30, 1, b'm', id, b'n']);
         }

@@ -201,7 +201,7 @@ fn check(writes: &[DocumentWrite]) -> Result<(), Error> {
             Secret::Seal(text) => text.expose().len(),
             Secret::Keep(_) | Secret::Nothing => 0,
         };
-        if write.clear.len() > Document::CLEAR_MAX || secret > Document::SECRET_MAX {
+        if write.clear.len() > Document::CLEAR_MAX || secret > write.kind.secret_max() {
             return Err(refused("body", "is too large to be stored").into());
         }
     }

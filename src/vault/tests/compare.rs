@@ -177,6 +177,27 @@ async fn of_many_at_once_one_creates_and_all_that_say_the_same_hear_the_same() {
 }
 
 #[tokio::test]
+async fn a_conflict_is_taken_over_once() {
+    let rig = Rig::new().await;
+    stored(&rig, with("Ada", (1, 2030), None)).await;
+    let (_, conflict) = differing(&rig, with("Bob", (1, 2030), None)).await;
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (vault, actor, id) = (Arc::clone(&rig.vault), rig.actor.clone(), conflict.id);
+        running.spawn(async move { vault.resolve_conflict(&actor, id, None).await });
+    }
+    let results = running.join_all().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    for result in results.into_iter().filter(Result::is_err) {
+        assert_eq!(error(result), Error::Caller(CallerError::UnknownToken));
+    }
+    let updates = rig.events().await;
+    assert_eq!(updates.iter().filter(|event| *event == "update ok").count(), 1);
+    let report = crate::vault::check::indexes(&*rig.store).await.unwrap();
+    assert_eq!(report.faults, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_conflict_of_a_token_that_is_gone_is_gone_too() {
     let rig = Rig::new().await;
     stored(&rig, with("Ada", (1, 2030), None)).await;

@@ -36,6 +36,7 @@ pub(crate) struct SoftSealer {
     pub(crate) transport_public: TransportPublic,
     down: AtomicBool,
     seals: AtomicUsize,
+    jobs: AtomicUsize,
     /// Which compartments were opened, in order.
     opened: Mutex<Vec<Compartment>>,
     /// Jobs under way, and the most that ever were.
@@ -60,6 +61,7 @@ impl SoftSealer {
             },
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
+            jobs: AtomicUsize::new(0),
             opened: Mutex::default(),
             at_once: AtomicUsize::new(0),
             most_at_once: AtomicUsize::new(0),
@@ -74,6 +76,11 @@ impl SoftSealer {
         self.seals.load(Ordering::SeqCst)
     }
 
+    /// Jobs so far.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.load(Ordering::SeqCst)
+    }
+
     /// What was opened since the last time this was asked.
     pub(crate) fn opened(&self) -> Vec<Compartment> {
         std::mem::take(&mut self.opened.lock().unwrap())
@@ -85,6 +92,7 @@ impl SoftSealer {
     }
 
     async fn job(&self) -> Result<(), keys::Error> {
+        self.jobs.fetch_add(1, Ordering::SeqCst);
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         tokio::task::yield_now().await;
@@ -97,6 +105,11 @@ impl SoftSealer {
 
     fn hmac(&self, parts: &[&[u8]]) -> [u8; 32] {
         hmac::sign(&self.mac, &framed(parts)).as_ref().try_into().unwrap()
+    }
+
+    fn fingerprint_of(&self, repository: RepositoryId, pan: &Pan) -> Fingerprint {
+        let repository = repository.0.to_be_bytes();
+        Fingerprint(self.hmac(&[b"pan", &repository, pan.expose().as_bytes()]))
     }
 
     /// The data key: the "KEK" over a wrapped key's random part.
@@ -148,10 +161,7 @@ impl Sealer for SoftSealer {
                 .iter()
                 .map(|(kind, text)| self.sealed_part(&dek, place, *kind, 1, text.expose()))
                 .collect();
-            let fingerprint = match pan {
-                Some(pan) => Some(self.fingerprint(place.repository, pan).await?),
-                None => None,
-            };
+            let fingerprint = pan.map(|pan| self.fingerprint_of(place.repository, pan));
             let epoch = Epoch(1);
             Ok((
                 fingerprint,
@@ -161,6 +171,21 @@ impl Sealer for SoftSealer {
                     compartments,
                 },
             ))
+        })
+    }
+
+    fn seal_named<'a>(
+        &'a self,
+        place: Place,
+        pan: &'a Pan,
+        domain: &'a str,
+        bytes: SecretBytes,
+        compartments: Vec<(Compartment, SecretBytes)>,
+    ) -> Fut<'a, (Fingerprint, [u8; 32], Sealed)> {
+        Box::pin(async move {
+            let (fingerprint, sealed) = self.seal(place, Some(pan), compartments).await?;
+            let mac = self.hmac(&[b"mac", domain.as_bytes(), bytes.expose()]);
+            Ok((fingerprint.unwrap(), mac, sealed))
         })
     }
 
@@ -225,8 +250,7 @@ impl Sealer for SoftSealer {
     fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint> {
         Box::pin(async move {
             self.job().await?;
-            let repository = repository.0.to_be_bytes();
-            Ok(Fingerprint(self.hmac(&[b"pan", &repository, pan.expose().as_bytes()])))
+            Ok(self.fingerprint_of(repository, pan))
         })
     }
 

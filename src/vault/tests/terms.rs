@@ -41,17 +41,27 @@ async fn a_second_name_leads_to_its_token_and_goes_with_it() {
     let rig = Rig::new().await;
     let view = rig.create(within("shopper", VISA)).await;
     let alias = view.alias.clone().unwrap();
+    let shopper = "shopper".parse_namespace();
+    let elsewhere = rig
+        .vault
+        .token_of_alias(&rig.actor, Operation::Inspect, &alias, None)
+        .await;
+    assert_eq!(error(elsewhere), Error::Caller(CallerError::UnknownToken));
     assert!(alias.as_str().starts_with("99") && alias.as_str().len() == 19);
     assert!(!crate::card::luhn_ok(alias.as_str()));
     assert_eq!(
         rig.vault
-            .token_of_alias(&rig.actor, Operation::Inspect, &alias)
+            .token_of_alias(&rig.actor, Operation::Inspect, &alias, Some(&shopper))
             .await
             .unwrap(),
         view.token
     );
     rig.vault.delete(&rig.actor, &view.token).await.unwrap();
-    let gone = error(rig.vault.token_of_alias(&rig.actor, Operation::Inspect, &alias).await);
+    let gone = error(
+        rig.vault
+            .token_of_alias(&rig.actor, Operation::Inspect, &alias, Some(&shopper))
+            .await,
+    );
     assert_eq!(gone, Error::Caller(CallerError::UnknownToken));
     assert_eq!(rig.keys().await, Vec::<Key>::new());
 }

@@ -2,8 +2,9 @@
 
 use ring::digest::{Context, SHA256};
 
+use super::personal;
 use crate::card::BinTable;
-use crate::id::{Revision, Token, UnixMillis};
+use crate::id::{Namespace, Revision, Token, UnixMillis};
 use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
 use crate::vault::format::Candidates;
 use crate::vault::idempotency::Claim;
@@ -23,6 +24,8 @@ pub(super) struct Making<'a> {
     pub(super) reuse: Option<[u8; 16]>,
     /// The token and what is sealed for it, once they are needed. Serves every attempt until another takes the token.
     pub(super) draft: Option<Draft>,
+    /// Whose the card is: then that is its namespace, and what makes it the same.
+    pub(super) person: Option<Namespace>,
 }
 
 /// A record's parts that are bound to each other.
@@ -56,7 +59,7 @@ impl Making<'_> {
             strategy: Strategy::from(&new.format),
             shown: Shown::of(&new.pan, self.bins),
             expiry: new.expiry,
-            namespace: new.namespace.clone(),
+            namespace: self.person.clone().or_else(|| new.namespace.clone()),
             metadata: new.metadata.clone(),
             created_at: now,
             updated_at: now,
@@ -65,7 +68,10 @@ impl Making<'_> {
             reuse: self.reuse,
             holder: new.profile.holder.is_some(),
             sealed: Some(draft.sealed.encode()),
-            scope: new.reuse.scope().map(<[u8]>::to_vec),
+            scope: match &self.person {
+                Some(name) => Some(personal::scope(name)),
+                None => new.reuse.scope().map(<[u8]>::to_vec),
+            },
             updated_by: Some(actor.merchant.clone()),
             verification: new.verification,
             replacement: None,

@@ -12,6 +12,8 @@ use crate::id::{MerchantId, RepositoryId, RepositoryName, RequestId};
 pub enum Dialect {
     /// Hyperswitch's vault, version 2: customers and their payment methods.
     Hyperswitch,
+    /// Hyperswitch's card vault ("locker"): cards, opaque records and fingerprints.
+    HyperswitchLocker,
     /// The Mastercard gateway's tokenization and payments, REST and NVP.
     Mastercard,
     /// panvault's own.
@@ -22,15 +24,30 @@ pub enum Dialect {
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Hyperswitch, Self::Mastercard, Self::Native, Self::Worldpay];
+    pub const ALL: [Self; 5] = [
+        Self::Hyperswitch,
+        Self::HyperswitchLocker,
+        Self::Mastercard,
+        Self::Native,
+        Self::Worldpay,
+    ];
 
     /// Its name in configuration, policy, metrics and the audit trail.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hyperswitch => "hyperswitch",
+            Self::HyperswitchLocker => "hyperswitch-locker",
             Self::Mastercard => "mastercard",
             Self::Native => "native",
             Self::Worldpay => "worldpay",
+        }
+    }
+
+    /// Whether its tokens have a second name. Those without one are not its own, and not there for it.
+    pub(in crate::vault) fn names_twice(self) -> bool {
+        match self {
+            Self::Worldpay => true,
+            Self::Hyperswitch | Self::HyperswitchLocker | Self::Mastercard | Self::Native => false,
         }
     }
 

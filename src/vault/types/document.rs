@@ -33,6 +33,14 @@ pub enum DocumentKind {
     MethodIntent,
     /// What a customer's browser may do for some minutes.
     MethodSession,
+    /// A sealed text under names of the caller's.
+    Record,
+    /// Which token a record of some content was given.
+    RecordContent,
+    /// The id of a text under a key of the caller's.
+    Fingerprint,
+    /// Since when somebody is on record.
+    Person,
 }
 
 /// A document as it was read.
@@ -59,8 +67,11 @@ impl Document {
     pub const NAME_MAX: usize = 200;
     /// The longest clear part in bytes.
     pub const CLEAR_MAX: usize = 48 << 10;
-    /// The longest sealed part in bytes.
+    /// The longest sealed part in bytes, but of a [`DocumentKind::Record`].
     pub const SECRET_MAX: usize = 64 << 10;
+    /// The longest text of a [`DocumentKind::Record`] in bytes: with the names and what the seal adds it fits into the
+    /// store.
+    pub const RECORD_MAX: usize = (1 << 20) - (64 << 10);
     /// The most documents of one write.
     pub const WRITES_MAX: usize = 32;
 }

@@ -174,6 +174,17 @@ pub enum Tokenized {
     Reused(View),
 }
 
+/// How storing a person's card ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stored {
+    /// A new token.
+    Created(View),
+    /// The person's token for the card, which says the same.
+    Same(View),
+    /// The person's token for the card. Holder or rest are others than those given, and stay.
+    Different(View),
+}
+
 /// How a put ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Put {

@@ -2,7 +2,7 @@
 
 use super::keep::Kind;
 use super::network::copy;
-use super::psp::{CardForPsp, PspTokenization};
+use super::psp::{CardForPsp, PspTokenization, code_of};
 use super::stored::Kept;
 use super::view::Method;
 use super::{CODE_LIFE, Error, KEPT_MAX, Storage};
@@ -209,7 +209,7 @@ impl Payments {
         };
         let token = match self.tokenize_at_psp(actor, card, asked).await {
             Ok(token) => token,
-            Err(failure) => return failed("not_configured", failure.to_string()),
+            Err(error) => return failed(code_of(&error), error.to_string()),
         };
         match self.put_connector_token(actor, id, token).await {
             Ok(()) => Outcome::Done,

@@ -2,9 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stored::ConnectorToken;
+use zeroize::Zeroizing;
+
+use super::stored::{ConnectorToken, ConnectorTokenStatus};
 use crate::card::{Expiry, Pan};
+use crate::id::{ConnectorId, PspReference};
 use crate::payment::Payments;
+use crate::payment::network_tokens::copy;
+use crate::payment::psp::{self, Billing, PspCard, PspFrom, PspTokenize, TokenKind, TokenStatus};
+use crate::payment::wallet::text::Text;
 use crate::vault::types::Actor;
 
 /// A token that a payment service provider is to give for the card.
@@ -34,34 +40,61 @@ pub(super) struct CardForPsp<'a> {
     pub(super) holder: Option<&'a str>,
 }
 
-/// Why a provider gave no token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PspFailure {
-    /// The merchant has no connector of that id.
-    #[error("no connector is configured")]
-    NoConnector,
-}
-
 impl Payments {
     /// Asks the connector that `asked` names for a token of the card. The one place where a connector is called.
     ///
     /// # Errors
-    /// Why there is none.
+    /// As [`Payments::psp_tokenize`].
     pub(super) async fn tokenize_at_psp(
         &self,
         actor: &Actor,
         card: CardForPsp<'_>,
         asked: &PspTokenization,
-    ) -> Result<ConnectorToken, PspFailure> {
-        let CardForPsp { pan, expiry, holder } = card;
-        // no connector reads them yet
-        let _ = (pan, expiry, holder);
-        tracing::warn!(
-            merchant = actor.merchant.as_str(),
-            request = actor.request.as_str(),
-            kind = ?asked.tokenization_type,
-            "a token of a payment service provider was asked for, and no connector is configured"
-        );
-        Err(PspFailure::NoConnector)
+    ) -> Result<ConnectorToken, psp::Error> {
+        let connector_id = ConnectorId::parse(&asked.connector_id).map_err(|_| psp::Error::UnknownConnector)?;
+        let card = PspCard {
+            pan: copy(card.pan)?,
+            expiry: card.expiry,
+            holder: card.holder.map(|name| Zeroizing::new(name.to_owned())),
+            // what is kept of it waits for a payment
+            security_code: None,
+        };
+        let wish = PspTokenize {
+            connector_id,
+            from: PspFrom::Card(card),
+            billing: Billing::default(),
+            kind: match asked.tokenization_type {
+                TokenizationType::MultiUse => TokenKind::MultiUse,
+                TokenizationType::SingleUse => TokenKind::SingleUse,
+            },
+            customer: None,
+            key: None,
+        };
+        let made = self.psp_tokenize(actor, wish).await?;
+        let text = |text: &PspReference| Text::new(text.as_str().to_owned());
+        Ok(ConnectorToken {
+            connector_id: Some(made.connector_id.to_string()),
+            token_type: Some(asked.tokenization_type),
+            status: Some(match made.status {
+                TokenStatus::Active => ConnectorTokenStatus::Active,
+                TokenStatus::Inactive => ConnectorTokenStatus::Inactive,
+            }),
+            token: text(&made.token),
+            request_reference_id: made.request_reference_id.as_ref().map(text),
+            original_amount: None,
+            original_currency: None,
+            metadata: None,
+            connector_customer_id: made.connector_customer_id.as_ref().map(text),
+        })
+    }
+}
+
+/// What a client is told of a token that it did not get, in one word.
+pub(super) fn code_of(error: &psp::Error) -> &'static str {
+    match error {
+        psp::Error::UnknownConnector | psp::Error::SimulatorOnly => "not_configured",
+        psp::Error::Provider(failure) => failure.word(),
+        psp::Error::Text { .. } => "rejected",
+        psp::Error::Payment(_) => "failed",
     }
 }

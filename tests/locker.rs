@@ -1,0 +1,93 @@
+//! Hyperswitch's locker on the running daemon: each table of the contract, and where its program is weak.
+//!
+//! A daemon serves a whole program's worth of scenarios; each says its name when it fails, and the others still run.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test program: a panic fails the test"
+)]
+
+mod support;
+
+#[path = "locker/asking.rs"]
+mod asking;
+#[path = "locker/cards.rs"]
+mod cards;
+#[path = "locker/faults.rs"]
+mod faults;
+#[path = "locker/fingerprints.rs"]
+mod fingerprints;
+#[path = "locker/records.rs"]
+mod records;
+#[path = "locker/rights.rs"]
+mod rights;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use asking::Locker;
+use support::daemon::Daemon;
+
+type Scenario = (&'static str, fn(&Locker<'_>));
+
+/// Runs all on one daemon.
+fn all(daemon: &Daemon, scenarios: &[Scenario]) {
+    let mut failed = Vec::new();
+    for (name, scenario) in scenarios {
+        let locker = Locker::of(daemon);
+        if catch_unwind(AssertUnwindSafe(|| scenario(&locker))).is_err() {
+            failed.push(*name);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:#?}");
+}
+
+#[test]
+fn the_contract_holds() {
+    let daemon = Daemon::start();
+    all(
+        &daemon,
+        &[
+            ("a card's life", cards::life),
+            ("details", cards::details),
+            ("numbers", cards::numbers),
+            ("encrypted data", cards::encrypted_data),
+            ("references", cards::references),
+            ("persons", cards::persons),
+            ("first adders at once", cards::at_once),
+            ("a card's ttl", cards::ttl),
+            ("a record's life", records::life),
+            ("modes", records::modes),
+            ("modes at once", records::at_once),
+            ("a record's ttl", records::ttl),
+            ("what is refused", records::refused),
+            ("sizes", records::sizes),
+            ("values come back", records::values_come_back),
+            ("fingerprints", fingerprints::ids),
+            ("cards in fingerprints", fingerprints::cards),
+            ("fingerprints die", fingerprints::die_with_the_record),
+            ("entities", fingerprints::entities),
+            ("shapes", faults::shapes),
+            ("paths and methods", faults::paths),
+            ("tenants", faults::tenants),
+            ("health", faults::health),
+        ],
+    );
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_kill() {
+    cards::survive();
+}
+
+#[test]
+fn nothing_is_in_clear_on_the_disk() {
+    faults::hidden();
+}
+
+#[test]
+fn only_what_is_granted_is_done() {
+    rights::granted();
+}
