@@ -29,6 +29,8 @@ mod methods;
 mod page;
 #[path = "hyperswitch/raw.rs"]
 mod raw;
+#[path = "hyperswitch/sessions.rs"]
+mod sessions;
 #[path = "hyperswitch/shop.rs"]
 mod shop;
 #[path = "hyperswitch/tokenization.rs"]
@@ -79,6 +81,9 @@ fn as_the_contract_has_it() {
             ("raw details", raw::shown),
             ("security codes are used once", raw::codes),
             ("volatile", volatile::life),
+            ("intents", methods::intents),
+            ("a session's life", sessions::life),
+            ("nobody's session", sessions::nobodys),
             ("envelopes", errors::envelopes),
             ("values", errors::values),
             ("who may ask", access::keys_and_profiles),
@@ -104,6 +109,12 @@ fn as_it_is_configured() {
             ("no raw details", raw::not_listed),
         ],
     );
+}
+
+#[test]
+fn secrets_of_sessions() {
+    // failed logins make the next ones wait: these have a daemon of their own
+    all(&Daemon::start(), &[("secrets of sessions", sessions::secrets)]);
 }
 
 #[test]

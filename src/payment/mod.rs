@@ -43,6 +43,8 @@ pub struct Payments {
     codes: Arc<SecurityCodes>,
     /// Payment methods that are not stored.
     volatile: Arc<Timed<Volatile>>,
+    /// Names of payment methods that are good for some minutes.
+    handles: Arc<Timed<String>>,
     wallet: Arc<wallet::Config>,
     orders_in_use: Arc<OrdersInUse>,
     /// For TEST merchants.
@@ -73,6 +75,7 @@ impl Payments {
             vault,
             codes: Arc::default(),
             volatile: Arc::new(Timed::new(Volatile::CAPACITY)),
+            handles: Arc::new(Timed::new(wallet::HANDLES)),
             wallet: Arc::default(),
             orders_in_use: Arc::default(),
             acquirer,

@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod internal;
+mod named;
 mod reload;
 
 use std::future::Future;

@@ -99,6 +99,7 @@ pub(crate) fn denied(daemon: &Daemon) {
         (
             "delete",
             vec![
+                ("DELETE", "/payment-methods/unheard".to_owned(), &nothing),
                 ("DELETE", one.clone(), &nothing),
                 ("DELETE", passing, &nothing),
                 ("DELETE", own, &nothing),
@@ -112,6 +113,7 @@ pub(crate) fn denied(daemon: &Daemon) {
         let narrow = policy.replace("operations = [\"*\"]", &format!("operations = {granted:?}"));
         std::fs::write(daemon.dir().join("policy.toml"), narrow).unwrap();
         signal(daemon.pid(), "HUP");
+        // done while the policy is not in force yet, the first changes nothing
         let (verb, path, body) = &requests[0];
         daemon.wait(Duration::from_secs(10), op, || {
             shop.call(verb, path, body).status == 403

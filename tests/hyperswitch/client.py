@@ -25,10 +25,13 @@ class Shop:
         self.own = dev["hyperswitch"]
         self.documents = documents
 
-    def call(self, method, path, body=None, status=200, newer=True):
+    def call(self, method, path, body=None, status=200, newer=True, guest=None):
         key = self.own["api_key"]
         headers = {"Content-Type": "application/json", "X-Profile-Id": self.own["profile_id"]}
         headers.update({"Authorization": f"api-key={key}"} if newer else {"api-key": key})
+        if guest:
+            headers = {**headers, "Authorization": guest}
+            headers.pop("api-key", None)
         connection = http.client.HTTPConnection(self.host, timeout=30)
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         answer = connection.getresponse()
@@ -96,9 +99,39 @@ def walk(shop, prefix, newer):
         shop.call("POST", f"/v1/{customer}/payment-methods/{made['id']}/default")
         call("GET", f"/customers/reference/python{prefix}{newer}".replace(f"python{prefix}", "python" + prefix.replace("/", "%2F")))
         call("POST", "/payment-methods", method(customer, storage_type="volatile"))
+    intent = call("POST", "/payment-methods/create-intent", {"customer_id": customer, "metadata": {}, "billing": None})["id"]
+    call("POST", f"/payment-methods/{intent}/confirm-intent", {
+        "payment_method_type": "card", "payment_method_subtype": "credit",
+        "payment_method_data": method(customer, card={"card_exp_year": "36"})["payment_method_data"]})
+    browse(shop, prefix, newer, customer)
     equal(call("DELETE", f"/payment-methods/{made['id']}"), {"id": made["id"]})
     call("DELETE", f"/payment-methods/{made['id']}", status=400)
     call("DELETE", f"/customers/{customer}")
+
+
+def browse(shop, prefix, newer, customer):
+    """What a customer's browser does."""
+    storage = {"storage_type": "persistent"} if newer else {}
+    session = shop.call("POST", f"{prefix}/payment-method-sessions", {
+        "customer_id": customer, "expires_in": 900, "return_url": "https://example.com", **storage}, newer=newer)
+    shop.call("GET", f"{prefix}/payment-method-sessions/{session['id']}", newer=newer)
+    guest = session["sdk_authorization"] if newer else (
+        f"publishable-key={session['publishable_key']},client-secret={session['client_secret']}")
+    call = lambda verb, path, body=None: shop.call(
+        verb, f"{prefix}/payment-method-sessions/{session['id']}{path}", body, guest=guest)
+    card = method(customer, card={"card_exp_year": "37"})["payment_method_data"]["card"]
+    done = call("POST", "/confirm", {"payment_method_type": "card", "payment_method_subtype": "credit",
+                                     "payment_method_data": {"card": card}})
+    token = done["associated_payment_methods"][0]["payment_method_token"]
+    equal(token["type"], "payment_method_session_token")
+    listed = call("GET", "/list-payment-methods")["customer_payment_methods"]
+    equal(token["data"] in [each["payment_method_token"] for each in listed], True)
+    if newer:
+        shop.call("GET", f"{prefix}/payment-methods/token/{token['data']}/details")
+    own = next(each["id"] for each in listed if each["payment_method_token"] == token["data"])
+    name = {"payment_method_token": token["data"]} if newer else {"payment_method_id": own}
+    call("PUT", "/update-saved-payment-method", {**name, "payment_method_data": {"card": {"card_holder_name": "joseph"}}})
+    equal(call("DELETE", "", name)["id"], own)
 
 
 def main():

@@ -293,7 +293,7 @@ pub(crate) fn every_path(shop: &Shop<'_>) {
     for path in [
         "/customers/x/y",
         "/v2/payment-methods/x/unheard",
-        "/payment-method-sessions",
+        "/payment-method-sessions/x/unheard",
         "/proxy",
         "/v2/tokenize",
     ] {
@@ -307,6 +307,60 @@ pub(crate) fn every_path(shop: &Shop<'_>) {
         let answer = shop.call(verb, path, &Value::Null);
         refused(&answer, 405, "IR_03");
     }
+}
+
+pub(crate) fn intents(shop: &Shop<'_>) {
+    let customer = shop.customer();
+    let new = json!({"customer_id": customer, "metadata": {"a": 1}, "billing": {"email": "a@b"}});
+    let made = shop.ok("POST", "/v2/payment-methods/create-intent", &new);
+    assert!(is_id(made["id"].as_str().unwrap(), "0a", "pm"), "{made}");
+    assert!(made["payment_method_type"] == "card" && made["payment_method_data"].is_null());
+    assert_eq!(made["billing"]["email"], "a@b");
+    assert_eq!(shop.get(&path(&made)), made);
+    shop.refused("PUT", &update(&made), &json!({}), 404, "HE_02");
+    let list = format!("/customers/{customer}/saved-payment-methods");
+    assert_eq!(shop.get(&list), json!({"customer_payment_methods": []}));
+
+    let confirm = format!("{}/confirm-intent", path(&made));
+    let given = |number: &str| {
+        json!({"payment_method_type": "card", "payment_method_subtype": "credit",
+               "payment_method_data": {"card": card(number, "03", "2030")}})
+    };
+    shop.refused("POST", &confirm, &json!({"payment_method_type": "card"}), 400, "IR_04");
+    shop.refused("POST", &confirm, &given("4111111111111112"), 400, "IR_06");
+    // of many with different cards one is taken
+    let numbers = [VISA, MASTERCARD, "378282246310005", "6011111111111117"];
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let calls: Vec<_> = numbers
+            .iter()
+            .map(|number| scope.spawn(|| shop.call("POST", &confirm, &given(number)).status))
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(
+        answers.iter().filter(|status| **status == 200).count(),
+        1,
+        "{answers:?}"
+    );
+    assert!(answers.iter().all(|status| matches!(status, 200 | 422)), "{answers:?}");
+    let there = shop.get(&path(&made));
+    assert_eq!((&there["id"], &there["customer_id"]), (&made["id"], &json!(customer)));
+    assert_eq!(there["billing"]["email"], "a@b");
+    shop.refused("POST", &confirm, &given(VISA), 422, "IR_06");
+    assert_eq!(shop.get(&list)["customer_payment_methods"].as_array().unwrap().len(), 1);
+
+    let other = shop.ok(
+        "POST",
+        "/payment-methods/create-intent",
+        &json!({"customer_id": customer}),
+    );
+    shop.ok("DELETE", &path(&other), &Value::Null);
+    shop.refused("GET", &path(&other), &Value::Null, 404, "HE_02");
+    let confirm = format!("{}/confirm-intent", path(&other));
+    shop.refused("POST", &confirm, &given(VISA), 404, "HE_02");
+    shop.refused("POST", "/payment-methods/create-intent", &json!({}), 400, "IR_04");
+    let unheard = json!({"customer_id": "0a_cus_unheard"});
+    shop.refused("POST", "/payment-methods/create-intent", &unheard, 404, "HE_02");
 }
 
 pub(crate) fn restarted(daemon: &mut Daemon) {

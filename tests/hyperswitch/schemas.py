@@ -10,8 +10,17 @@ EXPECTED = {
     "post /customers", "get /customers/{id}", "put /customers/{id}", "delete /customers/{id}", "get /customers/list",
     "post /payment-methods", "get /payment-methods/{id}", "delete /payment-methods/{id}",
     "put /payment-methods/{id}/update-saved-payment-method", "patch /payment-methods/{id}/update-saved-payment-method",
+    "post /payment-methods/create-intent", "post /payment-methods/{id}/confirm-intent",
+    "post /payment-method-sessions", "get /payment-method-sessions/{id}", "delete /payment-method-sessions/{id}",
+    "get /payment-method-sessions/{id}/list-payment-methods", "post /payment-method-sessions/{id}/confirm",
+    "put /payment-method-sessions/{id}/update-saved-payment-method",
+    "get /payment-methods/token/{payment_method_temporary_token}/details",
     "get /customers/{id}/saved-payment-methods", "post /{customer_id}/payment-methods/{payment_method_id}/default",
 }
+
+# What answers otherwise by now: the older document has these answer with the payment method, the newer with the session.
+CHANGED = {(1, "post /payment-method-sessions/{id}/confirm"),
+           (1, "put /payment-method-sessions/{id}/update-saved-payment-method")}
 
 # Members that the documents call required and not nullable, though the router that they describe says null there (its type
 # is an Option): an answer without them is what the schema has in mind.
@@ -63,12 +72,13 @@ class Schemas:
             else:
                 fitting = True
             schema = self.json(operation["responses"].get("200"))
-            if schema is not None:
+            name = method + " " + path.removeprefix("/v1").removeprefix("/v2")
+            if schema is not None and (number, name) not in CHANGED:
                 found = self.faults(schema, document, answer)
                 if found:
                     raise AssertionError(f"{method} {path}: {answer} does not fit document {number}: {found}")
                 self.answers += 1
-                self.seen.add(method + " " + path.removeprefix("/v1").removeprefix("/v2"))
+                self.seen.add(name)
         if not fitting and faults:
             raise AssertionError(f"{method} {place}: {request} fits no document: {faults}")
 
@@ -99,6 +109,10 @@ def converted(schema, document, above):
             out[name] = converted(value, document, above)
         elif name in ("allOf", "anyOf", "oneOf"):
             out[name] = [converted(inner, document, above) for inner in value]
+            if name == "allOf" and len(value) > 1:
+                # a part that closes the object shuts out what the other parts have: the documents mean all of them
+                out[name] = [{key: rule for key, rule in inner.items() if key != "additionalProperties"}
+                             for inner in out[name]]
         elif name == "additionalProperties":
             out[name] = converted(value, document, above) if isinstance(value, dict) else value
         elif name in ("type", "enum", "required", "minLength", "maxLength", "minimum", "maximum"):

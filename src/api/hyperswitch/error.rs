@@ -29,7 +29,13 @@ impl From<wallet::Error> for Refusal {
             wallet::Error::MethodFixed => bad_request("IR_19", "Payment method type not supported")
                 .because("A payment method that is not stored cannot be updated"),
             wallet::Error::MethodRedacted => bad_request("IR_11", "Payment method has already been redacted"),
+            wallet::Error::MethodNotAwaited => {
+                Self::unprocessable("Invalid pm_id provided: This Payment method cannot be confirmed")
+            }
             wallet::Error::MethodUnknown => Self::not_found("Payment method"),
+            wallet::Error::SessionExpired => bad_request("IR_09", "The client_secret provided has expired"),
+            wallet::Error::SessionSecret => Self::new(StatusCode::UNAUTHORIZED, "IR_15", "Invalid client_secret"),
+            wallet::Error::SessionUnknown => Self::not_found("Payment methods session"),
         }
     }
 }

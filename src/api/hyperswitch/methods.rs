@@ -7,7 +7,7 @@ use super::customers::kept;
 use super::refusal::Refusal;
 use super::wire::{MethodData, MethodType, Storage, Toggle};
 use super::{Context, answer, card, query, read, said, wire};
-use crate::payment::wallet::{ConnectorToken, MethodUpdate, NewMethod, Storage as Kept};
+use crate::payment::wallet::{ConnectorToken, Error, MethodUpdate, NewIntent, NewMethod, Storage as Kept};
 
 /// `POST /payment-methods`
 pub(super) async fn add(context: &Context<'_>) -> Result<Bytes, Refusal> {
@@ -27,16 +27,38 @@ pub(super) async fn show(context: &Context<'_>) -> Result<Bytes, Refusal> {
         }
     }
     let (payments, actor, id) = (&context.services.payments, &context.actor, context.named(0));
-    let (method, raw) = match raw {
-        true => payments.raw_method(actor, id).await?,
-        false => (payments.method(actor, id).await?, None),
+    let found = match raw {
+        true => payments.raw_method(actor, id).await,
+        false => payments.method(actor, id).await.map(|method| (method, None)),
     };
-    said(&answer::method(actor, &method, raw.as_ref()))
+    match found {
+        Ok((method, raw)) => said(&answer::method(actor, &method, raw.as_ref())),
+        Err(Error::MethodUnknown) => match payments.intent(actor, id).await? {
+            Some(intent) => said(&answer::intent(actor, &intent)),
+            None => Err(Error::MethodUnknown.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `PUT` or `PATCH /payment-methods/{id}/update-saved-payment-method`
 pub(super) async fn update(context: &Context<'_>) -> Result<Bytes, Refusal> {
-    let asked: wire::MethodUpdate = read::parse(context.body)?;
+    let update = update_of(read::parse(context.body)?)?;
+    let (payments, actor, id) = (&context.services.payments, &context.actor, context.named(0));
+    let method = payments.update_method(actor, id, update).await.map_err(not_updated)?;
+    said(&answer::method(actor, &method, None))
+}
+
+/// A payment method that was deleted is another thing to an update than to the rest.
+pub(super) fn not_updated(error: Error) -> Refusal {
+    match error {
+        Error::MethodRedacted => Refusal::unprocessable("Redacted Payment Method cannot be updated"),
+        error => error.into(),
+    }
+}
+
+/// What is to be changed.
+pub(super) fn update_of(asked: wire::MethodUpdate) -> Result<MethodUpdate, Refusal> {
     let mut update = MethodUpdate {
         network_transaction_id: asked.network_transaction_id,
         acknowledged: asked.acknowledgement_status,
@@ -51,15 +73,51 @@ pub(super) async fn update(context: &Context<'_>) -> Result<Bytes, Refusal> {
         update.nick_name = card::given(card.nick_name);
         update.code = card::code(card.card_cvc)?;
     }
-    let (payments, actor, id) = (&context.services.payments, &context.actor, context.named(0));
-    let method = match payments.update_method(actor, id, update).await {
-        Ok(method) => method,
-        Err(crate::payment::wallet::Error::MethodRedacted) => {
-            return Err(Refusal::unprocessable("Redacted Payment Method cannot be updated"));
-        }
-        Err(error) => return Err(error.into()),
+    Ok(update)
+}
+
+/// `POST /payment-methods/create-intent`
+pub(super) async fn add_intent(context: &Context<'_>) -> Result<Bytes, Refusal> {
+    let asked: wire::NewIntent = read::parse(context.body)?;
+    let new = NewIntent {
+        customer: asked.customer_id.ok_or_else(|| Refusal::missing("customer_id"))?,
+        metadata: read::object("metadata", asked.metadata)?,
+        billing: kept(asked.billing.as_ref())?,
     };
-    said(&answer::method(actor, &method, None))
+    let intent = context.services.payments.add_intent(&context.actor, new).await?;
+    said(&answer::intent(&context.actor, &intent))
+}
+
+/// `POST /payment-methods/{id}/confirm-intent`
+pub(super) async fn confirm_intent(context: &Context<'_>) -> Result<Bytes, Refusal> {
+    let asked: wire::ConfirmIntent = read::parse(context.body)?;
+    let new = wire::NewMethod {
+        payment_method_type: asked.payment_method_type,
+        payment_method_subtype: asked.payment_method_subtype,
+        // the intent's
+        customer_id: None,
+        payment_method_data: asked.payment_method_data,
+        storage_type: None,
+        metadata: None,
+        billing: None,
+        network_tokenization: None,
+        psp_tokenization: None,
+    };
+    let (payments, id) = (&context.services.payments, context.named(0));
+    let added = payments.confirm_intent(&context.actor, id, self::asked(new)?).await?;
+    said(&answer::added(&context.actor, &added))
+}
+
+/// `GET /payment-methods/token/{token}/details`
+pub(super) async fn named(context: &Context<'_>) -> Result<Bytes, Refusal> {
+    let handle = context.named(0);
+    let (payments, actor) = (&context.services.payments, &context.actor);
+    // asks for the right to see it, too
+    let method = payments.method(actor, &payments.method_named(actor, handle)?).await?;
+    said(&answer::Named {
+        id: &method.id,
+        payment_method_token: handle,
+    })
 }
 
 /// `DELETE /payment-methods/{id}`
@@ -106,6 +164,7 @@ fn asked(asked: wire::NewMethod) -> Result<NewMethod, Refusal> {
         .network_tokenization
         .is_some_and(|asked| asked.enable == Toggle::Enable);
     Ok(NewMethod {
+        intent: None,
         customer: asked.customer_id,
         subtype: asked.payment_method_subtype.map(|subtype| subtype.0),
         card: card::read(card)?,
@@ -121,7 +180,12 @@ fn asked(asked: wire::NewMethod) -> Result<NewMethod, Refusal> {
 }
 
 /// The card, where type and data agree that it is one: this is a vault of cards.
-fn the_card(kind: MethodType, data: MethodData, storage: Storage, subtype: bool) -> Result<wire::Card, Refusal> {
+pub(super) fn the_card(
+    kind: MethodType,
+    data: MethodData,
+    storage: Storage,
+    subtype: bool,
+) -> Result<wire::Card, Refusal> {
     let MethodData {
         card,
         bank_debit,

@@ -13,6 +13,7 @@ mod names;
 mod query;
 mod read;
 mod refusal;
+mod sessions;
 mod wire;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use self::refusal::Refusal;
 use super::Services;
@@ -43,21 +45,54 @@ const BODY: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 enum Endpoint {
     AddCustomer,
+    AddIntent,
     Customer,
     CustomerByReference,
     CustomerList { counted: bool },
     AddMethod,
+    AddSession,
+    ConfirmIntent,
+    ConfirmSession,
     DefaultMethod,
     Method,
+    NamedMethod,
     SavedMethods,
+    Session,
+    SessionMethods,
     TotalMethods,
+    UpdateInSession,
     UpdateMethod,
+}
+
+impl Endpoint {
+    /// Whether a customer's browser may ask for it, with a session's secret.
+    fn is_for_guests(self) -> bool {
+        match self {
+            Self::ConfirmSession | Self::Session | Self::SessionMethods | Self::UpdateInSession => true,
+            Self::AddCustomer
+            | Self::AddIntent
+            | Self::AddMethod
+            | Self::AddSession
+            | Self::ConfirmIntent
+            | Self::Customer
+            | Self::CustomerByReference
+            | Self::CustomerList { .. }
+            | Self::DefaultMethod
+            | Self::Method
+            | Self::NamedMethod
+            | Self::SavedMethods
+            | Self::TotalMethods
+            | Self::UpdateMethod => false,
+        }
+    }
 }
 
 /// A request that was let in.
 struct Context<'a> {
     services: &'a Services,
     actor: Actor,
+    /// What it shows instead of a key: a session's secret.
+    secret: Option<Zeroizing<String>>,
     method: Method,
     /// What the path names, in its order.
     named: Vec<String>,
@@ -143,6 +178,15 @@ fn routes() -> Routes {
         let default = format!("/customers/{{customer}}/{segment}/{{method}}/default");
         routes.push((default, post(Endpoint::DefaultMethod)));
         routes.push((format!("/{segment}"), post(Endpoint::AddMethod)));
+        routes.push((format!("/{segment}/create-intent"), post(Endpoint::AddIntent)));
+        routes.push((
+            format!("/{segment}/{{method}}/confirm-intent"),
+            post(Endpoint::ConfirmIntent),
+        ));
+        routes.push((
+            format!("/{segment}/token/{{token}}/details"),
+            get(Endpoint::NamedMethod),
+        ));
         let one = serving(MethodFilter::GET.or(MethodFilter::DELETE), Endpoint::Method);
         routes.push((format!("/{segment}/{{method}}"), one));
         for update in ["update-saved-payment-method", "update_saved_payment_method"] {
@@ -150,6 +194,18 @@ fn routes() -> Routes {
             routes.push((format!("/{segment}/{{method}}/{update}"), methods));
         }
     }
+    let session = "/payment-method-sessions/{session}";
+    let any = MethodFilter::GET.or(MethodFilter::PUT).or(MethodFilter::DELETE);
+    routes.extend([
+        ("/payment-method-sessions".to_owned(), post(Endpoint::AddSession)),
+        (session.to_owned(), serving(any, Endpoint::Session)),
+        (format!("{session}/confirm"), post(Endpoint::ConfirmSession)),
+        (format!("{session}/list-payment-methods"), get(Endpoint::SessionMethods)),
+        (
+            format!("{session}/update-saved-payment-method"),
+            serving(MethodFilter::PUT, Endpoint::UpdateInSession),
+        ),
+    ]);
     routes
 }
 
@@ -185,11 +241,12 @@ async fn serve(services: &Services, endpoint: Endpoint, named: Vec<String>, requ
     let name = request.extensions().get::<RequestId>().cloned();
     let (parts, body) = request.into_parts();
     let answered = async {
-        let actor = auth::authenticate(services, &parts)?;
+        let (actor, secret) = auth::authenticate(services, &parts, endpoint.is_for_guests())?;
         let body = body::read(&parts.headers, body, BODY).await?;
         let context = Context {
             services,
             actor,
+            secret,
             method: parts.method.clone(),
             named,
             query: parts.uri.query().unwrap_or_default(),
@@ -214,12 +271,24 @@ async fn dispatch(context: &Context<'_>, endpoint: Endpoint) -> Result<Bytes, Re
         },
         Endpoint::CustomerByReference => customers::by_reference(context).await,
         Endpoint::CustomerList { counted } => customers::list(context, counted).await,
+        Endpoint::AddIntent => methods::add_intent(context).await,
         Endpoint::AddMethod => methods::add(context).await,
+        Endpoint::AddSession => sessions::open(context).await,
+        Endpoint::ConfirmIntent => methods::confirm_intent(context).await,
+        Endpoint::ConfirmSession => sessions::confirm(context).await,
         Endpoint::DefaultMethod => methods::make_default(context).await,
         Endpoint::Method => match context.method {
             Method::DELETE => methods::delete(context).await,
             _ => methods::show(context).await,
         },
+        Endpoint::NamedMethod => methods::named(context).await,
+        Endpoint::Session => match context.method {
+            Method::DELETE => sessions::delete_method(context).await,
+            Method::PUT => sessions::update(context).await,
+            _ => sessions::show(context).await,
+        },
+        Endpoint::SessionMethods => sessions::list(context).await,
+        Endpoint::UpdateInSession => sessions::update_method(context).await,
         Endpoint::SavedMethods => methods::saved(context).await,
         Endpoint::TotalMethods => methods::total(context).await,
         Endpoint::UpdateMethod => methods::update(context).await,

@@ -157,7 +157,7 @@ pub(super) struct NetworkTokenization {
 }
 
 /// Capitalised, as the contract has it.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(expecting = "a string")]
 pub(super) enum Toggle {
     Enable,
@@ -172,6 +172,84 @@ pub(super) struct MethodUpdate {
     pub(super) connector_token_details: Option<ConnectorToken>,
     pub(super) network_transaction_id: Option<Text>,
     pub(super) acknowledgement_status: Option<Acknowledgement>,
+}
+
+/// A payment method whose card is still to come.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct NewIntent {
+    pub(super) customer_id: Option<String>,
+    pub(super) metadata: Option<Json>,
+    pub(super) billing: Option<Address>,
+}
+
+/// Its card.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct ConfirmIntent {
+    pub(super) payment_method_type: MethodType,
+    pub(super) payment_method_subtype: Option<Subtype>,
+    pub(super) payment_method_data: Option<MethodData>,
+    /// The intent has its own.
+    #[serde(rename = "customer_id")]
+    _customer: Option<String>,
+}
+
+/// A session to be opened, or what is to be changed of one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct Session {
+    pub(super) customer_id: Option<String>,
+    pub(super) billing: Option<Address>,
+    pub(super) return_url: Option<Text>,
+    pub(super) psp_tokenization: Option<PspTokenization>,
+    pub(super) network_tokenization: Option<NetworkTokenization>,
+    pub(super) expires_in: Option<u32>,
+    pub(super) tokenization_data: Option<Json>,
+    pub(super) storage_type: Option<Storage>,
+    pub(super) keep_alive: Option<bool>,
+}
+
+/// A payment method that is added in a session.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct ConfirmSession {
+    pub(super) payment_method_type: MethodType,
+    pub(super) payment_method_subtype: Option<Subtype>,
+    pub(super) payment_method_data: Option<ConfirmData>,
+    pub(super) storage_type: Option<Storage>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct ConfirmData {
+    pub(super) card: Option<Card>,
+    pub(super) bank_debit: Option<IgnoredAny>,
+    pub(super) bank_redirect: Option<IgnoredAny>,
+    pub(super) wallet: Option<IgnoredAny>,
+    pub(super) billing: Option<Address>,
+}
+
+/// What is to be changed of a payment method in a session.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct SessionUpdate {
+    /// Its own name, in the older document.
+    #[serde(alias = "payment_method_id")]
+    pub(super) payment_method_token: Option<String>,
+    pub(super) payment_method_data: Option<UpdateData>,
+    pub(super) connector_token_details: Option<ConnectorToken>,
+    pub(super) network_transaction_id: Option<Text>,
+    pub(super) acknowledgement_status: Option<Acknowledgement>,
+}
+
+/// A payment method that is to be deleted in a session.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct SessionDelete {
+    /// Its own name, in the older document.
+    #[serde(alias = "payment_method_id")]
+    pub(super) payment_method_token: Option<String>,
 }
 
 /// One of these.

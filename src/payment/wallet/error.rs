@@ -36,9 +36,21 @@ pub enum Error {
     /// The payment method was deleted.
     #[error("the payment method was deleted")]
     MethodRedacted,
+    /// The payment method does not wait for a card.
+    #[error("the payment method does not wait for a card")]
+    MethodNotAwaited,
     /// There is no such payment method, or it is not in use.
     #[error("there is no such payment method")]
     MethodUnknown,
+    /// The session is past its time.
+    #[error("the session has expired")]
+    SessionExpired,
+    /// Not the session's secret.
+    #[error("the session has another secret")]
+    SessionSecret,
+    /// There is no such session.
+    #[error("there is no such session")]
+    SessionUnknown,
 }
 
 impl From<core::Error> for Error {

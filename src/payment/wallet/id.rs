@@ -44,6 +44,7 @@ impl Default for Cell {
 pub(super) enum Entity {
     Customer,
     Method,
+    Session,
 }
 
 impl Entity {
@@ -51,6 +52,7 @@ impl Entity {
         match self {
             Self::Customer => "cus",
             Self::Method => "pm",
+            Self::Session => "pms",
         }
     }
 }

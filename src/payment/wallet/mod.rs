@@ -6,6 +6,7 @@ mod customers;
 mod error;
 mod id;
 mod methods;
+mod sessions;
 mod text;
 
 use std::collections::BTreeSet;
@@ -16,9 +17,11 @@ pub use self::error::Error;
 pub use self::id::Cell;
 pub(super) use self::methods::Volatile;
 pub use self::methods::{
-    Acknowledgement, AddedMethod, CardView, ConnectorToken, ConnectorTokenStatus, Method, MethodState, MethodUpdate,
-    NetworkCard, NewCard, NewMethod, Outcome, PspTokenization, RawCard, Storage, TokenizationType,
+    Acknowledgement, AddedMethod, CardView, ConnectorToken, ConnectorTokenStatus, Intent, Method, MethodState,
+    MethodUpdate, NetworkCard, NewCard, NewIntent, NewMethod, Outcome, PspTokenization, RawCard, Storage,
+    TokenizationType,
 };
+pub use self::sessions::{MethodSession, SessionCard, SessionTerms, SessionUse};
 pub use self::text::{Json, Text, written};
 use crate::id::{MerchantId, fill_random};
 use crate::vault::types::CallerError;
@@ -68,6 +71,9 @@ async fn pause(round: u32) {
     let ms = longest * u64::from(random[0]) / 255;
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
+
+/// Temporary names kept at most, of all merchants: some 30 MB.
+pub(super) const HANDLES: usize = 100_000;
 
 fn contended() -> Error {
     CallerError::Contended.into()

@@ -9,7 +9,7 @@ use crate::vault::certificate::CertificateDigest;
 use crate::vault::credential::{Presented, SecretHash};
 use crate::vault::events::Repeated;
 use crate::vault::login::{Shown, Source};
-use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError, Reach};
+use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError};
 
 /// Why a credential is not accepted, for the audit trail only: the caller gets one answer for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,43 +166,6 @@ impl Access {
         self.enter(peer, dialect, request, Shown::Merchant(merchant.clone()), accepted)
     }
 
-    /// Who asks, by the kernel's word on the process alone: for dialects that ask for no credential. Which merchants it may
-    /// act for is what policy grants it. Nothing secret can be guessed here, so there are no pauses.
-    ///
-    /// # Errors
-    /// [`PolicyError::BadCredential`] where there is no such merchant of the dialect's.
-    pub fn authenticate_process(
-        &self,
-        peer: Peer,
-        dialect: Dialect,
-        request: RequestId,
-        merchant: Option<&MerchantId>,
-    ) -> Result<Actor, Error> {
-        let accounts = self.accounts.current();
-        let found = merchant
-            .and_then(|merchant| accounts.merchant(merchant))
-            .filter(|row| row.dialects.contains(&dialect))
-            .and_then(|row| Some((row, accounts.repository(row.repository)?)));
-        match found {
-            Some((merchant, repository)) => Ok(Actor {
-                peer,
-                dialect,
-                merchant: merchant.id.clone(),
-                repository: merchant.repository,
-                repository_name: repository.name.clone(),
-                rules: repository.rules,
-                test: merchant.test,
-                reach: Reach::All,
-                request,
-                daemon: false,
-            }),
-            None => {
-                self.count_auth_failure(peer, dialect, Refused::Wrong.as_str());
-                Err(Error::Policy(PolicyError::BadCredential))
-            }
-        }
-    }
-
     /// A login for what cannot be a merchant: refused and counted as any that fails.
     ///
     /// # Errors
@@ -306,7 +269,7 @@ impl Access {
         right
     }
 
-    fn count_auth_failure(&self, peer: Peer, dialect: Dialect, outcome: &'static str) {
+    pub(super) fn count_auth_failure(&self, peer: Peer, dialect: Dialect, outcome: &'static str) {
         self.metrics.auth_failures.with_label_values(&[dialect.as_str()]).inc();
         self.events.count(Repeated {
             action: "auth-failed",

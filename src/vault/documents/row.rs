@@ -91,7 +91,7 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
@@ -102,6 +102,8 @@ impl DocumentKind {
         Self::Customer,
         Self::CustomerReference,
         Self::DeletedMethod,
+        Self::MethodIntent,
+        Self::MethodSession,
         Self::Record,
         Self::RecordContent,
         Self::Fingerprint,
@@ -121,6 +123,8 @@ impl DocumentKind {
             Self::Customer => 20,
             Self::CustomerReference => 21,
             Self::DeletedMethod => 22,
+            Self::MethodIntent => 23,
+            Self::MethodSession => 24,
             Self::Record => 32,
             Self::RecordContent => 33,
             Self::Fingerprint => 34,
@@ -138,6 +142,8 @@ impl DocumentKind {
             | Self::DeletedMethod
             | Self::Fingerprint
             | Self::Maintenance
+            | Self::MethodIntent
+            | Self::MethodSession
             | Self::NetworkToken
             | Self::NetworkTokenNumber
             | Self::Order
@@ -260,6 +266,8 @@ mod tests {
             (20, DocumentKind::Customer),
             (21, DocumentKind::CustomerReference),
             (22, DocumentKind::DeletedMethod),
+            (23, DocumentKind::MethodIntent),
+            (24, DocumentKind::MethodSession),
             (32, DocumentKind::Record),
             (33, DocumentKind::RecordContent),
             (34, DocumentKind::Fingerprint),

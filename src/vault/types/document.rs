@@ -29,6 +29,10 @@ pub enum DocumentKind {
     CustomerReference,
     /// That a payment method was there and was deleted.
     DeletedMethod,
+    /// A payment method whose card is still to come.
+    MethodIntent,
+    /// What a customer's browser may do for some minutes.
+    MethodSession,
     /// A sealed text under names of the caller's.
     Record,
     /// Which token a record of some content was given.

@@ -8,7 +8,7 @@ use crate::api::hyperswitch::names::network;
 use crate::card::Expiry;
 use crate::id::UnixMillis;
 use crate::payment::wallet::{
-    Acknowledgement, AddedMethod, ConnectorTokenStatus, Json, Method, RawCard, Storage, Text, TokenizationType,
+    Acknowledgement, AddedMethod, ConnectorTokenStatus, Intent, Json, Method, RawCard, Storage, Text, TokenizationType,
 };
 use crate::vault::types::Actor;
 
@@ -25,7 +25,7 @@ pub(in crate::api::hyperswitch) struct Answer<'a> {
     recurring_enabled: bool,
     created: String,
     last_used_at: String,
-    payment_method_data: Data<Card<'a>>,
+    payment_method_data: Option<Data<Card<'a>>>,
     connector_tokens: Option<Vec<ConnectorToken<'a>>>,
     network_token: Option<NetworkToken<'a>>,
     storage_type: &'static str,
@@ -43,12 +43,12 @@ pub(in crate::api::hyperswitch) struct Answer<'a> {
 }
 
 #[derive(Serialize)]
-struct Data<T> {
-    card: T,
+pub(super) struct Data<T> {
+    pub(super) card: T,
 }
 
 #[derive(Serialize)]
-struct Card<'a> {
+pub(super) struct Card<'a> {
     issuer_country: Option<&'a str>,
     last4_digits: &'a str,
     expiry_month: String,
@@ -77,7 +77,7 @@ struct ConnectorToken<'a> {
 }
 
 #[derive(Serialize)]
-struct NetworkToken<'a> {
+pub(super) struct NetworkToken<'a> {
     payment_method_data: NetworkCard<'a>,
 }
 
@@ -98,7 +98,7 @@ struct NetworkCard<'a> {
 }
 
 #[derive(Serialize)]
-struct CodeStorage {
+pub(super) struct CodeStorage {
     is_stored: bool,
     expires_at: String,
 }
@@ -163,17 +163,14 @@ pub(in crate::api::hyperswitch) fn method<'a>(
         recurring_enabled: false,
         created: method.created_at.to_string(),
         last_used_at: last_used(method).to_string(),
-        payment_method_data: Data { card: card(method) },
+        payment_method_data: Some(Data { card: card(method) }),
         connector_tokens: connector_tokens(method),
         network_token: network_token(method),
         storage_type: match method.storage {
             Storage::Persistent => "persistent",
             Storage::Volatile => "volatile",
         },
-        card_cvc_token_storage: method.code_until.map(|until| CodeStorage {
-            is_stored: true,
-            expires_at: until.to_string(),
-        }),
+        card_cvc_token_storage: code_storage(method),
         network_transaction_id: method.network_transaction_id.as_ref(),
         raw_payment_method_data: raw.map(|raw| Raw::of(method, raw)),
         billing: method.billing.as_ref(),
@@ -181,6 +178,40 @@ pub(in crate::api::hyperswitch) fn method<'a>(
         network_tokenization: None,
         psp_tokenization: None,
     }
+}
+
+/// A payment method whose card is still to come.
+pub(in crate::api::hyperswitch) fn intent<'a>(actor: &'a Actor, intent: &'a Intent) -> Answer<'a> {
+    let created = intent.created_at.to_string();
+    Answer {
+        id: &intent.id,
+        merchant_id: actor.merchant.as_str(),
+        customer_id: Some(&intent.customer),
+        // the only type that there is
+        payment_method_type: CARD,
+        payment_method_subtype: None,
+        recurring_enabled: false,
+        last_used_at: created.clone(),
+        created,
+        payment_method_data: None,
+        connector_tokens: None,
+        network_token: None,
+        storage_type: "persistent",
+        card_cvc_token_storage: None,
+        network_transaction_id: None,
+        raw_payment_method_data: None,
+        billing: intent.billing.as_ref(),
+        acknowledgement_status: None,
+        network_tokenization: None,
+        psp_tokenization: None,
+    }
+}
+
+pub(super) fn code_storage(method: &Method) -> Option<CodeStorage> {
+    method.code_until.map(|until| CodeStorage {
+        is_stored: true,
+        expires_at: until.to_string(),
+    })
 }
 
 /// A customer's payment methods.
@@ -221,15 +252,15 @@ pub(in crate::api::hyperswitch) fn default<'a>(customer: &'a str, method: &'a Me
 }
 
 /// As it was given; the kinds of cards are what the card's own kind is called, too.
-fn subtype(method: &Method) -> Option<&str> {
+pub(super) fn subtype(method: &Method) -> Option<&str> {
     method.subtype.as_deref().or(method.card.card_type.as_deref())
 }
 
-fn last_used(method: &Method) -> UnixMillis {
+pub(super) fn last_used(method: &Method) -> UnixMillis {
     method.last_used_at.unwrap_or(method.created_at)
 }
 
-fn card(method: &Method) -> Card<'_> {
+pub(super) fn card(method: &Method) -> Card<'_> {
     let card = &method.card;
     let (expiry_month, expiry_year) = written(card.expiry);
     Card {
@@ -278,7 +309,7 @@ fn connector_tokens(method: &Method) -> Option<Vec<ConnectorToken<'_>>> {
     (!tokens.is_empty()).then_some(tokens)
 }
 
-fn network_token(method: &Method) -> Option<NetworkToken<'_>> {
+pub(super) fn network_token(method: &Method) -> Option<NetworkToken<'_>> {
     let token = method.network_token.as_ref()?;
     let card = &method.card;
     let (network_token_expiry_month, network_token_expiry_year) = written(token.expiry);

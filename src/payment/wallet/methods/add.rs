@@ -38,6 +38,8 @@ pub struct NewCard {
 
 /// A payment method to be added.
 pub struct NewMethod {
+    /// Its name, where it has one: an intent's.
+    pub intent: Option<String>,
     /// Whose it is; may be nobody's where it is not stored.
     pub customer: Option<String>,
     /// The kind of card.
@@ -106,6 +108,7 @@ impl Payments {
 
     async fn add(&self, actor: &Actor, new: NewMethod) -> Result<AddedMethod, Error> {
         let NewMethod {
+            intent,
             customer,
             subtype,
             card,
@@ -137,7 +140,7 @@ impl Payments {
         let (pan, expiry) = (copy(&card.pan)?, card.expiry);
         let holder = card.holder.clone();
         let kind = match (storage, customer) {
-            (Storage::Persistent, Some(customer)) => Kind::Persistent { customer },
+            (Storage::Persistent, Some(customer)) => Kind::Persistent { customer, intent },
             (Storage::Persistent, None) => return Err(Error::CustomerMissing),
             (Storage::Volatile, _) => Kind::Volatile { masked, info },
         };

@@ -25,6 +25,9 @@ impl Payments {
                 return Ok(());
             }
             let Some(held) = payments.held_method(&actor, &id).await? else {
+                if payments.delete_intent(&actor, &id).await? {
+                    return Ok(());
+                }
                 return Err(payments.gone(&actor, &id).await?);
             };
             if held.state() == MethodState::Inactive {

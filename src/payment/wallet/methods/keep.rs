@@ -16,8 +16,8 @@ use crate::vault::types::{
 
 /// Where it goes.
 pub(super) enum Kind {
-    /// Into the vault, for this customer.
-    Persistent { customer: String },
+    /// Into the vault, for this customer, under the name of an intent or a new one.
+    Persistent { customer: String, intent: Option<String> },
     /// Into memory; so it looks.
     Volatile { masked: Masked, info: BinInfo },
 }
@@ -34,8 +34,9 @@ impl Payments {
         kept: Kept,
     ) -> Result<String, Error> {
         match kind {
-            Kind::Persistent { customer } => {
-                let id = self.store_method(actor, &customer, pan, expiry, holder, kept).await?;
+            Kind::Persistent { customer, intent } => {
+                let card = (pan, expiry, holder);
+                let id = self.store_method(actor, &customer, intent, card, kept).await?;
                 // its data was being removed meanwhile: what came too late for that goes by itself
                 if let Err(error) = self.active_customer(actor, &customer).await {
                     self.delete_stored(actor, &id).await?;
@@ -76,9 +77,8 @@ impl Payments {
         &self,
         actor: &Actor,
         customer: &str,
-        pan: Pan,
-        expiry: Expiry,
-        holder: Option<Text>,
+        intent: Option<String>,
+        (pan, expiry, holder): (Pan, Expiry, Option<Text>),
         kept: Kept,
     ) -> Result<String, Error> {
         let namespace = self.vault.personal_namespace(actor, customer).await?;
@@ -103,12 +103,19 @@ impl Payments {
         };
         for round in 0..ATTEMPTS {
             pause(round).await;
-            let id = self.wallet.cell.fresh(Entity::Method)?;
+            let id = match &intent {
+                Some(id) => id.clone(),
+                None => self.wallet.cell.fresh(Entity::Method)?,
+            };
             new.format = Format::Supplied(Token::parse(&id).map_err(|_| payment::Error::damaged())?);
             let there = match self.vault.tokenize_again(actor, &new).await {
                 Ok(Tokenized::Created(_)) => return Ok(id),
                 Ok(Tokenized::Reused(view)) => view.token,
                 Err(CoreError::Caller(CallerError::CardExists { token })) => token,
+                // another card was faster
+                Err(CoreError::Caller(CallerError::TokenTaken)) if intent.is_some() => {
+                    return Err(Error::MethodNotAwaited);
+                }
                 Err(error) => return Err(error.into()),
             };
             if self.wallet.duplicates == Duplicates::Refuse {

@@ -7,11 +7,12 @@ use crate::payment::Payments;
 use crate::vault::types::{Actor, Query, Status, View};
 
 impl Payments {
-    /// A payment method in use.
+    /// A payment method in use, by its name or a temporary one.
     ///
     /// # Errors
     /// [`Error::MethodUnknown`]; not granted; the HSM's; the store's.
     pub async fn method(&self, actor: &Actor, id: &str) -> Result<Method, Error> {
+        let id = &self.meant(actor, id)?;
         if let Some(method) = self.volatile_method(actor, id) {
             return Ok(method);
         }

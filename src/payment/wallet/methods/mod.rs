@@ -2,6 +2,8 @@
 
 mod add;
 mod delete;
+mod handle;
+mod intent;
 mod keep;
 mod list;
 mod network;
@@ -15,6 +17,7 @@ mod view;
 mod volatile;
 
 pub use self::add::{AddedMethod, NewCard, NewMethod, Outcome};
+pub use self::intent::{Intent, NewIntent};
 pub use self::network::NetworkCard;
 pub use self::psp::{PspTokenization, TokenizationType};
 pub use self::raw::RawCard;

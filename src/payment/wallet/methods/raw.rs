@@ -32,6 +32,7 @@ impl Payments {
         if !self.wallet.raw_merchants.contains(&actor.merchant) {
             return Ok((self.method(actor, id).await?, None));
         }
+        let id = &self.meant(actor, id)?;
         let token = Token::parse(id).map_err(|_| Error::MethodUnknown)?;
         if self.volatile.waits(&actor.merchant, id, UnixMillis::now()) {
             return self.raw_volatile(actor, id, token).await;

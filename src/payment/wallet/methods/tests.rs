@@ -40,6 +40,7 @@ impl Shop {
 
     fn asked(&self, storage: Storage) -> NewMethod {
         NewMethod {
+            intent: None,
             customer: Some(self.customer.clone()),
             subtype: None,
             card: NewCard {
