@@ -83,6 +83,7 @@ fn as_the_contract_has_it() {
             ("volatile", volatile::life),
             ("intents", methods::intents),
             ("a session's life", sessions::life),
+            ("a full session", sessions::full),
             ("nobody's session", sessions::nobodys),
             ("envelopes", errors::envelopes),
             ("values", errors::values),

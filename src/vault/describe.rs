@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use super::record::Record;
 use super::types::{Actor, CallerError, Described, Error, Operation, Profile};
+use super::walk::{Index, Room};
 use super::{Vault, tables};
 use crate::id::{Namespace, RepositoryId, Token};
 use crate::keys::{Compartment, SecretBytes};
@@ -12,6 +13,9 @@ use crate::store::Part;
 
 /// Tokens of a namespace that are described at once.
 const NAMESPACE_MAX: u32 = 255;
+
+/// Tokens of one card that are looked through.
+const OF_CARD_MAX: u32 = 1_000;
 
 impl Vault {
     /// A token with its profile.
@@ -74,6 +78,28 @@ impl Vault {
         };
         let found = found.await;
         self.conclude(actor, op, None, "ok", found).await
+    }
+
+    /// The other tokens of the card that `token` stands for, for who may do `op` with it. None where they are too many to
+    /// tell.
+    ///
+    /// # Errors
+    /// Not granted; no such token, expired; the store does not work.
+    pub async fn others_of_card(
+        &self,
+        actor: &Actor,
+        op: Operation,
+        token: &Token,
+    ) -> Result<Option<Vec<Token>>, Error> {
+        self.access.permit(actor, op, 0)?;
+        let record = self.load_live(actor, token).await?.record;
+        let index = Index::pan(actor.repository, record.pan);
+        let room = Room::for_page(OF_CARD_MAX);
+        let walked = self
+            .walk(&index, Bound::Unbounded, room, &|other| other.token != record.token)
+            .await?;
+        let all = walked.stopped.is_none();
+        Ok(all.then(|| walked.tokens.into_iter().map(|view| view.token).collect()))
     }
 
     /// A namespace that is a person's name for the caller: the store knows it by a keyed MAC, the same for the same text of the

@@ -26,6 +26,14 @@ impl Vault {
         contains_live_pan(text, &self.bins())
     }
 
+    /// Refuses a holder's name that no profile could have.
+    ///
+    /// # Errors
+    /// [`CallerError::Field`](super::types::CallerError::Field) with `card.holder` and why.
+    pub fn screen_holder(&self, text: &str) -> Result<(), Error> {
+        screen::holder(text, &self.bins())
+    }
+
     /// Refuses `text` unless it is one JSON object of at most `max` bytes without security codes, track and PIN data; to be
     /// kept `in_clear` it may hold no card number either.
     ///

@@ -56,6 +56,29 @@ pub(crate) fn keys_and_profiles(shop: &Shop<'_>) {
         404,
         "HE_02",
     );
+    // nor does one that shares the repository
+    let made = shop.add(&method(&customer, &card(VISA, "03", "2030")));
+    let neighbour = Shop {
+        profile: shop.profile.clone(),
+        ..Shop::added(
+            shop.daemon,
+            "TEST_neighbour",
+            &["--test", "--repository", &shop.profile],
+        )
+    };
+    let path = format!("/payment-methods/{}", made["id"].as_str().unwrap());
+    let update = format!("{path}/update-saved-payment-method");
+    neighbour.refused("GET", &path, &Value::Null, 404, "HE_02");
+    neighbour.refused(
+        "GET",
+        &format!("{path}?fetch_raw_detail=true"),
+        &Value::Null,
+        404,
+        "HE_02",
+    );
+    neighbour.refused("PUT", &update, &json!({}), 404, "HE_02");
+    neighbour.refused("DELETE", &path, &Value::Null, 404, "HE_02");
+    assert_eq!(shop.get(&path)["id"], made["id"]);
     shop.daemon.run(&["merchant", "suspend", "TEST_stranger"], 0);
     other.refused("GET", "/customers/x", &Value::Null, 403, "IR_22");
 }

@@ -249,6 +249,24 @@ pub(crate) fn saved(shop: &Shop<'_>) {
                           "payment_method_type": "card", "payment_method_subtype": "credit"});
     assert_eq!(set, expected);
     own.refused("POST", &default(&first["id"]), &Value::Null, 400, "IR_16");
+    // by a temporary name it is the same one
+    let session = own.ok("POST", "/payment-method-sessions", &json!({"customer_id": customer}));
+    let named = own.get(&format!(
+        "/payment-method-sessions/{}/list-payment-methods",
+        session["id"].as_str().unwrap()
+    ));
+    let handle = named["customer_payment_methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["is_default"] == true);
+    own.refused(
+        "POST",
+        &default(&handle.unwrap()["payment_method_token"]),
+        &Value::Null,
+        400,
+        "IR_16",
+    );
     let list = own.get(&list_path);
     let defaults: Vec<_> = list["customer_payment_methods"]
         .as_array()

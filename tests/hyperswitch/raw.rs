@@ -31,6 +31,8 @@ pub(crate) fn shown(shop: &Shop<'_>) {
     new["network_tokenization"] = json!({"enable": "Enable"});
     let made = shop.add(&new);
     let both = &shop.get(&raw(&made))["raw_payment_method_data"]["card_with_n_t"];
+    let tail = shop.daemon.run(&["audit", "tail", "--lines", "4"], 0);
+    assert!(tail.contains("network-token-reveal"), "{tail}");
     assert_eq!(both["card_details"]["card_number"], VISA);
     let number = both["network_token_details"]["card_number"].as_str().unwrap();
     assert!(number.starts_with("489537") && number.len() == 16, "{number}");

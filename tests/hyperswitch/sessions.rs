@@ -128,15 +128,35 @@ pub(crate) fn life(shop: &Shop<'_>) {
     let changed = browser.ok("PUT", "/update-saved-payment-method", &change);
     assert_eq!(changed["card_cvc_token_storage"]["is_stored"], true, "{changed}");
     assert_eq!(changed["payment_method_data"]["card"]["nick_name"], "mine");
-    let terms = browser.ok(
-        "PUT",
-        "",
-        &json!({"billing": {"email": "c@d"}, "network_tokenization": {"enable": "Skip"}}),
-    );
+    let terms = browser.ok("PUT", "", &json!({"billing": {"email": "c@d"}}));
+    assert_eq!(terms["billing"]["email"], "c@d");
+    let skip = json!({"network_tokenization": {"enable": "Skip"}});
+    let terms = shop.ok("PUT", &format!("/v2{own}"), &skip);
     assert_eq!(
         (&terms["billing"]["email"], &terms["network_tokenization"]["enable"]),
         (&json!("c@d"), &json!("Skip"))
     );
+    // what is the merchant's to say
+    for mine in [
+        json!({"network_tokenization": {"enable": "Enable"}}),
+        json!({"psp_tokenization": {"tokenization_type": "multi_use", "connector_id": "mca_simulator"}}),
+        json!({"tokenization_data": {"any": [2]}}),
+    ] {
+        refused(&browser.call("PUT", "", &mine), 400, "IR_06");
+    }
+    for mine in [
+        json!({"acknowledgement_status": "authenticated"}),
+        json!({"network_transaction_id": "nti"}),
+        json!({"connector_token_details": {"token": "t"}}),
+    ] {
+        let mut change = mine;
+        change["payment_method_token"] = json!(handle);
+        refused(
+            &browser.call("PUT", "/update-saved-payment-method", &change),
+            400,
+            "IR_06",
+        );
+    }
     assert_eq!(terms["return_url"], new["return_url"]);
     let gone = browser.ok("DELETE", "", &json!({"payment_method_token": handle}));
     assert_eq!(gone, json!({"id": saved["id"], "payment_method_token": handle}));
@@ -152,6 +172,24 @@ pub(crate) fn life(shop: &Shop<'_>) {
         let code = if bad == json!({}) { "IR_04" } else { "IR_06" };
         refused(&browser.call("DELETE", "", &bad), 400, code);
     }
+}
+
+/// A session takes so many cards, and one that it does not take is kept nowhere.
+pub(crate) fn full(shop: &Shop<'_>) {
+    let customer = shop.customer();
+    let new = json!({"customer_id": customer, "storage_type": "persistent"});
+    let browser = Browser::with(shop, &shop.ok("POST", "/v2/payment-method-sessions", &new));
+    let at = |year: usize| {
+        let mut new = confirm(VISA);
+        new["payment_method_data"]["card"]["card_exp_year"] = json!((2030 + year).to_string());
+        new
+    };
+    for year in 0..32 {
+        browser.ok("POST", "/confirm", &at(year));
+    }
+    refused(&browser.call("POST", "/confirm", &at(32)), 400, "IR_16");
+    let list = shop.get(&format!("/customers/{customer}/saved-payment-methods"));
+    assert_eq!(list["customer_payment_methods"].as_array().unwrap().len(), 32);
 }
 
 pub(crate) fn secrets(shop: &Shop<'_>) {

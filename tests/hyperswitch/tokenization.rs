@@ -70,6 +70,15 @@ pub(crate) fn network(shop: &Shop<'_>) {
     shop.ok("DELETE", &path, &Value::Null);
     let again = with_network(shop, &card(VISA, "12", "2030"));
     assert_eq!(again["network_tokenization"]["status"], "succeeded", "{again}");
+    // two customers have one card: its network token lasts until the last of them is gone
+    let both = [0, 1].map(|_| with_network(shop, &card("4000056655665556", "12", "2030")));
+    let paths = [0, 1].map(|at| format!("/payment-methods/{}", both[at]["id"].as_str().unwrap()));
+    assert_eq!(both[0]["network_token"], both[1]["network_token"], "{both:?}");
+    shop.ok("DELETE", &paths[0], &Value::Null);
+    assert_eq!(shop.get(&paths[1])["network_token"], both[1]["network_token"]);
+    shop.ok("DELETE", &paths[1], &Value::Null);
+    let tail = shop.daemon.run(&["audit", "tail", "--lines", "10"], 0);
+    assert_eq!(tail.matches("network-token-delete").count(), 1, "{tail}");
     // a merchant that does business has nobody to ask yet
     let live = Shop::added(shop.daemon, "live_shop", &[]);
     let made = with_network(&live, &card(VISA, "12", "2030"));

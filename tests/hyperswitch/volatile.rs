@@ -48,6 +48,12 @@ pub(crate) fn life(shop: &Shop<'_>) {
         404,
         "HE_02",
     );
+    // a name is held against the same limits, wherever the card is kept
+    for bad in ["x".repeat(1_021), VISA.to_owned(), "a\u{1}b".to_owned()] {
+        let mut new = volatile(None);
+        new["payment_method_data"]["card"]["card_holder_name"] = json!(bad);
+        shop.refused("POST", "/payment-methods", &new, 400, "IR_07");
+    }
     let mut new = volatile(None);
     new["network_tokenization"] = json!({"enable": "Enable"});
     new["psp_tokenization"] = json!({"tokenization_type": "single_use", "connector_id": "x"});

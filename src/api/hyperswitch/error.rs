@@ -34,6 +34,7 @@ impl From<wallet::Error> for Refusal {
             }
             wallet::Error::MethodUnknown => Self::not_found("Payment method"),
             wallet::Error::SessionExpired => bad_request("IR_09", "The client_secret provided has expired"),
+            wallet::Error::SessionFull => Self::condition("No more payment methods can be added in this session"),
             wallet::Error::SessionSecret => Self::new(StatusCode::UNAUTHORIZED, "IR_15", "Invalid client_secret"),
             wallet::Error::SessionUnknown => Self::not_found("Payment methods session"),
         }

@@ -63,6 +63,14 @@ pub(super) async fn update(context: &Context<'_>) -> Result<Bytes, Refusal> {
             return Err(Refusal::json(format!("unknown field `{name}`")));
         }
     }
+    for_merchants(
+        context,
+        &[
+            ("network_tokenization", asked.network_tokenization.is_some()),
+            ("psp_tokenization", asked.psp_tokenization.is_some()),
+            ("tokenization_data", asked.tokenization_data.is_some()),
+        ],
+    )?;
     let billing = kept(asked.billing.as_ref())?;
     let network = asked.network_tokenization.map(|asked| asked.enable == Toggle::Enable);
     let SessionUse { id, secret } = used(context);
@@ -120,6 +128,14 @@ pub(super) async fn update_method(context: &Context<'_>) -> Result<Bytes, Refusa
     let handle = asked
         .payment_method_token
         .ok_or_else(|| Refusal::missing("payment_method_token"))?;
+    for_merchants(
+        context,
+        &[
+            ("acknowledgement_status", asked.acknowledgement_status.is_some()),
+            ("connector_token_details", asked.connector_token_details.is_some()),
+            ("network_transaction_id", asked.network_transaction_id.is_some()),
+        ],
+    )?;
     let update = update_of(wire::MethodUpdate {
         payment_method_data: asked.payment_method_data,
         connector_token_details: asked.connector_token_details,
@@ -148,6 +164,17 @@ pub(super) async fn delete_method(context: &Context<'_>) -> Result<Bytes, Refusa
         id: &id,
         payment_method_token: &handle,
     })
+}
+
+/// Refuses what is the merchant's to say where a browser says it, with no more than the session's secret.
+fn for_merchants(context: &Context<'_>, members: &[(&str, bool)]) -> Result<(), Refusal> {
+    let guest = context.secret.is_some();
+    match members.iter().find(|(_, given)| guest && *given) {
+        Some((name, _)) => Err(Refusal::json(format!(
+            "`{name}` is given with the merchant's API key only"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn used<'a>(context: &'a Context<'_>) -> SessionUse<'a> {

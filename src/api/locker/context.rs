@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -38,7 +39,7 @@ impl Answer {
     }
 
     pub(super) fn respond(self) -> Response {
-        let mut response = Response::new(Body::from(self.0.to_vec()));
+        let mut response = Response::new(Body::from(Bytes::from_owner(self.0)));
         response.headers_mut().insert(header::CONTENT_TYPE, JSON);
         response
     }

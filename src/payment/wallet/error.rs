@@ -45,6 +45,9 @@ pub enum Error {
     /// The session is past its time.
     #[error("the session has expired")]
     SessionExpired,
+    /// As many payment methods as a session takes were added in it.
+    #[error("no more payment methods can be added in the session")]
+    SessionFull,
     /// Not the session's secret.
     #[error("the session has another secret")]
     SessionSecret,

@@ -126,13 +126,14 @@ impl Payments {
         for round in 0..ATTEMPTS {
             pause(round).await;
             let held = self.active_customer(actor, id).await?;
-            if let Some(method) = &default_method {
-                self.method_of(actor, id, method).await?;
-            }
+            let default_method = match &default_method {
+                Some(method) => Some(self.method_of(actor, id, method).await?.id),
+                None => None,
+            };
             let before = self.details(&held).await?;
             let after = before.changed(details.clone());
             let mut stored = held.stored.clone();
-            stored.default_method = default_method.clone().or(stored.default_method);
+            stored.default_method = default_method.or(stored.default_method);
             let secret = Secret::Seal(encoded(&after)?);
             if self
                 .replace_customer(actor, &held, &stored, secret, "customer-update")
@@ -160,11 +161,11 @@ impl Payments {
             pause(round).await;
             let held = self.active_customer(actor, id).await?;
             let found = self.method_of(actor, id, method).await?;
-            if held.stored.default_method.as_deref() == Some(method) {
+            if held.stored.default_method.as_deref() == Some(found.id.as_str()) {
                 return Err(Error::IsDefault);
             }
             let mut stored = held.stored.clone();
-            stored.default_method = Some(method.to_owned());
+            stored.default_method = Some(found.id.clone());
             let secret = Secret::Keep(held.document.sealed.clone());
             if self
                 .replace_customer(actor, &held, &stored, secret, "customer-default")

@@ -207,6 +207,10 @@ impl Payments {
             code: code.to_owned(),
             message,
         };
+        // what could not be kept is not asked for
+        if let Err(error) = self.vault.access().permit(actor, Operation::Update, 0) {
+            return failed("not_allowed", error.to_string());
+        }
         let token = match self.tokenize_at_psp(actor, card, asked).await {
             Ok(token) => token,
             Err(error) => return failed(code_of(&error), error.to_string()),

@@ -5,7 +5,7 @@
 
 use super::Error;
 use super::view::{Held, MethodState};
-use crate::id::UnixMillis;
+use crate::id::{Token, UnixMillis};
 use crate::payment::Payments;
 use crate::vault::to_its_end;
 use crate::vault::types::{
@@ -13,7 +13,7 @@ use crate::vault::types::{
 };
 
 impl Payments {
-    /// Deletes a payment method and the network token of its card. It goes on to its end where the caller stops waiting.
+    /// Deletes a payment method and the network token of its card, unless another one has that too. It goes on to its end where the caller stops waiting.
     ///
     /// # Errors
     /// [`Error::MethodUnknown`], also for one out of use; [`Error::MethodRedacted`]; not granted; the HSM's; the store's.
@@ -83,7 +83,9 @@ impl Payments {
         // it stands there already where this was interrupted
         self.vault.write_documents(actor, vec![write], event).await?;
         self.codes.take(&actor.merchant, id, UnixMillis::now());
-        if let Some(reference) = &kept.network_token {
+        if let Some(reference) = &kept.network_token
+            && !self.shares_network_token(actor, &token, reference).await?
+        {
             self.end_network_token_of(actor, reference).await;
         }
         match self.vault.delete(actor, &token).await {
@@ -98,6 +100,25 @@ impl Payments {
         }
     }
 
+    /// Whether another payment method leads to the same network token: a merchant has one for a card, however many customers
+    /// have the card.
+    async fn shares_network_token(&self, actor: &Actor, token: &Token, reference: &str) -> Result<bool, Error> {
+        let others = match self.vault.others_of_card(actor, Operation::Delete, token).await {
+            Ok(Some(others)) => others,
+            // too many to tell: it stays, and its own name leads to it
+            Ok(None) => return Ok(true),
+            Err(CoreError::Caller(CallerError::Expired | CallerError::UnknownToken)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        for other in others {
+            let held = self.held_method(actor, other.as_str()).await?;
+            if held.is_some_and(|held| held.kept.network_token.as_deref() == Some(reference)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether one of that name waited in memory.
     async fn delete_volatile(&self, actor: &Actor, id: &str) -> Result<bool, Error> {
         let now = UnixMillis::now();
@@ -107,7 +128,7 @@ impl Payments {
         let event = DocumentEvent {
             action: Operation::Delete.as_str(),
             outcome: "volatile",
-            token: crate::id::Token::parse(id).ok(),
+            token: Token::parse(id).ok(),
             detail: None,
         };
         self.vault.write_documents(actor, Vec::new(), event).await?;

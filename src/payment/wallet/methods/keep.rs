@@ -38,14 +38,22 @@ impl Payments {
                 let card = (pan, expiry, holder);
                 let id = self.store_method(actor, &customer, intent, card, kept).await?;
                 // its data was being removed meanwhile: what came too late for that goes by itself
-                if let Err(error) = self.active_customer(actor, &customer).await {
-                    self.delete_stored(actor, &id).await?;
-                    return Err(error);
+                match self.active_customer(actor, &customer).await {
+                    Err(error @ (Error::CustomerRedacted | Error::CustomerUnknown)) => {
+                        self.delete_stored(actor, &id).await?;
+                        Err(error)
+                    }
+                    Ok(_) => Ok(id),
+                    // what went wrong says nothing of the customer: the card, which may have been there before, stays
+                    Err(error) => Err(error),
                 }
-                Ok(id)
             }
             Kind::Volatile { masked, info } => {
                 self.vault.access().permit(actor, Operation::Tokenize, 1)?;
+                if let Some(holder) = &holder {
+                    self.vault.screen_holder(holder.expose())?;
+                }
+                let customer = kept.customer.clone();
                 let id = self.wallet.cell.fresh(Entity::Method)?;
                 let token = Token::parse(&id).map_err(|_| payment::Error::damaged())?;
                 let now = UnixMillis::now();
@@ -68,6 +76,12 @@ impl Payments {
                 // on record first: nothing is kept that is not
                 self.vault.write_documents(actor, Vec::new(), event).await?;
                 self.volatile.put(&actor.merchant, &id, volatile, until)?;
+                if let Some(customer) = customer
+                    && let Err(error) = self.active_customer(actor, &customer).await
+                {
+                    self.volatile.take(&actor.merchant, &id, UnixMillis::now());
+                    return Err(error);
+                }
                 Ok(id)
             }
         }

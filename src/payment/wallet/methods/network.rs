@@ -7,7 +7,7 @@ use crate::card::{Expiry, Pan};
 use crate::payment::network_token::PaymentAccountReference;
 use crate::payment::network_tokens::{NetworkTokenState, ProvisionFrom};
 use crate::payment::{self, Payments};
-use crate::vault::types::{Actor, CallerError, Change, Error as CoreError, Patch};
+use crate::vault::types::{Actor, CallerError, Change, Error as CoreError, Operation, Patch};
 
 /// A network token, masked.
 pub struct NetworkCard {
@@ -45,6 +45,10 @@ impl Payments {
     /// Asks for a network token of the payment method's card and keeps where it is. What goes wrong is told, and is no
     /// reason not to keep the card.
     pub(super) async fn add_network_token(&self, actor: &Actor, id: &str, from: ProvisionFrom) -> Outcome {
+        // what could not be kept is not asked for
+        if let Err(error) = self.vault.access().permit(actor, Operation::Update, 0) {
+            return failed(&error.into());
+        }
         let token = match self.provision_network_token(actor, from).await {
             Ok(token) => token,
             Err(error) => return failed(&error),

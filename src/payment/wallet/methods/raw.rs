@@ -50,7 +50,7 @@ impl Payments {
         };
         let held = held(token, revealed.record).ok_or(Error::MethodUnknown)?;
         let network = match &held.kept.network_token {
-            Some(reference) => self.raw_network(actor, reference).await?,
+            Some(reference) => self.raw_network(actor, &held.token, reference).await?,
             None => None,
         };
         let code = self.codes.take(&actor.merchant, id, UnixMillis::now());
@@ -88,14 +88,24 @@ impl Payments {
         Ok((method, Some(raw)))
     }
 
-    async fn raw_network(&self, actor: &Actor, reference: &str) -> Result<Option<Provisioned>, Error> {
-        match self.network_token(actor, reference).await {
-            Ok(token) => match token.state {
-                NetworkTokenState::Active(provisioned) => Ok(Some(provisioned)),
-                NetworkTokenState::Pending | NetworkTokenState::Refused(_) => Ok(None),
+    /// A network token's number is a number: it counts, and is on record, by itself.
+    async fn raw_network(&self, actor: &Actor, token: &Token, reference: &str) -> Result<Option<Provisioned>, Error> {
+        let provisioned = match self.network_token(actor, reference).await {
+            Ok(found) => match found.state {
+                NetworkTokenState::Active(provisioned) => provisioned,
+                NetworkTokenState::Pending | NetworkTokenState::Refused(_) => return Ok(None),
             },
-            Err(payment::Error::NoNetworkTokens | payment::Error::Unknown(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+            Err(payment::Error::NoNetworkTokens | payment::Error::Unknown(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        self.vault.access().permit(actor, Operation::Reveal, 1)?;
+        let event = DocumentEvent {
+            action: "network-token-reveal",
+            outcome: "ok",
+            token: Some(token.clone()),
+            detail: Some(format!("network token {reference}")),
+        };
+        self.vault.write_documents(actor, Vec::new(), event).await?;
+        Ok(Some(provisioned))
     }
 }

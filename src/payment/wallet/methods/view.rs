@@ -7,7 +7,7 @@ use crate::card::Expiry;
 use crate::id::{Token, UnixMillis};
 use crate::payment::Payments;
 use crate::payment::wallet::{Json, Text};
-use crate::vault::types::{Actor, CallerError, Described, Error as CoreError, Status};
+use crate::vault::types::{Actor, CallerError, Described, DocumentKind, Error as CoreError, Status};
 
 /// A payment method, its card masked.
 pub struct Method {
@@ -82,7 +82,7 @@ pub(super) struct Held {
 }
 
 impl Payments {
-    /// A stored payment method, in whatever state. None where it is not there.
+    /// A stored payment method of the merchant's, in whatever state. None where it is not there.
     pub(super) async fn held_method(&self, actor: &Actor, id: &str) -> Result<Option<Held>, Error> {
         let Ok(token) = Token::parse(id) else {
             return Ok(None);
@@ -92,7 +92,15 @@ impl Payments {
             Err(CoreError::Caller(CallerError::Expired | CallerError::UnknownToken)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(held(token, described))
+        let Some(held) = held(token, described) else {
+            return Ok(None);
+        };
+        // merchants may share a repository; customers, and what is theirs, they do not share
+        let Some(customer) = &held.kept.customer else {
+            return Ok(None);
+        };
+        let own = self.vault.document(actor, DocumentKind::Customer, customer).await?;
+        Ok(own.map(|_| held))
     }
 
     /// A stored payment method as it is seen.

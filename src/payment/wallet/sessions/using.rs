@@ -31,7 +31,7 @@ impl Payments {
     /// Adds a payment method for the session's customer, on its terms.
     ///
     /// # Errors
-    /// As [`Payments::method_session`], [`Payments::add_method`].
+    /// As [`Payments::method_session`], [`Payments::add_method`]; [`Error::SessionFull`].
     pub async fn add_in_session(
         &self,
         actor: &Actor,
@@ -40,6 +40,10 @@ impl Payments {
     ) -> Result<(MethodSession, AddedMethod), Error> {
         let SessionUse { id, secret } = session;
         let held = self.held_session(actor, id, secret).await?;
+        // before anything is kept that no name of the session would lead to
+        if held.sealed.added.len() >= ADDED_MAX {
+            return Err(Error::SessionFull);
+        }
         let ends_at = held.clear.ends_at;
         let terms = held.sealed.terms;
         let new = NewMethod {
