@@ -93,7 +93,11 @@ impl Vault {
         init::init(
             &self.config(),
             &self.keyring(),
-            &Wanted { mode, keks: Some(keks) },
+            &Wanted {
+                mode,
+                keks: Some(keks),
+                locker: false,
+            },
             Some(&so_pin),
             &user_pin,
         )
@@ -428,6 +432,7 @@ fn no_trusted_keys_seal_and_open_too() {
         let wanted = Wanted {
             mode: Some(KekMode::NoTrusted),
             keks: Some(1),
+            locker: false,
         };
         // without the security officer
         let summary = init::init(&config, &vault.keyring(), &wanted, None, &pin).unwrap();

@@ -20,6 +20,8 @@ mod cards;
 mod faults;
 #[path = "locker/fingerprints.rs"]
 mod fingerprints;
+#[path = "locker/jose.rs"]
+mod jose;
 #[path = "locker/records.rs"]
 mod records;
 #[path = "locker/rights.rs"]
@@ -85,6 +87,21 @@ fn what_was_answered_is_there_after_a_kill() {
 #[test]
 fn nothing_is_in_clear_on_the_disk() {
     faults::hidden();
+}
+
+#[test]
+fn another_makers_jose_is_understood() {
+    jose::speaks();
+}
+
+#[test]
+fn jwe_may_be_required() {
+    jose::required();
+}
+
+#[test]
+fn the_locker_is_as_it_is_set() {
+    jose::settings();
 }
 
 #[test]

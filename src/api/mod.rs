@@ -5,7 +5,7 @@ mod edge;
 mod form;
 mod hyperswitch;
 mod json;
-mod locker;
+pub mod locker;
 mod mastercard;
 mod native;
 pub mod worldpay;
@@ -26,6 +26,7 @@ pub struct Services {
     payments: Arc<Payments>,
     metrics: Metrics,
     worldpay: worldpay::Config,
+    locker: locker::Service,
 }
 
 impl Services {
@@ -36,6 +37,7 @@ impl Services {
             vault,
             metrics,
             worldpay: worldpay::Config::default(),
+            locker: locker::Service::default(),
         }
     }
 
@@ -43,6 +45,15 @@ impl Services {
     #[must_use]
     pub fn with_worldpay(self, worldpay: worldpay::Config) -> Self {
         Self { worldpay, ..self }
+    }
+
+    /// With these settings of Hyperswitch's card vault.
+    #[must_use]
+    pub fn with_locker(self, locker: locker::Config) -> Self {
+        Self {
+            locker: locker::Service::new(locker),
+            ..self
+        }
     }
 
     /// With these connectors to payment service providers.
@@ -84,7 +95,7 @@ pub fn router(services: Services) -> Router {
         .merge(locker::router(&services))
         .fallback(async move |request: Request| match request.uri().path() {
             // before the gateway, which has all other paths below `/api`
-            path if locker::owns(path) => locker::not_found(&services, request),
+            path if locker::owns(&services, path) => locker::not_found(&services, request),
             path if mastercard::owns(path) => mastercard::not_found(&services, request),
             path if hyperswitch::owns(path) => hyperswitch::not_found(&services, request),
             path if worldpay::owns(path) => worldpay::not_found(&services, request),

@@ -16,6 +16,7 @@ use self::request::{cell, segment};
 use super::client::Client;
 use super::instance::Instance;
 use super::{Exit, Which, terminal};
+use crate::jose::RsaPublicKey;
 use crate::vault::CertificateDigest;
 use crate::vault::accounts::CredentialKind;
 use crate::vault::types::{Dialect, Operation};
@@ -110,6 +111,7 @@ pub(super) fn credential(command: &CredentialCommand) -> anyhow::Result<Exit> {
             dialect,
             kind,
             certificate,
+            public_key,
             expires_at,
             common,
         } => {
@@ -121,6 +123,7 @@ pub(super) fn credential(command: &CredentialCommand) -> anyhow::Result<Exit> {
             let body = json!({
                 "merchant": merchant, "dialect": dialect, "kind": kind,
                 "certificate": certificate.as_deref().map(digest).transpose()?,
+                "public_key": public_key.as_deref().map(self::public_key).transpose()?,
                 "expires_at": expires_at.map(jiff::Timestamp::as_millisecond),
             });
             let made = common.call(Method::POST, "/admin/credentials", Some(&body))?;
@@ -135,7 +138,9 @@ pub(super) fn credential(command: &CredentialCommand) -> anyhow::Result<Exit> {
                 terminal::remark("This secret is shown once: nothing keeps it.");
             } else {
                 terminal::say(cell(Some(&id)));
-                terminal::remark("The vault knows this certificate by its SHA-256.");
+                if public_key.is_none() {
+                    terminal::remark("The vault knows this certificate by its SHA-256.");
+                }
             }
             Ok(Exit::Ok)
         }
@@ -241,7 +246,8 @@ fn default_kind(dialect: Dialect, certificate: bool) -> CredentialKind {
     match dialect {
         Dialect::Hyperswitch | Dialect::Native => CredentialKind::ApiKey,
         Dialect::Mastercard if certificate => CredentialKind::Certificate,
-        Dialect::HyperswitchLocker | Dialect::Mastercard | Dialect::Worldpay => CredentialKind::Password,
+        Dialect::Mastercard | Dialect::Worldpay => CredentialKind::Password,
+        Dialect::HyperswitchLocker => CredentialKind::PublicKey,
     }
 }
 
@@ -249,6 +255,12 @@ fn default_kind(dialect: Dialect, certificate: bool) -> CredentialKind {
 fn digest(file: &Path) -> anyhow::Result<CertificateDigest> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     CertificateDigest::of_pem(&text).with_context(|| file.display().to_string())
+}
+
+/// The key, read here so that a file with a private one goes nowhere.
+fn public_key(file: &Path) -> anyhow::Result<RsaPublicKey> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    RsaPublicKey::of_pem(&text).with_context(|| file.display().to_string())
 }
 
 fn dialects(names: &[String]) -> anyhow::Result<Vec<Dialect>> {

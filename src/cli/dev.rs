@@ -16,12 +16,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::instance::{DevFile, DevHyperswitch, Instance};
+use super::instance::{DevFile, DevHyperswitch, DevLocker, Instance};
 use super::serve::{Daemon, Extra};
-use super::{Exit, loopback, terminal};
+use super::{Exit, key, loopback, terminal};
 use crate::config::Config;
+use crate::hsm::officer::Officer;
 use crate::hsm::{PinSource, officer, read_pin};
 use crate::id::fill_random;
+use crate::jose::{RsaPublicKey, pem};
+use crate::keys::Keyring;
 
 /// Where distributions put SoftHSM's module.
 const SOFTHSM: &[&str] = &[
@@ -31,6 +34,10 @@ const SOFTHSM: &[&str] = &[
     "/usr/lib/pkcs11/libsofthsm2.so",
 ];
 const TOKEN: &str = "panvault-dev";
+/// Where the locker's key pair and the one of its test client stand.
+const LOCKER_PUBLIC: &str = "locker-public.pem";
+const CLIENT_PRIVATE: &str = "locker-client.pem";
+const CLIENT_PUBLIC: &str = "locker-client-public.pem";
 /// `dev.json` appears when the token is ready, or after this.
 const READY: Duration = Duration::from_secs(20);
 
@@ -51,7 +58,8 @@ pub(crate) struct DevArgs {
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<Exit> {
     let dir = directory(&args.dir)?;
     let config = configure(&dir, args.module.as_deref())?;
-    if !super::init::is_complete(&config) {
+    let lacks_client = config.locker.needs_key() && !dir.join(CLIENT_PUBLIC).exists();
+    if !super::init::is_complete(&config) || super::init::lacks_locker_key(&config) || lacks_client {
         set_up(&dir, &config)?;
     }
     let extra = Extra {
@@ -77,6 +85,15 @@ pub(super) fn make_token(dir: &Path) -> anyhow::Result<Exit> {
         private(&dir.join("token-made"), "")?;
     }
     super::init::quietly(&instance, &so, &user)?;
+    if instance.config.locker.needs_key() && !dir.join(CLIENT_PUBLIC).exists() {
+        let officer = Officer::open(&instance.config.hsm, None, &user)?;
+        let made = officer.client_key();
+        officer.close();
+        let made = made?;
+        private(&dir.join(CLIENT_PRIVATE), &private_pem(&made.private))?;
+        // the mark that both are there
+        private(&dir.join(CLIENT_PUBLIC), &pem(&made.public))?;
+    }
     Ok(Exit::Ok)
 }
 
@@ -164,7 +181,10 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
     let mastercard = merchants::mastercard(daemon.access(), &mastercard).await?;
     let worldpay = merchants::worldpay(daemon.access(), worldpay).await?;
     let hyperswitch = merchants::hyperswitch(daemon.access(), hyperswitch).await?;
-    let locker = merchants::locker(daemon.access()).await?;
+    let locker = match &daemon.locker {
+        locker if !locker.enabled => None,
+        locker => Some(announce_locker(&dir, locker.needs_key(), &daemon).await?),
+    };
     daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
@@ -174,15 +194,44 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         native,
         mastercard,
         worldpay: Some(worldpay),
-        hyperswitch: Some(DevHyperswitch {
-            locker: Some(locker),
-            ..hyperswitch
-        }),
+        hyperswitch: Some(DevHyperswitch { locker, ..hyperswitch }),
     };
     let path = dir.join("dev.json");
     private(&path, &serde_json::to_string_pretty(&file)?)?;
     terminal::remark(format!("panvault dev serves; credentials are in {}", path.display()));
     Ok(())
+}
+
+/// The locker's tenant, and the keys beside `dev.json`.
+async fn announce_locker(dir: &Path, has_keys: bool, daemon: &Daemon) -> anyhow::Result<DevLocker> {
+    let mut client = None;
+    if has_keys {
+        let keyring = Keyring::load(&Instance::unannounced(dir)?.config.keyring_path())?;
+        let public = key::shown(&keyring, key::Key::Locker).context("there is no locker key")?;
+        private(&dir.join(LOCKER_PUBLIC), &public)?;
+        client = Some(RsaPublicKey::of_pem(&fs::read_to_string(dir.join(CLIENT_PUBLIC))?)?);
+    }
+    let named = |name: &str| has_keys.then(|| PathBuf::from(name));
+    Ok(DevLocker {
+        tenant_id: merchants::locker(daemon.access(), client).await?,
+        locker_public_key: named(LOCKER_PUBLIC),
+        client_private_key: named(CLIENT_PRIVATE),
+    })
+}
+
+/// A private key as `PRIVATE KEY` in PEM (RFC 7468).
+fn private_pem(pkcs8: &[u8]) -> Zeroizing<String> {
+    let body = Zeroizing::new(data_encoding::BASE64.encode(pkcs8));
+    let mut text = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 64));
+    text.push_str("-----BEGIN PRIVATE KEY-----\n");
+    for (at, character) in body.char_indices() {
+        if at > 0 && at % 64 == 0 {
+            text.push('\n');
+        }
+        text.push(character);
+    }
+    text.push_str("\n-----END PRIVATE KEY-----\n");
+    text
 }
 
 /// Writes a file for its owner only; it is there as a whole or not at all.
@@ -251,6 +300,11 @@ search_per_second = 0
 search_per_day = 0
 search_by_pan_per_second = 0
 search_by_pan_per_day = 0
+
+[locker]
+enabled = true
+# whatever the client sends
+jwe = "optional"
 
 [hyperswitch]
 # the test merchant may see what it stored

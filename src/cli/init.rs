@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::hsm::officer::{MOST_KEKS, OfficerError};
 use crate::hsm::{KekMode, PinSource, read_pin};
 use crate::id::VaultId;
+use crate::keys::Keyring;
 use crate::keys::init::{self, InitError, Summary, Wanted};
 
 #[derive(Debug, Args)]
@@ -78,6 +79,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let wanted = Wanted {
         mode: args.mode.map(KekMode::from),
         keks: args.epochs,
+        locker: config.locker.needs_key(),
     };
     let summary = match make(config, so.as_ref(), &user, &wanted) {
         Err(InitError::Officer(OfficerError::NeedsOfficerPin(_))) if so.is_none() => {
@@ -99,7 +101,11 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
 
 /// Makes the keys and the store; for `dev`, whose process started with the module's environment.
 pub(super) fn quietly(instance: &Instance, so: &SecretString, user: &SecretString) -> anyhow::Result<()> {
-    let summary = make(&instance.config, Some(so), user, &Wanted::default()).map_err(coded)?;
+    let wanted = Wanted {
+        locker: instance.config.locker.needs_key(),
+        ..Wanted::default()
+    };
+    let summary = make(&instance.config, Some(so), user, &wanted).map_err(coded)?;
     new_store(instance, &summary.vault)
 }
 
@@ -115,6 +121,12 @@ fn make(
 /// Whether keys and store were made: the store is the last.
 pub(super) fn is_complete(config: &Config) -> bool {
     store_mark(config).exists()
+}
+
+/// Whether the locker's key is wanted and not there; a keyring that cannot be read is told by who needs it.
+pub(super) fn lacks_locker_key(config: &Config) -> bool {
+    let keyring = Keyring::load(&config.keyring_path());
+    config.locker.needs_key() && keyring.is_ok_and(|keyring| keyring.keyset().locker.is_none())
 }
 
 /// A vault's store is made once, with its keys: a daemon that finds none refuses, since its disk may not be mounted.

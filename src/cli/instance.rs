@@ -30,6 +30,12 @@ pub(super) struct DevFile {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct DevLocker {
     pub(super) tenant_id: String,
+    /// What requests are encrypted to, and what signs answers: PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) locker_public_key: Option<PathBuf>,
+    /// What signs requests, and what answers are encrypted to: PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client_private_key: Option<PathBuf>,
 }
 
 /// The native dialect's test merchant.

@@ -10,6 +10,7 @@ mod dev;
 mod exit;
 mod init;
 mod instance;
+mod key;
 mod manual;
 mod offline;
 mod process;
@@ -61,6 +62,9 @@ enum Command {
     /// Check a part of the installation and say what is wrong
     #[command(subcommand)]
     Check(check::Check),
+    /// The vault's public keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Show how the running daemon is
     Status {
         #[command(flatten)]
@@ -130,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Check(what) => check::run(&what),
+        Command::Key(command) => key::run(&command),
         Command::Status { which, json } => admin::status(&which, json),
         Command::Merchant(command) => admin::merchant(&command),
         Command::Repository(command) => admin::repository(&command),

@@ -45,6 +45,7 @@ pub(super) struct Daemon {
     hsm: hsm::Client,
     pub(super) tcp: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
+    pub(super) locker: api::locker::Config,
 }
 
 /// What the daemon is made of: read and opened, and nothing started yet.
@@ -146,6 +147,11 @@ impl Parts {
                 keyring.vault()
             )));
         }
+        if config.locker.needs_key() && keyring.keyset().locker.is_none() {
+            return Err(Exit::Refused.because(
+                "the locker is enabled and its key is not there: run `panvault init` again, or say locker.jwe = \"off\"",
+            ));
+        }
         let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
         let events = Arc::new(Events::new(store.clone()));
@@ -177,10 +183,12 @@ impl Parts {
             hsm: client.clone(),
             tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
             metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
+            locker: config.locker.clone(),
         };
         warn_of_plain_hrefs(&config, &vault)?;
         let dialects = api::Services::new(vault.clone(), metrics.clone())
             .with_worldpay(config.worldpay.clone())
+            .with_locker(config.locker.clone())
             .with_connectors(connectors)
             .with_wallet(config.wallet.clone());
         let maintenance = dialects.payments().start_maintenance(own_peer(), config.maintenance);

@@ -3,6 +3,7 @@
 mod dialects;
 mod error;
 mod hyperswitch;
+mod locker;
 mod psp;
 mod spec;
 
@@ -15,7 +16,7 @@ use nix::unistd::{Group, User};
 
 pub use self::error::Error;
 use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec};
-use crate::api::worldpay;
+use crate::api::{locker as locker_api, worldpay};
 use crate::hsm::{self, PinSource};
 use crate::payment::maintenance::MaintenanceConfig;
 use crate::payment::psp::PspConfig;
@@ -61,6 +62,8 @@ pub struct Config {
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
     pub worldpay: worldpay::Config,
+    /// Hyperswitch's card vault.
+    pub locker: locker_api::Config,
     /// Connectors to payment service providers.
     pub psp: Vec<PspConfig>,
     /// Customers and payment methods, of Hyperswitch's dialect.
@@ -176,6 +179,7 @@ impl Reader<'_> {
             caps: caps(&spec.caps),
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
+            locker: self.locker(&spec.locker)?,
             psp: self.psp(spec.psp)?,
             wallet: self.wallet(spec.hyperswitch)?,
             log_filter: spec.log.filter,

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::hyperswitch::HyperswitchSpec;
+use super::locker::LockerSpec;
+
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +33,8 @@ pub(super) struct Spec {
     pub(super) maintenance: MaintenanceSpec,
     #[serde(default)]
     pub(super) worldpay: WorldpaySpec,
+    #[serde(default)]
+    pub(super) locker: LockerSpec,
     /// Connectors to payment service providers: `[[psp]]`.
     #[serde(default)]
     pub(super) psp: Vec<PspSpec>,
@@ -205,30 +210,6 @@ pub(super) enum PspKindSpec {
     Stripe,
 }
 
-/// Hyperswitch's dialect.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct HyperswitchSpec {
-    /// What the names of customers and payment methods begin with: 1 to 16 letters and digits.
-    pub(super) cell_id: String,
-    /// What is said to a card that the customer has already: the payment method that is there, or 400 HE_01.
-    pub(super) duplicates: DuplicatesSpec,
-    /// How long a payment method of storage type `volatile` is kept in memory. Seconds, 1 to 86400.
-    pub(super) volatile_s: u32,
-    /// Merchants that see card numbers with `fetch_raw_detail`, where policy lets them reveal.
-    pub(super) raw_merchants: Vec<String>,
-}
-
-/// What is said to a card that is there.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum DuplicatesSpec {
-    /// It is given again.
-    Return,
-    /// It is refused.
-    Refuse,
-}
-
 /// The log.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -316,17 +297,6 @@ impl Default for WorldpaySpec {
             longest_life_days: 10 * 365 + 2,
             renew_on_use: true,
             past_card_expiry: true,
-        }
-    }
-}
-
-impl Default for HyperswitchSpec {
-    fn default() -> Self {
-        Self {
-            cell_id: "0a".to_owned(),
-            duplicates: DuplicatesSpec::Return,
-            volatile_s: 15 * 60,
-            raw_merchants: Vec::new(),
         }
     }
 }

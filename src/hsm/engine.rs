@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::check::{check, report};
 use super::dek::{Ivs, using};
 use super::job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};
+use super::jwe::Recipient;
 use super::pkcs11::{Ckr, Handle, RawSession, Signing};
 use super::proof::{Kek, sign};
 use super::token::Shared;
@@ -61,12 +62,15 @@ impl Engine {
             {
                 return Err(Fault::RateCapped);
             }
-            Job::OpenJwe { .. } if !self.shared.keys.transport.opens() => {
-                let text = "the token has neither RSA-OAEP with SHA-256 nor raw RSA";
-                return Err(Fault::Malformed(text.to_owned()));
+            Job::OpenLocker { .. } | Job::SignLocker { .. } if self.shared.keys.locker.is_none() => {
+                return Err(Fault::Malformed("there is no locker key".to_owned()));
             }
             Job::Probe => return self.probe(),
             _ => {}
+        }
+        if self.recipient(&job).is_some_and(|key| !key.opens()) {
+            let text = "the token has neither RSA-OAEP with SHA-256 nor raw RSA";
+            return Err(Fault::Malformed(text.to_owned()));
         }
         self.attempt(&job).or_else(|ckr| self.settle(&job, ckr))
     }
@@ -101,10 +105,9 @@ impl Engine {
         match job {
             Job::Mac { input } => self.mac(input).map(Reply::Mac),
             Job::Open { epoch, dek, parts } => self.unseal(*epoch, dek, parts).map(Reply::Open),
-            Job::OpenJwe { encrypted_key, content } => self
-                .shared
-                .keys
-                .transport
+            Job::OpenJwe { encrypted_key, content } | Job::OpenLocker { encrypted_key, content } => self
+                .recipient(job)
+                .ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))?
                 .open(&self.session, encrypted_key, content)
                 .map(Reply::OpenJwe),
             Job::Random { len } => {
@@ -118,8 +121,30 @@ impl Engine {
                 let keys = &self.shared.keys;
                 sign(&self.session, keys.audit, keys.audit_signs, message).map(Reply::Sign)
             }
+            Job::SignLocker { message } => {
+                // `execute` has refused those without a key
+                let key = self.shared.keys.locker.as_ref();
+                let key = key.ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))?;
+                sign(&self.session, key.private, Signing::Rs256, message).map(Reply::Sign)
+            }
             // Answered by `execute`.
             Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),
+        }
+    }
+
+    /// The key that a JWE was encrypted to.
+    fn recipient(&self, job: &Job) -> Option<&Recipient> {
+        match job {
+            Job::OpenJwe { .. } => Some(&self.shared.keys.transport),
+            Job::OpenLocker { .. } => self.shared.keys.locker.as_ref(),
+            Job::Mac { .. }
+            | Job::Open { .. }
+            | Job::Probe
+            | Job::Random { .. }
+            | Job::Reseal { .. }
+            | Job::Seal { .. }
+            | Job::Sign { .. }
+            | Job::SignLocker { .. } => None,
         }
     }
 
@@ -239,27 +264,31 @@ impl Engine {
             Job::Reseal { .. } => ckr.function == "C_UnwrapKey",
             Job::Mac { .. }
             | Job::OpenJwe { .. }
+            | Job::OpenLocker { .. }
             | Job::Probe
             | Job::Random { .. }
             | Job::Seal { .. }
-            | Job::Sign { .. } => false,
+            | Job::Sign { .. }
+            | Job::SignLocker { .. } => false,
         };
         if by_data {
             return Err(Fault::Tampered);
         }
         // Nothing in the job can be at fault, but for a JWE: once more, on the new session.
         match self.attempt(job) {
-            Err(again) if matches!(job, Job::OpenJwe { .. }) && !again.is_fatal() => self.settle_jwe(again),
+            Err(again) if self.recipient(job).is_some() && !again.is_fatal() => self.settle_jwe(job, again),
             done => done.map_err(|again| Fault::Token(format!("{again}, after {ckr}"))),
         }
     }
 
-    /// Whose fault it is that a JWE's key did not decrypt twice: the transport key has a canary of its own, made now.
-    fn settle_jwe(&mut self, ckr: Ckr) -> Result<Reply, Fault> {
+    /// Whose fault it is that a JWE's key did not decrypt twice: the key that it is for has a canary of its own, made now.
+    fn settle_jwe(&mut self, job: &Job, ckr: Ckr) -> Result<Reply, Fault> {
         self.renew()?;
-        match self.shared.keys.transport.works(&self.session) {
+        match self.recipient(job).map_or(Ok(false), |key| key.works(&self.session)) {
             Ok(true) => Ok(Reply::OpenJwe(None)),
-            Ok(false) => Err(Fault::Token(format!("{ckr}, and the transport key decrypts nothing"))),
+            Ok(false) => Err(Fault::Token(format!(
+                "{ckr}, and the key that it is for decrypts nothing"
+            ))),
             Err(again) => Err(Fault::Token(format!("{again}, after {ckr}"))),
         }
     }
@@ -296,6 +325,12 @@ impl Engine {
 fn epoch_of(job: &Job) -> Option<Epoch> {
     match job {
         Job::Open { epoch, .. } | Job::Reseal { epoch, .. } | Job::Seal { epoch, .. } => Some(*epoch),
-        Job::Mac { .. } | Job::OpenJwe { .. } | Job::Probe | Job::Random { .. } | Job::Sign { .. } => None,
+        Job::Mac { .. }
+        | Job::OpenJwe { .. }
+        | Job::OpenLocker { .. }
+        | Job::Probe
+        | Job::Random { .. }
+        | Job::Sign { .. }
+        | Job::SignLocker { .. } => None,
     }
 }

@@ -96,6 +96,13 @@ pub enum Job {
         /// The content; its IV has 12 bytes.
         content: Boxed,
     },
+    /// As [`Job::OpenJwe`], of what was encrypted to the locker key. It opens no card, so the cap on opens does not count it.
+    OpenLocker {
+        /// The content key, encrypted.
+        encrypted_key: Vec<u8>,
+        /// The content.
+        content: Boxed,
+    },
     /// Runs the start-up check again and reports it.
     Probe,
     /// Random bytes of the HSM.
@@ -121,6 +128,11 @@ pub enum Job {
         /// In the order of the answer.
         parts: Vec<Plain>,
     },
+    /// Signs with the locker key: RSASSA-PKCS1-v1_5 with SHA-256, as long as the modulus.
+    SignLocker {
+        /// What is signed, as it is.
+        message: Vec<u8>,
+    },
     /// Signs with the audit key (Ed25519 over the message; ECDSA P-256 over its SHA-256, r then s).
     Sign {
         /// The message, with its domain label.
@@ -135,16 +147,18 @@ impl Job {
             Self::Mac { .. } => "mac",
             Self::Open { .. } => "open",
             Self::OpenJwe { .. } => "open-jwe",
+            Self::OpenLocker { .. } => "open-locker",
             Self::Probe => "probe",
             Self::Random { .. } => "random",
             Self::Reseal { .. } => "reseal",
             Self::Seal { .. } => "seal",
             Self::Sign { .. } => "sign",
+            Self::SignLocker { .. } => "sign-locker",
         }
     }
 }
 
-/// The answer to a [`Job`] of the same name.
+/// The answer to a [`Job`] of the same name; those of the locker key are answered as those of other keys.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// 32 bytes.
@@ -168,7 +182,7 @@ pub enum Reply {
         /// The parts, in the order given.
         parts: Vec<SealedPart>,
     },
-    /// The signature: 64 bytes.
+    /// The signature: 64 bytes, or as long as the locker key's modulus.
     Sign(Vec<u8>),
 }
 

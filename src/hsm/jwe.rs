@@ -1,4 +1,4 @@
-//! Opening what was encrypted to the transport key: RSA-OAEP with SHA-256 and MGF1-SHA-256 over a content key (RFC 8017
+//! Opening what was encrypted to the transport key or the locker key: RSA-OAEP with SHA-256 and MGF1-SHA-256 over a content key (RFC 8017
 //! section 7.1, RSA-OAEP-256 of RFC 7518), AES-256-GCM under that.
 //!
 //! The private key works in the HSM. What it gives is the content key, which its sender made for this one message; the
@@ -26,8 +26,8 @@ const HASH: usize = SHA256_OUTPUT_LEN;
 
 type ContentKey = Zeroizing<[u8; KEY]>;
 
-/// The transport key, proved.
-pub(crate) struct Transport {
+/// A key that others encrypt to, proved: the transport key, or the locker key.
+pub(crate) struct Recipient {
     pub(crate) private: Handle,
     /// The best way in which the token uses it.
     pub(crate) how: Rsa,
@@ -35,14 +35,14 @@ pub(crate) struct Transport {
     pub(crate) exponent: Vec<u8>,
 }
 
-impl Transport {
+impl Recipient {
     /// Whether the token can open a JWE with it at all.
     pub(super) fn opens(&self) -> bool {
         self.how != Rsa::Oaep(Oaep::Sha1)
     }
 
     /// The content; `None`: it does not open. Other errors may be the token's or the ciphertext's fault:
-    /// [`Transport::works`] tells.
+    /// [`Recipient::works`] tells.
     pub(super) fn open(
         &self,
         session: &RawSession,

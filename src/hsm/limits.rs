@@ -25,7 +25,7 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             count(parts.len())?;
             parts.iter().try_for_each(boxed)
         }
-        Job::OpenJwe { encrypted_key, content } => {
+        Job::OpenJwe { encrypted_key, content } | Job::OpenLocker { encrypted_key, content } => {
             at_most("the encrypted key", encrypted_key.len(), MODULUS)?;
             boxed(content)?;
             if content.sealed.iv.len() == 12 {
@@ -58,7 +58,7 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             }
             Ok(())
         }
-        Job::Sign { message } => at_most("the message", message.len(), TEXT),
+        Job::Sign { message } | Job::SignLocker { message } => at_most("the message", message.len(), TEXT),
     }
 }
 

@@ -117,6 +117,20 @@ pub struct Keyset {
     pub transport_id: String,
     /// The transport key's public half.
     pub transport_public: PublicKey,
+    /// The locker key pair, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locker: Option<LockerRef>,
+}
+
+/// The locker key pair: the one key with two uses. Hyperswitch's card vault decrypts JWE and signs JWS with one key, and its
+/// routers know one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockerRef {
+    /// CKA_ID, hex.
+    pub id: String,
+    /// Its public half: RSA.
+    pub public: PublicKey,
 }
 
 /// One line of the start-up check.

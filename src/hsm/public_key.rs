@@ -24,6 +24,7 @@ impl PublicKey {
                 })
             }
             Signing::HmacSha256 => Err("an HMAC key has no public half".to_owned()),
+            Signing::Rs256 => Self::read_rsa(session, key),
         }
     }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+};
 use serde::{Deserialize, Serialize};
 
 use super::PublicKey;
@@ -65,6 +67,21 @@ impl PublicKey {
             Self::Rsa { .. } => return Err(SignatureFault::NotASigningKey),
         };
         checked.map_err(|_| SignatureFault::WrongSignature)
+    }
+
+    /// Checks `signature` over just these bytes by an RSA key of 2048 bits or more: RSASSA-PKCS1-v1_5 with SHA-256, the RS256
+    /// of RFC 7518.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn verify_rs256(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureFault> {
+        let Self::Rsa { n, e } = self else {
+            return Err(SignatureFault::NotASigningKey);
+        };
+        let (n, e) = (decoded(n)?, decoded(e)?);
+        RsaPublicKeyComponents { n: &n, e: &e }
+            .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            .map_err(|_| SignatureFault::WrongSignature)
     }
 
     /// Checks a signature that was made over [`signed_form`] of `domain` and `message`.

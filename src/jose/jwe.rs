@@ -91,11 +91,11 @@ fn check(header: &[u8], kid: &str) -> Result<(), JweFault> {
 }
 
 /// Strict: no padding, no other alphabet, no bits left over.
-fn decode(part: &str) -> Result<Vec<u8>, JweFault> {
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, JweFault> {
     BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| JweFault::Form)
 }
 
-fn sized<const N: usize>(part: &str) -> Result<[u8; N], JweFault> {
+pub(super) fn sized<const N: usize>(part: &str) -> Result<[u8; N], JweFault> {
     decode(part)?.try_into().map_err(|_| JweFault::Form)
 }
 

@@ -22,6 +22,8 @@ pub struct Wanted {
     /// KEK epochs in all. Fewer than there are is no error: none is removed. `None`: as many as there are, or
     /// [`officer::KEKS`].
     pub keks: Option<u32>,
+    /// There shall be a locker key.
+    pub locker: bool,
 }
 
 /// A key by its role.
@@ -35,6 +37,8 @@ pub enum Role {
     Audit,
     /// Opens inbound JWE.
     Transport,
+    /// Opens and signs for Hyperswitch's locker.
+    Locker,
 }
 
 /// What an `init` came to.
@@ -138,6 +142,7 @@ fn provision(officer: &mut Officer<'_>, path: &Path, wanted: &Wanted) -> Result<
     let provisioned = officer.provision(&Plan {
         mode,
         keks: wanted.keks.or(made).unwrap_or(officer::KEKS),
+        locker: wanted.locker,
         existing,
     })?;
     let keyset = provisioned.keyset;
@@ -172,7 +177,7 @@ fn provision(officer: &mut Officer<'_>, path: &Path, wanted: &Wanted) -> Result<
     )
 }
 
-/// The first key of `before` that is not the same in `after`, but for the transport key: nothing at rest hangs on it.
+/// The first key of `before` that is not the same in `after`, but for transport and locker key: nothing at rest hangs on them.
 fn replaced(before: &Keyset, after: &Keyset) -> Option<Role> {
     if let Some(kek) = before.keks.iter().find(|kek| !after.keks.contains(kek)) {
         return Some(Role::Kek(kek.epoch));
@@ -203,7 +208,11 @@ fn summary(
         (Role::Audit, before.is_some()),
         (Role::Transport, same_transport),
     ];
-    let (kept, made): (Vec<_>, Vec<_>) = keks.chain(others).partition(|(_, kept)| *kept);
+    let locker = keyset.locker.as_ref().map(|pair| {
+        let kept = before.is_some_and(|before| before.locker.as_ref() == Some(pair));
+        (Role::Locker, kept)
+    });
+    let (kept, made): (Vec<_>, Vec<_>) = keks.chain(others).chain(locker).partition(|(_, kept)| *kept);
     let audit_fingerprint = keyring.audit_fingerprint().map_err(|fault| KeyringError {
         path: path.to_owned(),
         fault: KeyringFault::Signature(fault),
@@ -228,6 +237,7 @@ impl fmt::Display for Role {
             Self::Fingerprint => f.write_str("fingerprint"),
             Self::Audit => f.write_str("audit"),
             Self::Transport => f.write_str("transport"),
+            Self::Locker => f.write_str("locker"),
         }
     }
 }

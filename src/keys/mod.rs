@@ -69,6 +69,7 @@ pub struct Keys {
     client: Client,
     audit_public: Arc<PublicKey>,
     transport_public: Arc<TransportPublic>,
+    locker_public: Option<Arc<PublicKey>>,
     active_epoch: Epoch,
 }
 
@@ -85,6 +86,7 @@ impl Keys {
             client,
             audit_public: Arc::new(keyset.audit_public.clone()),
             transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
+            locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
             active_epoch,
         })
     }
@@ -218,6 +220,29 @@ impl Keys {
         }
     }
 
+    /// As [`Keys::open_jwe`], of what was encrypted to the locker key.
+    ///
+    /// # Errors
+    /// As [`Keys::open_jwe`]; [`hsm::Error::Malformed`] also where there is no such key.
+    pub async fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
+        let job = Job::OpenLocker { encrypted_key, content };
+        match self.client.call(job).await? {
+            Reply::OpenJwe(text) => Ok(text),
+            _ => Err(malformed("not the answer to an open of a JWE")),
+        }
+    }
+
+    /// The locker key's RS256 signature of just these bytes.
+    ///
+    /// # Errors
+    /// The HSM's; [`hsm::Error::Malformed`] where there is no such key.
+    pub async fn sign_locker(&self, message: Vec<u8>) -> Result<Vec<u8>, Error> {
+        match self.client.call(Job::SignLocker { message }).await? {
+            Reply::Sign(signature) => Ok(signature),
+            _ => Err(malformed("not the answer to a sign")),
+        }
+    }
+
     /// Seals one compartment anew (next compartment revision, fresh IV) under the record's own DEK; the others stay as
     /// they are and are not opened. A compartment that the record does not have yet is added.
     ///
@@ -290,6 +315,11 @@ impl Keys {
     /// The transport key's public half.
     pub fn transport_public(&self) -> &TransportPublic {
         &self.transport_public
+    }
+
+    /// The locker key's public half, where there is one.
+    pub fn locker_public(&self) -> Option<&PublicKey> {
+        self.locker_public.as_deref()
     }
 
     /// New DEKs are wrapped under this epoch.

@@ -4,6 +4,7 @@ mod authenticate;
 mod internal;
 mod named;
 mod reload;
+mod signature;
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -81,6 +81,7 @@ async fn add_merchant(vault: &Vault, peer: Peer) -> String {
         dialect: Dialect::Native,
         kind: CredentialKind::ApiKey,
         certificate: None,
+        public_key: None,
         expires_at: None,
     };
     let issued = accounts.add_credential(admin, credential).await.unwrap();
@@ -135,5 +136,6 @@ fn no_keys() -> Keyset {
             n: "AQAB".to_owned(),
             e: "AQAB".to_owned(),
         },
+        locker: None,
     }
 }

@@ -38,19 +38,31 @@ impl Vault {
         self.access.permit(actor, op, 1)?;
         let refused = |reason: String| CallerError::Field { field, reason };
         let jwe = Compact::parse(compact, self.transport().kid()).map_err(|fault| refused(fault.to_string()))?;
-        let content = Boxed {
-            aad: jwe.aad,
-            sealed: SealedPart {
-                iv: jwe.iv.to_vec(),
-                text: [jwe.ciphertext.as_slice(), &jwe.tag].concat(),
-            },
-        };
-        let text = self.sealer.open_jwe(jwe.encrypted_key, content).await?;
+        let encrypted_key = jwe.encrypted_key.clone();
+        let text = self.sealer.open_jwe(encrypted_key, boxed(jwe)).await?;
         let Some(text) = text else {
             self.access.count(actor, op, "not-opened");
             return Err(refused("is a JWE that does not open with the vault's key".to_owned()).into());
         };
         Ok(text)
+    }
+
+    /// Opens a JWE (RSA-OAEP-256, A256GCM) that was encrypted to the locker key; the key's decryption happens in the HSM. It
+    /// holds a request and no card at rest, so it counts against no cap. `None`: it does not open.
+    ///
+    /// # Errors
+    /// The HSM's.
+    pub async fn open_to_locker(&self, jwe: Compact) -> Result<Option<SecretBytes>, Error> {
+        let encrypted_key = jwe.encrypted_key.clone();
+        Ok(self.sealer.open_locker(encrypted_key, boxed(jwe)).await?)
+    }
+
+    /// The locker key's RS256 signature.
+    ///
+    /// # Errors
+    /// The HSM's.
+    pub async fn sign_as_locker(&self, message: Vec<u8>) -> Result<Vec<u8>, Error> {
+        Ok(self.sealer.sign_locker(message).await?)
     }
 
     /// The transport key's public half, a JWK (RFC 7517) with its RFC 7638 thumbprint as `kid`; JSON text.
@@ -61,5 +73,16 @@ impl Vault {
     fn transport(&self) -> Jwk {
         let public = self.sealer.transport_public();
         Jwk::rsa(&public.n, &public.e)
+    }
+}
+
+/// The content, as the HSM takes it.
+fn boxed(jwe: Compact) -> Boxed {
+    Boxed {
+        aad: jwe.aad,
+        sealed: SealedPart {
+            iv: jwe.iv.to_vec(),
+            text: [jwe.ciphertext.as_slice(), &jwe.tag].concat(),
+        },
     }
 }

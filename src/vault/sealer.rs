@@ -42,6 +42,12 @@ pub(super) trait Sealer: Send + Sync {
     /// As [`Keys::open_jwe`].
     fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>>;
 
+    /// As [`Keys::open_locker`].
+    fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>>;
+
+    /// As [`Keys::sign_locker`].
+    fn sign_locker(&self, message: Vec<u8>) -> Fut<'_, Vec<u8>>;
+
     /// As [`Keys::reseal`].
     fn reseal<'a>(
         &'a self,
@@ -99,6 +105,14 @@ impl Sealer for Keys {
 
     fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
         Box::pin(self.open_jwe(encrypted_key, content))
+    }
+
+    fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
+        Box::pin(self.open_locker(encrypted_key, content))
+    }
+
+    fn sign_locker(&self, message: Vec<u8>) -> Fut<'_, Vec<u8>> {
+        Box::pin(self.sign_locker(message))
     }
 
     fn reseal<'a>(

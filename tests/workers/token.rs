@@ -111,6 +111,7 @@ fn ceremony() {
     let plan = Plan {
         mode: KekMode::SessionSource,
         keks: 1,
+        locker: false,
         existing: None,
     };
     let made = officer.provision(&plan).unwrap();

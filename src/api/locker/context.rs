@@ -38,6 +38,10 @@ impl Answer {
         Ok(Self(text))
     }
 
+    pub(super) fn into_body(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     pub(super) fn respond(self) -> Response {
         let mut response = Response::new(Body::from(Bytes::from_owner(self.0)));
         response.headers_mut().insert(header::CONTENT_TYPE, JSON);
@@ -79,6 +83,7 @@ impl<'a> Context<'a> {
 /// # Errors
 /// Not JSON by its head, too long, or broken off.
 pub(super) async fn body(parts: &Parts, body: Body) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let read = body::read(&parts.headers, body, BODY).await;
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(kind) {
@@ -87,7 +92,7 @@ pub(super) async fn body(parts: &Parts, body: Body) -> Result<Zeroizing<Vec<u8>>
             "Expected request with `Content-Type: application/json`",
         ));
     }
-    Ok(body::read(&parts.headers, body, BODY).await?)
+    Ok(read?)
 }
 
 /// Reads what a request asks for.

@@ -2,13 +2,16 @@
 //! (`/api/v2/vault`), fingerprints, entities and health. The tenant that a request names is a merchant of the vault's.
 
 mod cards;
+mod config;
 mod context;
 mod entity;
 mod error;
 mod fingerprint;
 mod health;
+mod middleware;
 mod records;
 mod refusal;
+mod replay;
 mod wire;
 
 use std::sync::Arc;
@@ -19,12 +22,20 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
+pub use self::config::{Config, Jwe};
 use self::context::{Answer, Context};
 use self::refusal::Refusal;
+use self::replay::Seen as SeenRequests;
 use super::Services;
 use super::edge::Seen;
 use crate::id::RequestId;
 use crate::vault::types::Dialect;
+
+/// The dialect with its settings, and what it knows of requests that came.
+pub(super) struct Service {
+    config: Config,
+    seen: Option<SeenRequests>,
+}
 
 /// What a path asks for.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +58,26 @@ enum Endpoint {
     Entity,
 }
 
+impl Service {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            seen: config.replay_window.map(SeenRequests::within),
+            config,
+        }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self::new(Config::default())
+    }
+}
+
 /// The dialect's routes.
 pub(super) fn router(services: &Arc<Services>) -> Router {
+    if !services.locker.config.enabled {
+        return Router::new();
+    }
     let mut router = Router::new()
         .route("/health", get(async || health::alive()))
         .route("/health/diagnostics", get(diagnostics))
@@ -80,10 +109,10 @@ pub(super) fn router(services: &Arc<Services>) -> Router {
 }
 
 /// Whether a path that has no route is answered here.
-pub(super) fn owns(path: &str) -> bool {
-    ["/cards", "/data", "/api/v2/vault", "/entity", "/health"]
-        .iter()
-        .any(|first| {
+pub(super) fn owns(services: &Services, path: &str) -> bool {
+    let firsts = ["/cards", "/data", "/api/v2/vault", "/entity", "/health"];
+    services.locker.config.enabled
+        && firsts.iter().any(|first| {
             path.strip_prefix(first)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
@@ -130,14 +159,25 @@ async fn diagnostics(State(services): State<Arc<Services>>, request: Request) ->
 async fn serve(services: &Services, endpoint: Endpoint, request: Request) -> Response {
     let name = request.extensions().get::<RequestId>().cloned();
     let (parts, body) = request.into_parts();
-    let answered = async {
+    let entered = async {
+        // read whatever the head says: a client that still sends while it is refused may not hear why
+        let body = context::body(&parts, body).await;
         let context = Context::enter(services, &parts)?;
-        let body = context::body(&parts, body).await?;
-        answer(&context, endpoint, &body).await
+        let body = body?;
+        let opened = middleware::open(&services.locker, &context, endpoint, body).await?;
+        Ok((context, opened))
     };
-    match answered.await {
-        Ok(answer) => answer.respond(),
-        Err(refusal) => refusal.respond(name.as_ref()),
+    // what is wrong with the outside is told in plain
+    let (context, opened) = match entered.await {
+        Ok(entered) => entered,
+        Err(refusal) => return Refusal::respond(refusal, name.as_ref()),
+    };
+    let answered = answer(&context, endpoint, &opened.body).await;
+    match opened.sender {
+        None => answered.map_or_else(|refusal| refusal.respond(name.as_ref()), Answer::respond),
+        Some(sender) => middleware::seal(&services.locker, &context, &sender, answered)
+            .await
+            .unwrap_or_else(|refusal| refusal.respond(name.as_ref())),
     }
 }
 

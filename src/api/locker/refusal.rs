@@ -30,7 +30,7 @@ pub(super) struct Refusal {
     /// Plain text without.
     code: Option<Code>,
     message: Cow<'static, str>,
-    retry_after: Option<u64>,
+    pub(super) retry_after: Option<u64>,
     /// For the log only.
     log: Option<String>,
 }
@@ -147,8 +147,8 @@ impl Refusal {
         }
     }
 
-    /// The answer.
-    pub(super) fn respond(self, request: Option<&RequestId>) -> Response {
+    /// Tells the log.
+    pub(super) fn log(&self, request: Option<&RequestId>) {
         let request = request.map(RequestId::as_str);
         let (code, status) = (self.code.map_or("text", Code::as_str), self.status.as_u16());
         match &self.log {
@@ -156,6 +156,11 @@ impl Refusal {
             Some(cause) => warn!(request, code, status, cause, "not done"),
             None => debug!(request, code, status, "not done"),
         }
+    }
+
+    /// The answer.
+    pub(super) fn respond(self, request: Option<&RequestId>) -> Response {
+        self.log(request);
         let (kind, text) = self.body();
         let mut response = Response::new(text.into());
         *response.status_mut() = self.status;
@@ -167,7 +172,8 @@ impl Refusal {
         response
     }
 
-    fn body(&self) -> (&'static str, Vec<u8>) {
+    /// Content type and text.
+    pub(super) fn body(&self) -> (&'static str, Vec<u8>) {
         let Some(code) = self.code else {
             return ("text/plain; charset=utf-8", self.message.as_bytes().to_vec());
         };

@@ -119,11 +119,14 @@ pub(crate) enum CredentialCommand {
         dialect: String,
         /// An API key in `native` and `hyperswitch`, a password elsewhere unless a certificate is given; `detokenize-password`, in `worldpay`,
         /// is good for seeing cards and for nothing else
-        #[arg(long, value_parser = ["api-key", "password", "certificate", "detokenize-password"])]
+        #[arg(long, value_parser = ["api-key", "password", "certificate", "detokenize-password", "public-key"])]
         kind: Option<String>,
         /// A client certificate in PEM, for `mastercard`
         #[arg(long, value_name = "FILE")]
         certificate: Option<PathBuf>,
+        /// The client's RSA public key in PEM, for `hyperswitch-locker`
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
         /// Good until then, RFC 3339
         #[arg(long)]
         expires_at: Option<jiff::Timestamp>,

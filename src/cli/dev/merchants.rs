@@ -3,9 +3,10 @@
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
-use crate::cli::instance::{DevHyperswitch, DevLocker, DevMastercard, DevNative, DevWorldpay};
+use crate::cli::instance::{DevHyperswitch, DevMastercard, DevNative, DevWorldpay};
 use crate::cli::serve::own_peer;
 use crate::id::{MerchantId, RepositoryName, RequestId};
+use crate::jose::RsaPublicKey;
 use crate::vault::Access;
 use crate::vault::accounts::{AdminActor, CredentialKind, NewCredential, NewMerchant};
 use crate::vault::types::{Dialect, Generation, Management, TokenRules, Verification};
@@ -134,13 +135,26 @@ pub(super) async fn hyperswitch(access: &Access, previous: Option<DevHyperswitch
     })
 }
 
-/// The tenant of Hyperswitch's card vault.
-pub(super) async fn locker(access: &Access) -> anyhow::Result<DevLocker> {
+/// The tenant of Hyperswitch's card vault; its client has this key.
+pub(super) async fn locker(access: &Access, client: Option<RsaPublicKey>) -> anyhow::Result<String> {
     let id = MerchantId::parse(LOCKER)?;
     made(access, &id, Dialect::HyperswitchLocker, None).await?;
-    Ok(DevLocker {
-        tenant_id: id.to_string(),
-    })
+    if let Some(key) = client {
+        let accounts = access.accounts();
+        let held = accounts.credentials(Some(&id));
+        if !held.iter().any(|there| there.public_key == key.fingerprint()) {
+            let new = NewCredential {
+                merchant: id.clone(),
+                dialect: Dialect::HyperswitchLocker,
+                kind: CredentialKind::PublicKey,
+                certificate: None,
+                public_key: Some(key),
+                expires_at: None,
+            };
+            accounts.add_credential(AdminActor { peer: own_peer() }, new).await?;
+        }
+    }
+    Ok(id.to_string())
 }
 
 /// Makes the merchant if it is not there.
@@ -184,6 +198,7 @@ async fn issued(
         dialect,
         kind,
         certificate: None,
+        public_key: None,
         expires_at: None,
     };
     let issued = accounts.add_credential(admin, new).await?;

@@ -23,7 +23,7 @@ fn block() -> Vec<u8> {
 
 #[test]
 fn what_a_token_calls_a_bad_ciphertext_gives_the_spare_key_and_other_refusals_stay() {
-    let transport = |how| Transport {
+    let transport = |how| Recipient {
         private: Handle(1),
         how,
         modulus: vec![0xff; MODULUS],

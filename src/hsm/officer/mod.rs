@@ -2,8 +2,9 @@
 //! the daemon does not see the security officer's PIN.
 //!
 //! Every key gets a CKA_ID of 16 random bytes, by which it is found ever after, and a label for people:
-//! `panvault-kek-0001` (the epoch), `panvault-fingerprint`, `panvault-audit`, `panvault-transport`.
+//! `panvault-kek-0001` (the epoch), `panvault-fingerprint`, `panvault-audit`, `panvault-transport`, `panvault-locker`.
 
+mod client_key;
 mod error;
 mod keks;
 mod provision;
@@ -12,6 +13,7 @@ mod roles;
 use cryptoki::session::UserType;
 use secrecy::SecretString;
 
+pub use self::client_key::ClientKey;
 pub use self::error::OfficerError;
 use self::error::refused_pin;
 pub use self::provision::{KEKS, MOST_KEKS, Plan, Provisioned};

@@ -12,7 +12,7 @@ use crate::hsm::pkcs11::template::DekRules;
 use crate::hsm::pkcs11::{Handle, Search, describe};
 use crate::hsm::probe::{self, Findings, Tools};
 use crate::hsm::proof::labelled;
-use crate::hsm::{Finding, KekMode, Keyset};
+use crate::hsm::{Finding, KekMode, Keyset, LockerRef};
 
 /// KEK epochs made at once, where nothing else is said: each new one needs the security officer again.
 pub const KEKS: u32 = 8;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub mode: KekMode,
     /// KEK epochs, counted from 1; at most [`MOST_KEKS`].
     pub keks: u32,
+    /// There shall be a locker key. One that is there stays in any case.
+    pub locker: bool,
     /// The keyset of an earlier ceremony on this token: its keys are proved and kept, what is missing is added.
     pub existing: Option<Keyset>,
 }
@@ -116,7 +118,8 @@ impl Officer<'_> {
         let mut known = BTreeSet::new();
         if let Some(keyset) = &plan.existing {
             let roles = [&keyset.fingerprint_id, &keyset.audit_id, &keyset.transport_id];
-            for id in keyset.keks.iter().map(|kek| &kek.id).chain(roles) {
+            let locker = keyset.locker.as_ref().map(|pair| &pair.id);
+            for id in keyset.keks.iter().map(|kek| &kek.id).chain(roles).chain(locker) {
                 known.insert(decode_id(id)?);
             }
         }
@@ -153,12 +156,18 @@ impl Officer<'_> {
             Some(keyset) => (keyset.audit_id.clone(), keyset.audit_public.clone()),
             None => self.make_pair(Role::Audit, made)?,
         };
-        // The one role that may be made anew: only requests on their way were encrypted for it.
+        // The roles that may be made anew: only requests on their way were encrypted for them.
         let transport = match existing {
             Some(keyset) if self.is_there(&keyset.transport_id)? => {
                 (keyset.transport_id.clone(), keyset.transport_public.clone())
             }
             _ => self.make_pair(Role::Transport, made)?,
+        };
+        let locker = match existing.and_then(|keyset| keyset.locker.as_ref()) {
+            Some(pair) if self.is_there(&pair.id)? => Some(pair.clone()),
+            Some(_) => Some(self.make_locker(made)?),
+            None if plan.locker => Some(self.make_locker(made)?),
+            None => None,
         };
         let keyset = Keyset {
             mode: plan.mode,
@@ -171,9 +180,15 @@ impl Officer<'_> {
             audit_public: audit.1,
             transport_id: transport.0,
             transport_public: transport.1,
+            locker,
         };
         let checked = check(&self.module, &self.session, &keyset, self.strict)?;
         Ok((keyset, checked.findings.into_inner()))
+    }
+
+    fn make_locker(&self, made: &mut Vec<Made>) -> Result<LockerRef, OfficerError> {
+        let (id, public) = self.make_pair(Role::Locker, made)?;
+        Ok(LockerRef { id, public })
     }
 
     fn is_there(&self, id: &str) -> Result<bool, OfficerError> {

@@ -1,17 +1,18 @@
-//! The keys with one use each.
+//! The keys with one use each, and the locker key with two.
 
 use cryptoki_sys as sys;
 
 use super::provision::Made;
 use super::{Officer, OfficerError};
 use crate::hsm::PublicKey;
-use crate::hsm::pkcs11::template::{Name, audit_ed25519, audit_p256, fingerprint, transport};
-use crate::hsm::pkcs11::{Ckr, Handle, Signing};
+use crate::hsm::pkcs11::template::{Name, audit_ed25519, audit_p256, fingerprint, locker, transport};
+use crate::hsm::pkcs11::{Ckr, Handle, Signing, Template};
 use crate::hsm::proof::{FINGERPRINT_CHECK, LABEL, sign};
 
 #[derive(Clone, Copy)]
 pub(super) enum Role {
     Audit,
+    Locker,
     Transport,
 }
 
@@ -36,10 +37,14 @@ impl Officer<'_> {
                 let (public, private, how) = self.generate_audit(&Name { id: &id, label: &label })?;
                 (label, public, private, Some(how))
             }
+            Role::Locker => {
+                let label = format!("{LABEL}locker");
+                let (public, private) = self.generate_rsa(locker(&Name { id: &id, label: &label }))?;
+                (label, public, private, None)
+            }
             Role::Transport => {
                 let label = format!("{LABEL}transport");
-                let (mechanism, public, private) = transport(&Name { id: &id, label: &label });
-                let (public, private) = self.session.generate_pair(mechanism, &public, &private)?;
+                let (public, private) = self.generate_rsa(transport(&Name { id: &id, label: &label }))?;
                 (label, public, private, None)
             }
         };
@@ -50,6 +55,13 @@ impl Officer<'_> {
             None => PublicKey::read_rsa(&self.session, public),
         };
         Ok((hex, public.map_err(OfficerError::Unavailable)?))
+    }
+
+    fn generate_rsa(
+        &self,
+        (mechanism, public, private): (sys::CK_MECHANISM_TYPE, Template, Template),
+    ) -> Result<(Handle, Handle), Ckr> {
+        self.session.generate_pair(mechanism, &public, &private)
     }
 
     /// Ed25519, or P-256 where the token has none.

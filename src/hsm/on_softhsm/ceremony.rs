@@ -9,13 +9,14 @@ use crate::hsm::officer::{Officer, OfficerError, Plan, create_token};
 use crate::hsm::pkcs11::template::{DekRules, Name, audit_p256, kek_copy};
 use crate::hsm::pkcs11::{RawSession, Search, Signing};
 use crate::hsm::proof::labelled;
-use crate::hsm::{Config, Job, KekMode, Keyset, PublicKey, Reply, Verdict};
+use crate::hsm::{Config, Job, KekMode, Keyset, LockerRef, PublicKey, Reply, StartFault, Verdict};
 use secrecy::SecretString;
 
 fn plan(mode: KekMode, keks: u32, existing: Option<&Keyset>) -> Plan {
     Plan {
         mode,
         keks,
+        locker: false,
         existing: existing.cloned(),
     }
 }
@@ -88,6 +89,45 @@ scenarios! {
         assert_eq!(again.keyset.keks, more.keyset.keks);
         assert_ne!(again.keyset.transport_public, first.transport_public);
         assert_eq!(gaps(&place.try_start(&again.keyset).unwrap()), [""; 0]);
+    }
+
+    fn the_locker_key_is_made_when_it_is_wanted_and_stays(place) {
+        let wanted = |existing| Plan { locker: true, ..plan(KekMode::NoTrusted, 1, existing) };
+        let first = place.provision(&plan(KekMode::NoTrusted, 1, None), None).unwrap().keyset;
+        assert_eq!(first.locker, None);
+        let more = place.provision(&wanted(Some(&first)), None).unwrap();
+        assert_eq!(more.made, ["panvault-locker"]);
+        assert_eq!(Keyset { locker: None, ..more.keyset.clone() }, first);
+        let pair = more.keyset.locker.clone().unwrap();
+        for plan in [wanted(Some(&more.keyset)), plan(KekMode::NoTrusted, 1, Some(&more.keyset))] {
+            let same = place.provision(&plan, None).unwrap();
+            assert_eq!((&same.keyset, same.made.len()), (&more.keyset, 0));
+        }
+        // gone, or swapped
+        place.intrude(UserType::User, |_, session| destroy(session, &pair.id));
+        assert!(matches!(place.try_start(&more.keyset), Err(StartFault::Keys(text)) if text.contains("locker key")));
+        let again = place.provision(&wanted(Some(&more.keyset)), None).unwrap().keyset;
+        let swapped = LockerRef { id: again.locker.clone().unwrap().id, ..pair };
+        let swapped = Keyset { locker: Some(swapped), ..again };
+        assert!(matches!(place.try_start(&swapped), Err(StartFault::Keys(text)) if text.contains("swapped")));
+    }
+
+    fn a_clients_key_leaves_the_token_and_stays_nowhere(place) {
+        place.keyset(KekMode::NoTrusted);
+        let all = |place: &Place| {
+            place.intrude(UserType::User, |_, session| session.find(&Search::default()).unwrap().len())
+        };
+        let before = all(place);
+        let pin = SecretString::from(SoftHsm::USER_PIN);
+        let officer = Officer::open(&place.config(), None, &pin).unwrap();
+        let client = officer.client_key().unwrap();
+        officer.close();
+        assert_eq!(all(place), before);
+        let pair = ring::rsa::KeyPair::from_pkcs8(&client.private).unwrap();
+        let mut signature = vec![0; pair.public().modulus_len()];
+        let random = ring::rand::SystemRandom::new();
+        pair.sign(&ring::signature::RSA_PKCS1_SHA256, &random, b"x", &mut signature).unwrap();
+        client.public.verify_rs256(b"x", &signature).unwrap();
     }
 
     fn a_lost_key_is_never_made_anew(place) {

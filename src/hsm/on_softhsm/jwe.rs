@@ -7,12 +7,12 @@ use cryptoki::session::UserType;
 use data_encoding::BASE64;
 
 use super::client::{masked, modpow, padded, random, sealed, wrapped};
-use super::{Place, scenarios};
-use crate::hsm::jwe::Transport;
+use super::{Place, gaps, has, scenarios};
+use crate::hsm::jwe::Recipient;
 use crate::hsm::pkcs11::{Oaep, Rsa, Search};
 use crate::hsm::proof::rsa_parts;
 use crate::hsm::token::{Engine, Token};
-use crate::hsm::{Boxed, Config, Fault, Job, KekMode, Keyset, Reply, SealedPart};
+use crate::hsm::{Boxed, Config, Fault, Job, KekMode, Keyset, PublicKey, Reply, SealedPart, Verdict};
 
 const PAN: &[u8] = b"4111111111111111";
 
@@ -26,7 +26,11 @@ struct Sender {
 
 impl Sender {
     fn new(keyset: &Keyset) -> Self {
-        let (n, e) = rsa_parts(&keyset.transport_public).unwrap();
+        Self::to(&keyset.transport_public)
+    }
+
+    fn to(public: &PublicKey) -> Self {
+        let (n, e) = rsa_parts(public).unwrap();
         Self {
             n,
             e,
@@ -89,6 +93,13 @@ fn folded(base64: &str) -> String {
 
 fn open(engine: &mut Engine, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<Vec<u8>>, Fault> {
     match engine.execute(Job::OpenJwe { encrypted_key, content })? {
+        Reply::OpenJwe(text) => Ok(text.map(|text| text.expose().to_vec())),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn open_locker(engine: &mut Engine, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<Vec<u8>>, Fault> {
+    match engine.execute(Job::OpenLocker { encrypted_key, content })? {
         Reply::OpenJwe(text) => Ok(text.map(|text| text.expose().to_vec())),
         other => panic!("{other:?}"),
     }
@@ -198,7 +209,7 @@ scenarios! {
             let class = Some(ObjectClass::PRIVATE_KEY);
             let found = session.find(&Search { class, id: Some(&id), ..Search::default() }).unwrap();
             // SoftHSM knows OAEP with SHA-1 only; but for the hash this is what other tokens do with SHA-256
-            let mut transport = Transport {
+            let mut transport = Recipient {
                 private: found[0],
                 how: Rsa::Oaep(Oaep::Sha1),
                 modulus: sender.n.clone(),
@@ -224,6 +235,49 @@ scenarios! {
             let answers: Vec<_> = (0..20).map(|_| open(engine, Vec::new(), sender.content())).collect();
             assert_eq!(answers[0], Ok(None));
             assert!(answers.contains(&Err(Fault::RateCapped)));
+        });
+    }
+
+    fn the_locker_key_opens_and_signs(place) {
+        let keyset = place.keyset(KekMode::SessionSource);
+        let pair = keyset.locker.clone().unwrap();
+        let to_locker = Sender::to(&pair.public);
+        assert_eq!(to_locker.n.len(), 256);
+        let report = place.try_start(&keyset).unwrap();
+        assert!(has(&report, "locker-key", Verdict::Note), "{report:#?}");
+        assert_eq!(gaps(&report), [""; 0]);
+        // it opens no card, so the cap on opens is none for it
+        let config = Config { open_rate: 1, ..place.config() };
+        place.with_engine(&config, &keyset, |engine| {
+            let before = session_objects(engine);
+            for _ in 0..20 {
+                assert_eq!(open_locker(engine, to_locker.wrapped(), to_locker.content()).unwrap().unwrap(), PAN);
+            }
+            let Reply::Sign(signature) = engine.execute(Job::SignLocker { message: b"a.b".to_vec() }).unwrap() else {
+                panic!("no signature")
+            };
+            assert_eq!(signature.len(), 256);
+            pair.public.verify_rs256(b"a.b", &signature).unwrap();
+            assert!(pair.public.verify_rs256(b"a.c", &signature).is_err());
+            // what is for one key does not open with the other, and none of it is an alarm
+            let to_transport = Sender::new(&keyset);
+            assert_eq!(open_locker(engine, to_transport.wrapped(), to_transport.content()), Ok(None));
+            let mut longer = to_locker.wrapped();
+            longer.insert(0, 0);
+            assert_eq!(open_locker(engine, longer, to_locker.content()), Ok(None));
+            let unpadded = to_locker.raw(&[&[0; 224], &to_locker.cek[..]].concat());
+            assert_eq!(open_locker(engine, unpadded, to_locker.content()), Ok(None));
+            let mut changed = to_locker.content();
+            changed.aad.push(0);
+            assert_eq!(open_locker(engine, to_locker.wrapped(), changed), Ok(None));
+            assert_eq!(session_objects(engine), before);
+        });
+        let without = Keyset { locker: None, ..keyset };
+        place.with_engine(&place.config(), &without, |engine| {
+            let refused = open_locker(engine, to_locker.wrapped(), to_locker.content());
+            assert!(matches!(refused, Err(Fault::Malformed(_))));
+            let refused = engine.execute(Job::SignLocker { message: Vec::new() });
+            assert!(matches!(refused, Err(Fault::Malformed(_))));
         });
     }
 

@@ -123,6 +123,7 @@ impl Place {
         let plan = Plan {
             mode,
             keks: 3,
+            locker: true,
             existing: None,
         };
         self.provision(&plan, Some(SoftHsm::SO_PIN)).unwrap().keyset

@@ -71,6 +71,8 @@ pub(crate) enum Signing {
     Ecdsa,
     Eddsa,
     HmacSha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
 }
 
 /// The module's functions.
@@ -324,7 +326,11 @@ impl RawSession {
     }
 
     pub(crate) fn sign(&self, key: Handle, how: Signing, message: &[u8]) -> Result<Vec<u8>, Ckr> {
-        let mut out = vec![0u8; 64 + ROOM];
+        let longest = match how {
+            Signing::Ecdsa | Signing::Eddsa | Signing::HmacSha256 => 64,
+            Signing::Rs256 => LONGEST_ATTRIBUTE,
+        };
+        let mut out = vec![0u8; longest + ROOM];
         self.one_shot(Verb::Sign, key, How::Signing(how), message, &mut out)?;
         Ok(out)
     }
@@ -368,6 +374,7 @@ impl RawSession {
             How::Signing(Signing::Ecdsa) => plain(sys::CKM_ECDSA),
             How::Signing(Signing::Eddsa) => plain(sys::CKM_EDDSA),
             How::Signing(Signing::HmacSha256) => plain(sys::CKM_SHA256_HMAC),
+            How::Signing(Signing::Rs256) => plain(sys::CKM_SHA256_RSA_PKCS),
         };
         let mut written = ulong(out.len());
         // SAFETY: the mechanism, its parameters, and the IV and AAD borrowed by `how` outlive both calls: some modules

@@ -20,6 +20,8 @@ const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x
 /// RSA-2048 has 112 bits of strength, too little beside AES-256. 3072 costs 2 ms a decryption in SoftHSM, which only
 /// inbound JWE pays.
 const TRANSPORT_BITS: CK_ULONG = 3072;
+/// What the protocol's clients are used to; each request pays for a decryption and a signature.
+const LOCKER_BITS: CK_ULONG = 2048;
 
 /// How DEKs are kept in, in this mode on this module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +216,41 @@ pub(crate) fn transport(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Templa
         .only_for(&[sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509]);
     (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
 }
+
+/// The locker key: mechanism, public half, private half. It decrypts and signs, and nothing else.
+pub(crate) fn locker(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Template) {
+    let public = shown(name)
+        .ulong(sys::CKA_MODULUS_BITS, LOCKER_BITS)
+        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1])
+        .yes(sys::CKA_ENCRYPT)
+        .yes(sys::CKA_VERIFY)
+        .no(sys::CKA_WRAP);
+    let private = hidden(Template::new(), name)
+        .yes(sys::CKA_DECRYPT)
+        .yes(sys::CKA_SIGN)
+        .no(sys::CKA_UNWRAP)
+        .only_for(&LOCKER_USES);
+    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
+}
+
+/// A pair of a client's, to be read out: mechanism, public half, private half.
+pub(crate) fn client_pair() -> (CK_MECHANISM_TYPE, Template, Template) {
+    let public = Template::new()
+        .no(sys::CKA_TOKEN)
+        .no(sys::CKA_PRIVATE)
+        .ulong(sys::CKA_MODULUS_BITS, LOCKER_BITS)
+        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1]);
+    let private = Template::new()
+        .no(sys::CKA_TOKEN)
+        .no(sys::CKA_PRIVATE)
+        .no(sys::CKA_SENSITIVE)
+        .yes(sys::CKA_EXTRACTABLE);
+    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
+}
+
+/// What the locker key may be used with.
+pub(crate) const LOCKER_USES: [CK_MECHANISM_TYPE; 3] =
+    [sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509, sys::CKM_SHA256_RSA_PKCS];
 
 /// A session copy of a pinned RSA public half, to prove that the private half is the right one.
 pub(crate) fn rsa_public(n: &[u8], e: &[u8]) -> Template {

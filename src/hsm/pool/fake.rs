@@ -184,5 +184,6 @@ pub(in crate::hsm) fn keyset() -> Keyset {
             n: "AQ".to_owned(),
             e: "AQAB".to_owned(),
         },
+        locker: None,
     }
 }

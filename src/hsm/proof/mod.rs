@@ -12,7 +12,7 @@ use cryptoki::object::ObjectClass;
 use cryptoki_sys as sys;
 
 use super::dek::DekTemplates;
-use super::jwe::Transport;
+use super::jwe::Recipient;
 use super::pkcs11::{Ckr, Handle, OpenFault, RawSession, Search, Signing};
 use super::probe::Findings;
 use super::{Canary, Epoch, Keyset, PublicKey, StartFault};
@@ -28,7 +28,8 @@ pub(crate) struct Keys {
     pub(crate) fingerprint: Handle,
     pub(crate) audit: Handle,
     pub(crate) audit_signs: Signing,
-    pub(crate) transport: Transport,
+    pub(crate) transport: Recipient,
+    pub(crate) locker: Option<Recipient>,
 }
 
 /// A KEK, and what tells whether it works.
@@ -76,6 +77,10 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
     let audit = named(role::audit(session, keyset, &mut weaknesses), &mut wrong)?;
     let transport = role::transport(session, keyset, &mut findings, &mut weaknesses);
     let transport = named(transport, &mut wrong)?;
+    let locker = match &keyset.locker {
+        Some(pair) => named(role::locker(session, pair, &mut findings, &mut weaknesses), &mut wrong)?,
+        None => None,
+    };
     let (Some(fingerprint), Some(audit), Some(transport), true) = (fingerprint, audit, transport, wrong.is_empty())
     else {
         return Err(refuse(session, &wrong)?);
@@ -84,10 +89,11 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
         return Err(StartFault::Keys("the keyring names no KEK".to_owned()));
     }
     findings.pass("canaries", format!("all {} KEKs open their canaries", keks.len()));
-    findings.pass(
-        "possession",
-        "fingerprint, audit and transport key are the ones that were made",
-    );
+    let which = match &locker {
+        Some(_) => "fingerprint, audit, transport and locker key are the ones that were made",
+        None => "fingerprint, audit and transport key are the ones that were made",
+    };
+    findings.pass("possession", which);
     let audit_signs = signing(&keyset.audit_public);
     Ok(Proof {
         keys: Keys {
@@ -96,6 +102,7 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
             audit,
             audit_signs,
             transport,
+            locker,
         },
         weaknesses,
         findings,
@@ -116,10 +123,15 @@ pub(crate) fn sign(session: &RawSession, key: Handle, how: Signing, message: &[u
     let signature = match how {
         // CKM_ECDSA takes a digest; modules that hash themselves are fewer.
         Signing::Ecdsa => session.sign(key, how, ring::digest::digest(&ring::digest::SHA256, message).as_ref())?,
-        Signing::Eddsa | Signing::HmacSha256 => session.sign(key, how, message)?,
+        Signing::Eddsa | Signing::HmacSha256 | Signing::Rs256 => session.sign(key, how, message)?,
     };
-    let expected = if how == Signing::HmacSha256 { 32 } else { 64 };
-    if signature.len() == expected {
+    let expected = match how {
+        Signing::Ecdsa | Signing::Eddsa => signature.len() == 64,
+        Signing::HmacSha256 => signature.len() == 32,
+        // as long as the modulus, which is not known here
+        Signing::Rs256 => signature.len() >= 256,
+    };
+    if expected {
         Ok(signature)
     } else {
         Err(Ckr::new("C_Sign", sys::CKR_DATA_LEN_RANGE))

@@ -1,4 +1,4 @@
-//! The keys with one use each: fingerprint, audit, transport.
+//! The keys with one use each: fingerprint, audit, transport. And the locker key, which has two.
 
 use cryptoki::object::ObjectClass;
 use cryptoki_sys as sys;
@@ -6,11 +6,11 @@ use data_encoding::BASE64URL_NOPAD;
 
 use super::{FINGERPRINT_CHECK, Weakness, Wrong, attributes, id, sign, signing};
 use crate::hsm::dek::using;
-use crate::hsm::jwe::Transport;
-use crate::hsm::pkcs11::template::rsa_public;
+use crate::hsm::jwe::Recipient;
+use crate::hsm::pkcs11::template::{LOCKER_USES, rsa_public};
 use crate::hsm::pkcs11::{Ckr, Handle, Oaep, RawSession, Rsa, Search, Signing};
 use crate::hsm::probe::Findings;
-use crate::hsm::{Keyset, PublicKey};
+use crate::hsm::{Keyset, LockerRef, PublicKey};
 
 /// The fingerprint key: its HMAC of a fixed text is the one that `init` noted.
 pub(super) fn fingerprint(
@@ -53,22 +53,12 @@ pub(super) fn transport(
     keyset: &Keyset,
     findings: &mut Findings,
     weaknesses: &mut Vec<Weakness>,
-) -> Result<Transport, Wrong> {
+) -> Result<Recipient, Wrong> {
     let name = format!("transport key (CKA_ID {})", keyset.transport_id);
-    let Some((n, e)) = rsa_parts(&keyset.transport_public) else {
-        return Err(Wrong::Key(format!(
-            "{name}: the keyring's public half is not an RSA key"
-        )));
-    };
-    let mut padding = None;
-    let key = find(session, ObjectClass::PRIVATE_KEY, &keyset.transport_id, &name, |key| {
-        let public = session.create_object(&rsa_public(&n, &e))?;
-        padding = using(session, public, || possession(session, public, key, n.len()))?;
-        Ok(padding.is_some())
+    let transport = recipient(session, &keyset.transport_id, &keyset.transport_public, &name, |_| {
+        Ok(true)
     })?;
-    // a key that was found has one: what was tried on it last
-    let how = padding.unwrap_or(Rsa::Oaep(Oaep::Sha1));
-    match how {
+    match transport.how {
         Rsa::Oaep(Oaep::Sha256) => findings.pass("oaep-sha256", "the token decrypts RSA-OAEP with SHA-256"),
         Rsa::Raw => findings.note(
             "oaep-sha256",
@@ -80,13 +70,65 @@ pub(super) fn transport(
             "the token has neither RSA-OAEP with SHA-256 nor raw RSA: inbound JWE do not open",
         ),
     }
-    weaknesses.extend(attributes::role(
-        session,
-        key,
-        &name,
-        &[sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509],
-    )?);
-    Ok(Transport {
+    let uses = [sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509];
+    weaknesses.extend(attributes::role(session, transport.private, &name, &uses)?);
+    Ok(transport)
+}
+
+/// The locker key: it decrypts what the pinned public half encrypted, and its signatures hold under that.
+pub(super) fn locker(
+    session: &RawSession,
+    pair: &LockerRef,
+    findings: &mut Findings,
+    weaknesses: &mut Vec<Weakness>,
+) -> Result<Recipient, Wrong> {
+    let name = format!("locker key (CKA_ID {})", pair.id);
+    let locker = recipient(session, &pair.id, &pair.public, &name, |key| {
+        let challenge = random(session)?;
+        let signature = sign(session, key, Signing::Rs256, &challenge)?;
+        Ok(pair.public.verify_rs256(&challenge, &signature).is_ok())
+    })?;
+    match locker.how {
+        Rsa::Oaep(Oaep::Sha256) => findings.note(
+            "locker-key",
+            "has two uses, as Hyperswitch's locker has it: it decrypts JWE and signs JWS",
+        ),
+        Rsa::Raw => findings.note(
+            "locker-key",
+            "has two uses, as Hyperswitch's locker has it: it decrypts JWE, by raw RSA with the padding checked in the \
+             worker, and signs JWS",
+        ),
+        Rsa::Oaep(Oaep::Sha1) => findings.gap(
+            "locker-key",
+            "the token has neither RSA-OAEP with SHA-256 nor raw RSA: JWE to the locker do not open",
+        ),
+    }
+    weaknesses.extend(attributes::role(session, locker.private, &name, &LOCKER_USES)?);
+    Ok(locker)
+}
+
+/// A private key that decrypts what the pinned public half encrypted, and is right beside.
+fn recipient(
+    session: &RawSession,
+    hex: &str,
+    public: &PublicKey,
+    name: &str,
+    is_right: impl Fn(Handle) -> Result<bool, Ckr>,
+) -> Result<Recipient, Wrong> {
+    let Some((n, e)) = rsa_parts(public) else {
+        return Err(Wrong::Key(format!(
+            "{name}: the keyring's public half is not an RSA key"
+        )));
+    };
+    let mut padding = None;
+    let key = find(session, ObjectClass::PRIVATE_KEY, hex, name, |key| {
+        let public = session.create_object(&rsa_public(&n, &e))?;
+        padding = using(session, public, || possession(session, public, key, n.len()))?;
+        Ok(padding.is_some() && is_right(key)?)
+    })?;
+    // a key that was found has one: what was tried on it last
+    let how = padding.unwrap_or(Rsa::Oaep(Oaep::Sha1));
+    Ok(Recipient {
         private: key,
         how,
         modulus: n,

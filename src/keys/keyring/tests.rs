@@ -34,6 +34,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
             n: "wAAB".to_owned(),
             e: "AQAB".to_owned(),
         },
+        locker: None,
     }
 }
 

@@ -117,6 +117,7 @@ async fn issue(access: &Access, expires_at: Option<UnixMillis>) -> SecretString 
         dialect: Dialect::Native,
         kind: CredentialKind::ApiKey,
         certificate: None,
+        public_key: None,
         expires_at,
     };
     access

@@ -53,6 +53,12 @@ impl Accounts {
                 max: MAX_PER_MERCHANT,
             });
         }
+        if new.public_key.is_some() != (new.kind == CredentialKind::PublicKey) {
+            return Err(AccountError::Field {
+                field: "public_key",
+                reason: "is for credentials of kind public-key, and they need one",
+            });
+        }
         let (id, hash, secret) = match (new.kind, new.certificate) {
             (CredentialKind::Certificate, Some(certificate)) => {
                 (fresh_id().map_err(no_random)?, certificate.into(), None)
@@ -63,7 +69,19 @@ impl Accounts {
                     reason: "is missing",
                 });
             }
-            (CredentialKind::ApiKey | CredentialKind::DetokenizePassword | CredentialKind::Password, Some(_)) => {
+            // nothing is shown that could be compared
+            (CredentialKind::PublicKey, None) => {
+                let id = fresh_id().map_err(no_random)?;
+                let hash = SecretHash::of(&id, "");
+                (id, hash, None)
+            }
+            (
+                CredentialKind::ApiKey
+                | CredentialKind::DetokenizePassword
+                | CredentialKind::Password
+                | CredentialKind::PublicKey,
+                Some(_),
+            ) => {
                 return Err(AccountError::Field {
                     field: "certificate",
                     reason: "is for credentials of kind certificate",
@@ -83,6 +101,7 @@ impl Accounts {
             status: AccountStatus::Active,
             created_at: now,
             expires_at: new.expires_at,
+            public_key: new.public_key,
         };
         change.check_live(&row, now)?;
         change.put_credential(row.clone())?;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::types::{AccountStatus, CredentialKind};
 use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
+use crate::jose::RsaPublicKey;
 use crate::store::Key;
 use crate::vault::credential::SecretHash;
 use crate::vault::types::{Dialect, Error, Generation, IntegrityError, Management, TokenRules};
@@ -77,6 +78,9 @@ pub(in crate::vault) struct Credential {
     pub(in crate::vault) status: AccountStatus,
     pub(super) created_at: UnixMillis,
     pub(super) expires_at: Option<UnixMillis>,
+    /// The public key, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::vault) public_key: Option<RsaPublicKey>,
 }
 
 /// A kind of account with a table of its own.

@@ -10,6 +10,7 @@ use super::row::{
 };
 use super::types::{AccountError, AccountStatus, CredentialKind, CredentialView, Kind, MerchantView, RepositoryView};
 use crate::id::{CredentialId, MerchantId, RepositoryId, RepositoryName, UnixMillis};
+use crate::jose::RsaPublicKey;
 use crate::store::{Commit, Key, Part, Store, Versioned, Write};
 use crate::vault::types::Error;
 
@@ -271,6 +272,7 @@ impl Held {
             dialect: row.dialect,
             status: row.status,
             certificate: (row.kind == CredentialKind::Certificate).then(|| row.hash.into()),
+            public_key: row.public_key.as_ref().and_then(RsaPublicKey::fingerprint),
             expired: row.expires_at.is_some_and(|end| end <= now),
             created_at: row.created_at.to_string(),
             expires_at: row.expires_at.map(|at| at.to_string()),

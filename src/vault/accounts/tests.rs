@@ -47,6 +47,7 @@ fn new_key(id: &str) -> NewCredential {
         dialect: Dialect::Native,
         kind: CredentialKind::ApiKey,
         certificate: None,
+        public_key: None,
         expires_at: None,
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::hsm::KeyFingerprint;
 use crate::id::{CredentialId, MerchantId, RepositoryName, UnixMillis};
+use crate::jose::RsaPublicKey;
 use crate::vault::CertificateDigest;
 use crate::vault::types::{Dialect, Generation, Management, Peer, Reach, TokenRules, Verification};
 
@@ -36,6 +38,8 @@ pub enum CredentialKind {
     Certificate,
     /// As a password, in Worldpay's dialect: good for seeing cards and for nothing else.
     DetokenizePassword,
+    /// An RSA public key: for the locker, whose requests it checks and whose answers are encrypted to it. No secret.
+    PublicKey,
     /// 32 upper-case hex digits, shown with the merchant's id in the Mastercard gateway's dialect, with the credential's id in
     /// Worldpay's.
     Password,
@@ -72,6 +76,9 @@ pub struct NewCredential {
     /// Which certificate it is, where it is one.
     #[serde(default)]
     pub certificate: Option<CertificateDigest>,
+    /// Which public key it is, where it is one: PEM.
+    #[serde(default)]
+    pub public_key: Option<RsaPublicKey>,
     /// Good until then; in the future.
     #[serde(default)]
     pub expires_at: Option<UnixMillis>,
@@ -96,7 +103,7 @@ pub struct RulesChange {
 pub struct IssuedCredential {
     /// As it is listed from now on.
     pub credential: CredentialView,
-    /// `pv_<id>_<secret>`, or a password; a certificate has none.
+    /// `pv_<id>_<secret>`, or a password; certificates and public keys have none.
     pub secret: Option<SecretString>,
 }
 
@@ -161,6 +168,9 @@ pub struct CredentialView {
     /// SHA-256 of a certificate's DER form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateDigest>,
+    /// SHA-256 of a public key's SubjectPublicKeyInfo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<KeyFingerprint>,
     /// Past its expiry.
     pub expired: bool,
     /// When it was added.
@@ -236,6 +246,7 @@ impl CredentialKind {
             Self::Certificate => "certificate",
             Self::DetokenizePassword => "detokenize-password",
             Self::Password => "password",
+            Self::PublicKey => "public-key",
         }
     }
 
@@ -246,6 +257,7 @@ impl CredentialKind {
             Self::Certificate => dialect == Dialect::Mastercard,
             Self::DetokenizePassword => dialect == Dialect::Worldpay,
             Self::Password => matches!(dialect, Dialect::Mastercard | Dialect::Worldpay),
+            Self::PublicKey => dialect == Dialect::HyperswitchLocker,
         }
     }
 
@@ -254,7 +266,7 @@ impl CredentialKind {
         match (self, dialect) {
             (Self::DetokenizePassword, _) => Reach::RevealOnly,
             (Self::Password, Dialect::Worldpay) => Reach::NoReveal,
-            (Self::ApiKey | Self::Certificate | Self::Password, _) => Reach::All,
+            (Self::ApiKey | Self::Certificate | Self::Password | Self::PublicKey, _) => Reach::All,
         }
     }
 }

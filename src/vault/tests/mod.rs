@@ -86,6 +86,7 @@ impl Rig {
             dialect: Dialect::Native,
             kind: CredentialKind::ApiKey,
             certificate: None,
+            public_key: None,
             expires_at: None,
         };
         let secret = accounts

@@ -229,6 +229,14 @@ impl Sealer for SoftSealer {
         })
     }
 
+    fn open_locker(&self, _: Vec<u8>, _: Boxed) -> Fut<'_, Option<SecretBytes>> {
+        Box::pin(async { Err(keys::Error::Hsm(hsm::Error::Malformed("no such key here".to_owned()))) })
+    }
+
+    fn sign_locker(&self, _: Vec<u8>) -> Fut<'_, Vec<u8>> {
+        Box::pin(async { Err(keys::Error::Hsm(hsm::Error::Malformed("no such key here".to_owned()))) })
+    }
+
     fn reseal<'a>(
         &'a self,
         place: Place,

@@ -170,6 +170,7 @@ async fn add_merchant(vault: &Vault, peer: Peer, rules: TokenRules) -> String {
         dialect: Dialect::Mastercard,
         kind: CredentialKind::Password,
         certificate: None,
+        public_key: None,
         expires_at: None,
     };
     let issued = accounts.add_credential(admin, credential).await.unwrap();

@@ -51,6 +51,7 @@ impl Gateway {
                 None => CredentialKind::Password,
             },
             certificate,
+            public_key: None,
             expires_at: None,
         };
         let accounts = self.bench.access.accounts();

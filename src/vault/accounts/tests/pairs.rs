@@ -326,6 +326,7 @@ async fn a_third_password_is_refused_and_says_which_to_remove() {
         (
             NewCredential {
                 certificate: None,
+                public_key: None,
                 ..certificate.clone()
             },
             "certificate",

@@ -1,0 +1,58 @@
+//! `key`: the vault's keys as others need them.
+
+use clap::{Subcommand, ValueEnum};
+
+use super::instance::Instance;
+use super::{Exit, Which, terminal};
+use crate::hsm::PublicKey;
+use crate::jose::pem;
+use crate::keys::Keyring;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Print a public key in PEM
+    Show {
+        /// Which
+        key: Key,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// A key pair of the vault's.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Key {
+    /// Signs audit trail, receipts and keyring
+    Audit,
+    /// Decrypts and signs for Hyperswitch's locker: its routers know it as vault_encryption_key
+    Locker,
+    /// What clients encrypt to
+    Transport,
+}
+
+/// Runs it.
+pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
+    match command {
+        KeyCommand::Show { key, which } => {
+            let config = Instance::find(which)?.config;
+            let keyring =
+                Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+            let text = shown(&keyring, *key).ok_or_else(|| {
+                Exit::Refused.because("there is no locker key: enable the locker and run `panvault init` again")
+            })?;
+            terminal::say(text.trim_end());
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// The key's public half in PEM.
+pub(super) fn shown(keyring: &Keyring, key: Key) -> Option<String> {
+    let keyset = keyring.keyset();
+    let public: &PublicKey = match key {
+        Key::Audit => &keyset.audit_public,
+        Key::Locker => &keyset.locker.as_ref()?.public,
+        Key::Transport => &keyset.transport_public,
+    };
+    Some(pem(public))
+}
