@@ -14,6 +14,8 @@ mod support;
 
 #[path = "locker/asking.rs"]
 mod asking;
+#[path = "locker/bench.rs"]
+mod bench;
 #[path = "locker/cards.rs"]
 mod cards;
 #[path = "locker/faults.rs"]
@@ -102,6 +104,11 @@ fn jwe_may_be_required() {
 #[test]
 fn the_locker_is_as_it_is_set() {
     jose::settings();
+}
+
+#[test]
+fn loads_do_what_they_say() {
+    bench::operations();
 }
 
 #[test]

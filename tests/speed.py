@@ -98,6 +98,25 @@ def quick(daemon):
     inspect = api(daemon, "inspect", 64)
     row("inspect, 64 connections", f"{inspect['per_s']:.0f}/s")
     mastercard_share(daemon)
+    locker_shares(daemon)
+
+
+def locker_shares(daemon):
+    # In turns, as above.
+    for op, native in (("locker-add", "create"), ("locker-retrieve", "reveal")):
+        rates = {op: 0, native: 0}
+        for _ in range(3):
+            for one in rates:
+                rates[one] += api(daemon, one, 64, seconds=3)["per_s"]
+        share = rates[op] / rates[native]
+        row(f"Hyperswitch {op}, 64 connections",
+            f"{rates[op] / 3:.0f}/s, {share:.2f} of native {native}'s {rates[native] / 3:.0f}/s, in turns",
+            "≥ 0.90", share >= 0.9)
+    for op in ("locker-jwe-add", "locker-jwe-retrieve"):
+        got = api(daemon, op, 64, seconds=5)
+        cpu = got["cpu_us_per_request"]
+        row(f"Hyperswitch {op}, 64 connections", f"{got['per_s']:.0f}/s, processor time, all processes {cpu:.0f} µs",
+            "≤ 1600 µs", cpu <= 1_600)
 
 
 def mastercard_share(daemon):

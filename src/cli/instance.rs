@@ -156,6 +156,11 @@ impl Instance {
             .context("an API key is needed: --api-key-file FILE, or --dir of a dev instance")
     }
 
+    /// A dev instance's tenant of Hyperswitch's card vault.
+    pub(super) fn locker(&self) -> Option<&DevLocker> {
+        self.dev.as_ref()?.hyperswitch.as_ref()?.locker.as_ref()
+    }
+
     /// A dev instance's merchant of the Mastercard gateway's dialect whose tokens the vault makes, any number for a card.
     pub(super) fn mastercard(&self) -> Option<&DevMastercard> {
         let merchants = &self.dev.as_ref()?.mastercard;

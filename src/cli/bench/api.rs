@@ -11,7 +11,9 @@ use data_encoding::BASE64;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::load::{self, Login, Op, Outcome, Plan};
+use super::load::{self, Login, Outcome, Plan};
+use super::locker::Signer;
+use super::op::Op;
 use super::{Exit, cpu};
 use crate::cli::instance::Instance;
 use crate::cli::{Which, terminal};
@@ -66,6 +68,10 @@ pub(super) fn run(args: &ApiArgs) -> anyhow::Result<Exit> {
     let plan = Plan {
         socket: instance.api_socket().to_owned(),
         login: login(args, &instance)?,
+        signer: match args.op.of_locker() {
+            Some(true) => Some(Arc::new(signer(args, &instance)?)),
+            Some(false) | None => None,
+        },
         op: args.op,
         connections: usize::from(args.connections),
         seconds: args.seconds,
@@ -81,9 +87,20 @@ pub(super) fn run(args: &ApiArgs) -> anyhow::Result<Exit> {
 
 /// As whom the operation is done.
 fn login(args: &ApiArgs, instance: &Instance) -> anyhow::Result<Login> {
+    if args.op.of_locker().is_some() {
+        let dev = instance.locker().context(LOCKER)?;
+        return Ok(Login {
+            header: format!("x-tenant-id: {}", dev.tenant_id).into(),
+            tokens: "/cards".into(),
+        });
+    }
     if args.op != Op::MastercardRetrieve {
         return Ok(Login {
-            authorization: format!("Bearer {}", instance.api_key(args.api_key_file.as_deref())?).into(),
+            header: format!(
+                "Authorization: Bearer {}",
+                instance.api_key(args.api_key_file.as_deref())?
+            )
+            .into(),
             tokens: "/v1/tokens".into(),
         });
     }
@@ -92,10 +109,25 @@ fn login(args: &ApiArgs, instance: &Instance) -> anyhow::Result<Login> {
         .context("this operation needs --dir of a dev instance")?;
     let login = format!("merchant.{}:{}", dev.merchant, dev.password);
     Ok(Login {
-        authorization: format!("Basic {}", BASE64.encode(login.as_bytes())).into(),
+        header: format!("Authorization: Basic {}", BASE64.encode(login.as_bytes())).into(),
         tokens: format!("/api/rest/version/70/merchant/{}/token", dev.merchant).into(),
     })
 }
+
+/// The client's keys of a dev instance.
+fn signer(args: &ApiArgs, instance: &Instance) -> anyhow::Result<Signer> {
+    let dev = instance.locker().context(LOCKER)?;
+    let dir = args.which.dir.as_deref().context(LOCKER)?;
+    let file = |name: &Option<PathBuf>| {
+        let name = name
+            .as_ref()
+            .context("the locker of this instance takes no encrypted requests")?;
+        anyhow::Ok(dir.join(name))
+    };
+    Signer::read(&file(&dev.client_private_key)?, &file(&dev.locker_public_key)?)
+}
+
+const LOCKER: &str = "this operation needs --dir of a dev instance that serves the locker";
 
 async fn measure(args: &ApiArgs, plan: &Plan) -> anyhow::Result<(Figures, Option<String>)> {
     let probe = tokio::net::UnixStream::connect(&plan.socket)

@@ -45,17 +45,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request, with one header of its own, and waits for its answer.
     pub(super) async fn call(
         &mut self,
         method: &str,
         path: &str,
-        authorization: &str,
+        header: &str,
         body: &str,
     ) -> anyhow::Result<Answer<'_>> {
         self.out.clear();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: panvault\r\nAuthorization: {authorization}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: panvault\r\n{header}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );

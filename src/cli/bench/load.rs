@@ -2,33 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::ValueEnum;
 
 use super::client::{Answer, Connection};
 use super::latency::Latencies;
-
-/// What each request does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Op {
-    /// A new card, a new token
-    Create,
-    /// Remove a token (made before the clock starts)
-    Delete,
-    /// The masked view of a token
-    Inspect,
-    /// The same through the Mastercard gateway's dialect: Retrieve Token over REST
-    MastercardRetrieve,
-    /// A new card, then its reveal: one request is the pair
-    Pair,
-    /// The card of a token
-    Reveal,
-    /// Change the metadata of a token
-    Update,
-}
+use super::locker::{self, Signer};
+use super::numbers::Numbers;
+use super::op::Op;
 
 /// A run.
 #[derive(Clone)]
@@ -43,13 +26,15 @@ pub(super) struct Plan {
     pub(super) requests: Option<u64>,
     /// Tokens to work on, made before the clock starts.
     pub(super) tokens: usize,
+    /// Makes encrypted requests, for operations with such.
+    pub(super) signer: Option<Arc<Signer>>,
 }
 
 /// As whom, and where, the requests are sent.
 #[derive(Clone)]
 pub(super) struct Login {
-    /// The `Authorization` header.
-    pub(super) authorization: Arc<str>,
+    /// The header that says so.
+    pub(super) header: Arc<str>,
     /// The path of the tokens.
     pub(super) tokens: Arc<str>,
 }
@@ -63,43 +48,11 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
 }
 
-impl Op {
-    /// Its name in results.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Delete => "delete",
-            Self::Inspect => "inspect",
-            Self::MastercardRetrieve => "mastercard-retrieve",
-            Self::Pair => "pair",
-            Self::Reveal => "reveal",
-            Self::Update => "update",
-        }
-    }
-
-    fn needs_tokens(self) -> bool {
-        match self {
-            Self::Create | Self::Pair => false,
-            Self::Delete | Self::Inspect | Self::MastercardRetrieve | Self::Reveal | Self::Update => true,
-        }
-    }
-
-    /// The body that stores a made-up card.
-    fn card(self, number: &str) -> String {
-        match self {
-            Self::MastercardRetrieve => format!(
-                "{{\"sourceOfFunds\":{{\"type\":\"CARD\",\"provided\":{{\"card\":{{\"number\":\"{number}\",\
-                 \"expiry\":{{\"month\":\"12\",\"year\":\"30\"}}}}}}}}}}"
-            ),
-            Self::Create | Self::Delete | Self::Inspect | Self::Pair | Self::Reveal | Self::Update => format!(
-                "{{\"card\":{{\"number\":\"{number}\",\"expiry\":{{\"month\":12,\"year\":2030}},\"holder\":\"LOAD TEST\"}}}}"
-            ),
-        }
-    }
-}
-
 /// Makes the tokens that the run needs.
 pub(super) async fn prepare(plan: &Plan) -> anyhow::Result<Arc<[String]>> {
+    if plan.op.of_locker().is_some() {
+        return Ok(locker::bodies(plan).await?.into());
+    }
     if !plan.op.needs_tokens() {
         return Ok(Arc::from([]));
     }
@@ -131,16 +84,21 @@ pub(super) async fn run(plan: &Plan, tokens: Arc<[String]>, done: Arc<AtomicU64>
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(plan.seconds);
     let budget = Arc::new(AtomicU64::new(plan.requests.unwrap_or(u64::MAX)));
+    let used = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
     for lane in 0..plan.connections {
         let mut worker = Lane {
             connection: Connection::open(&plan.socket).await?,
             login: plan.login.clone(),
             op: plan.op,
-            numbers: Numbers::new(lane),
+            numbers: match plan.op.of_locker() {
+                Some(_) => Numbers::of_now(lane),
+                None => Numbers::new(lane),
+            },
             tokens: tokens.clone(),
             next: lane,
             step: plan.connections,
+            used: used.clone(),
         };
         let (budget, done) = (budget.clone(), done.clone());
         tasks.push(tokio::spawn(async move {
@@ -189,6 +147,8 @@ struct Lane {
     tokens: Arc<[String]>,
     next: usize,
     step: usize,
+    /// Tokens that all connections together have used up.
+    used: Arc<AtomicUsize>,
 }
 
 impl Lane {
@@ -208,6 +168,22 @@ impl Lane {
             Op::Inspect | Op::MastercardRetrieve => {
                 let token = self.token()?;
                 self.call("GET", &token, "").await?;
+            }
+            Op::LockerAdd => {
+                let body = self.op.card(&self.numbers.next());
+                self.call("POST", "add", &body).await?;
+            }
+            Op::LockerJweAdd => {
+                // from one pile: no connection runs out while another has some
+                let next = self.used.fetch_add(1, Ordering::Relaxed);
+                let Some(body) = self.tokens.get(next).cloned() else {
+                    return Ok(false);
+                };
+                self.call("POST", "add", &body).await?;
+            }
+            Op::LockerJweRetrieve | Op::LockerRetrieve => {
+                let body = self.token()?;
+                self.call("POST", "retrieve", &body).await?;
             }
             Op::Pair => {
                 let token = self.create().await?;
@@ -234,8 +210,8 @@ impl Lane {
     /// A request on what `path` names below the tokens; it must be done.
     async fn call(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<()> {
         let path = format!("{}/{path}", self.login.tokens);
-        let authorization = &self.login.authorization;
-        expect(200, &self.connection.call(method, &path, authorization, body).await?)
+        let header = &self.login.header;
+        expect(200, &self.connection.call(method, &path, header, body).await?)
     }
 
     fn token(&mut self) -> anyhow::Result<String> {
@@ -247,13 +223,13 @@ impl Lane {
 
 async fn create(connection: &mut Connection, login: &Login, op: Op, number: &str) -> anyhow::Result<Vec<u8>> {
     let answer = connection
-        .call("POST", &login.tokens, &login.authorization, &op.card(number))
+        .call("POST", &login.tokens, &login.header, &op.card(number))
         .await?;
     expect(201, &answer)?;
     Ok(answer.body.to_vec())
 }
 
-fn expect(status: u16, answer: &Answer<'_>) -> anyhow::Result<()> {
+pub(super) fn expect(status: u16, answer: &Answer<'_>) -> anyhow::Result<()> {
     if answer.status == status {
         return Ok(());
     }
@@ -272,26 +248,4 @@ fn token_in(body: &[u8]) -> anyhow::Result<String> {
         token: String,
     }
     Ok(serde_json::from_slice::<View>(body)?.token)
-}
-
-/// Made-up card numbers, distinct in a run: they begin with 0, which no issuer has, and pass Luhn.
-struct Numbers {
-    lane: u64,
-    count: u64,
-}
-
-impl Numbers {
-    fn new(lane: usize) -> Self {
-        Self {
-            lane: u64::try_from(lane).unwrap_or(0) % 1000,
-            count: 0,
-        }
-    }
-
-    fn next(&mut self) -> String {
-        self.count = (self.count + 1) % 10_000_000_000;
-        let body = format!("00{:03}{:010}", self.lane, self.count);
-        let check = crate::card::check_digit(&body).unwrap_or('0');
-        format!("{body}{check}")
-    }
 }

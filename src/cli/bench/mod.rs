@@ -6,6 +6,9 @@ mod cpu;
 mod hsm;
 mod latency;
 mod load;
+mod locker;
+mod numbers;
+mod op;
 
 use clap::Subcommand;
 
