@@ -48,6 +48,11 @@ impl Vault {
         Ok(name)
     }
 
+    /// The name of a person who was here lately.
+    pub(super) fn known_person(&self, actor: &Actor, person: &Person) -> Option<Namespace> {
+        self.persons.get(&hash(&person.framed(actor.repository)))
+    }
+
     /// The name that the HSM made of `person`'s MAC in another job.
     pub(super) fn person_named(&self, actor: &Actor, person: &Person, mac: &[u8; 32]) -> Result<Namespace, Error> {
         let name = named(mac)?;

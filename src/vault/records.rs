@@ -79,6 +79,7 @@ impl Vault {
         let removed = async {
             self.access.permit(actor, Operation::Delete, 1)?;
             let place = self.person_name(actor, name).await?;
+            let mut turn = None;
             for _ in 0..ATTEMPTS {
                 let Some(document) = self.document(actor, DocumentKind::Record, place.as_str()).await? else {
                     self.access.count(actor, Operation::Delete, "unknown-token");
@@ -100,6 +101,10 @@ impl Vault {
                 if let Written::Done { .. } = self.write_documents(actor, writes, event).await? {
                     return Ok(true);
                 }
+                // changed in between: from now on in line with those who change it
+                if turn.is_none() {
+                    turn = self.turns.wait(actor.repository, &named(&place)?).await;
+                }
             }
             Err(CallerError::Contended.into())
         };
@@ -116,6 +121,7 @@ impl Vault {
             Some((what, token)) => Some((self.secret_name(actor, what).await?.0, token)),
             None => None,
         };
+        let mut turn = None;
         for _ in 0..ATTEMPTS {
             if let Some((name, _)) = &content
                 && let Some(alike) = self.alike(actor, name).await?
@@ -160,6 +166,9 @@ impl Vault {
             };
             if let Written::Done { .. } = self.write_documents(actor, writes, on_record(op, "ok")).await? {
                 return Ok(kept);
+            }
+            if turn.is_none() {
+                turn = self.turns.wait(actor.repository, &named(&place)?).await;
             }
         }
         Err(CallerError::Contended.into())
@@ -229,6 +238,11 @@ fn sealed(name: &Person, text: &str) -> SecretBytes {
         bytes.extend_from_slice(part.as_bytes());
     }
     SecretBytes::new(bytes)
+}
+
+/// A record's name where others are lined up by tokens.
+fn named(place: &Namespace) -> Result<Token, IntegrityError> {
+    Token::parse(place.as_str()).map_err(|_| IntegrityError::Damaged)
 }
 
 /// A document that is replaced by nothing, and goes with the next sweep.

@@ -272,7 +272,11 @@ impl Vault {
             Err(error) => return Err(error),
         };
         let there = &held.record;
-        let same = there.status != Status::Spent && there.pan == record.pan && there.namespace == record.namespace;
+        let same_person = making.person.is_none() || there.scope == record.scope;
+        let same = there.status != Status::Spent
+            && there.pan == record.pan
+            && there.namespace == record.namespace
+            && same_person;
         if there.expired(UnixMillis::now()) || (same && making.reuse.is_some()) {
             return self.give_existing(making, held).await;
         }

@@ -140,6 +140,29 @@ async fn many_who_insert_at_once_keep_one() {
     assert_eq!(created, 1);
 }
 
+/// More than there are attempts.
+#[tokio::test]
+async fn many_who_upsert_at_once_all_succeed() {
+    let rig = Arc::new(Rig::new().await);
+    let tasks: Vec<_> = (0..3 * ATTEMPTS)
+        .map(|n| {
+            let rig = Arc::clone(&rig);
+            tokio::spawn(async move {
+                let (a, text) = (name("a"), n.to_string());
+                let upsert = NewRecord {
+                    mode: PutMode::Upsert,
+                    ..new(&a, &text)
+                };
+                rig.keep(upsert).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_ne!(task.await.unwrap(), Kept::There);
+    }
+    assert!(rig.text("a").await.unwrap().parse::<u32>().unwrap() < 3 * ATTEMPTS);
+}
+
 /// Who writes to the disk cannot give a record to another entity, nor an old text the place of a new one in another row.
 #[tokio::test]
 async fn rows_that_were_exchanged_open_nothing() {

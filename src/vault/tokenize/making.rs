@@ -24,7 +24,8 @@ pub(super) struct Making<'a> {
     pub(super) reuse: Option<[u8; 16]>,
     /// The token and what is sealed for it, once they are needed. Serves every attempt until another takes the token.
     pub(super) draft: Option<Draft>,
-    /// Whose the card is: then that is its namespace, and what makes it the same.
+    /// Whose the card is: then that is what makes it the same. It is no namespace: nobody could search by it, and one more
+    /// entry of an index in each commit is felt.
     pub(super) person: Option<Namespace>,
 }
 
@@ -59,7 +60,7 @@ impl Making<'_> {
             strategy: Strategy::from(&new.format),
             shown: Shown::of(&new.pan, self.bins),
             expiry: new.expiry,
-            namespace: self.person.clone().or_else(|| new.namespace.clone()),
+            namespace: new.namespace.clone(),
             metadata: new.metadata.clone(),
             created_at: now,
             updated_at: now,

@@ -9,7 +9,9 @@ use super::{Candidates, check_rules};
 use crate::id::{Namespace, Token, UnixMillis};
 use crate::keys::Place;
 use crate::store::Part;
-use crate::vault::types::{Actor, CallerError, Error, NewToken, Operation, Person, Profile, Stored, Tokenized, View};
+use crate::vault::types::{
+    Actor, CallerError, Error, IntegrityError, NewToken, Operation, Person, Profile, Stored, Tokenized, View,
+};
 use crate::vault::{ATTEMPTS, Held, Vault, event, identity, members, persons, tables};
 
 /// The member of a profile's rest that names the person.
@@ -57,11 +59,11 @@ impl Vault {
             if !self.is_taken(actor, token).await? {
                 return Ok(false);
             }
-            let name = self.person_name(actor, person).await?;
+            let scope = scope(&self.person_name(actor, person).await?);
             let mut turn = None;
             for _ in 0..ATTEMPTS {
                 let held = match self.load_live(actor, token).await {
-                    Ok(held) if held.record.namespace.as_ref() == Some(&name) => held,
+                    Ok(held) if held.record.scope.as_ref() == Some(&scope) => held,
                     Ok(_) | Err(Error::Caller(CallerError::UnknownToken | CallerError::Expired)) => {
                         self.access.count(actor, Operation::Delete, "unknown-token");
                         return Ok(false);
@@ -101,17 +103,19 @@ impl Vault {
             repository: actor.repository,
             record: identity::fresh(actor.repository, &token)?,
         };
-        let (fingerprint, mac, sealed) = self
-            .sealer
-            .seal_named(
-                place,
-                &new.pan,
-                persons::DOMAIN,
-                person.framed(actor.repository),
-                compartments(new)?,
-            )
-            .await?;
-        let name = self.person_named(actor, person, &mac)?;
+        let (fingerprint, name, sealed) = match self.known_person(actor, person) {
+            Some(name) => {
+                let (fingerprint, sealed) = self.sealer.seal(place, Some(&new.pan), compartments(new)?).await?;
+                (fingerprint.ok_or(IntegrityError::Damaged)?, name, sealed)
+            }
+            None => {
+                let framed = person.framed(actor.repository);
+                let parts = compartments(new)?;
+                let named = self.sealer.seal_named(place, &new.pan, persons::DOMAIN, framed, parts);
+                let (fingerprint, mac, sealed) = named.await?;
+                (fingerprint, self.person_named(actor, person, &mac)?, sealed)
+            }
+        };
         let mut making = Making {
             actor,
             new,
