@@ -1,5 +1,7 @@
 //! What is recorded of one thing that happened.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::card::{contains_pan, could_be_pan};
@@ -11,6 +13,9 @@ pub const HEAD_SIGNED: &str = "head-signed";
 
 /// The longest text of a free member, in bytes; what is more is cut off.
 const TEXT_MAX: usize = 2048;
+
+/// The fewest digits of a card number.
+const RUN: usize = 12;
 
 /// One event: who, what, when, on what, how it ended. Never a PAN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,43 +91,73 @@ impl Event {
     /// Luhn. All digits with a 9 in front stay, because the tokens that pass Luhn are made so. Merchant and repository
     /// are names that an operator registered.
     pub fn encode(&self) -> Vec<u8> {
-        let guarded = Self {
+        let guarded = Guarded {
+            at: self.at,
             action: masked(&self.action),
             outcome: masked(&self.outcome),
+            peer: self.peer,
             dialect: self.dialect.as_deref().map(masked),
-            detail: self.detail.as_deref().map(masked),
+            merchant: self.merchant.as_ref(),
+            repository: self.repository.as_ref(),
             // an asterisk is in both alphabets and the length stays, so what is masked still parses
-            request: self
-                .request
-                .as_ref()
-                .and_then(|id| RequestId::parse(&masked_if_card(id.as_str())).ok()),
-            token: self
-                .token
-                .as_ref()
-                .and_then(|token| Token::parse(&masked_if_card(token.as_str())).ok()),
-            ..self.clone()
+            token: self.token.as_ref().map(|token| masked_if_card(token.as_str())),
+            request: self.request.as_ref().map(|id| masked_if_card(id.as_str())),
+            count: self.count,
+            detail: self.detail.as_deref().map(masked),
         };
         // plain members into memory cannot fail; and the store refuses an empty event
         serde_json::to_vec(&guarded).unwrap_or_default()
     }
 }
 
-fn masked_if_card(text: &str) -> String {
+/// An event as it is written.
+#[derive(Serialize)]
+struct Guarded<'a> {
+    at: UnixMillis,
+    action: Cow<'a, str>,
+    outcome: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<Peer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merchant: Option<&'a MerchantId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repository: Option<&'a RepositoryName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Cow<'a, str>>,
+}
+
+fn masked_if_card(text: &str) -> Cow<'_, str> {
     let made_to_pass = text.starts_with('9') && text.bytes().all(|b| b.is_ascii_digit());
-    if !made_to_pass && (contains_pan(text) || could_be_pan(text)) {
+    if !made_to_pass && has_room_for_card(text) && (contains_pan(text) || could_be_pan(text)) {
         masked(text)
     } else {
-        text.to_owned()
+        Cow::Borrowed(text)
     }
 }
 
-/// `text` up to its limit, with an asterisk for every digit but the last four of a run of 12 or more. A run goes on
+/// Whether there are as many digits in all as the shortest run that is masked has. Most texts have fewer.
+fn has_room_for_card(text: &str) -> bool {
+    text.bytes().filter(u8::is_ascii_digit).count() >= RUN
+}
+
+/// `text` up to its limit, with an asterisk for every digit but the last four of a run of [`RUN`] or more. A run goes on
 /// over a single space or hyphen, as card numbers are written.
-fn masked(text: &str) -> String {
+fn masked(text: &str) -> Cow<'_, str> {
     let end = (0..=TEXT_MAX.min(text.len()))
         .rev()
         .find(|at| text.is_char_boundary(*at));
     let text = text.get(..end.unwrap_or_default()).unwrap_or_default();
+    if !has_room_for_card(text) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
@@ -130,7 +165,7 @@ fn masked(text: &str) -> String {
         let (run, after) = from.split_at(run_len(from));
         out.push_str(before);
         let digits = run.bytes().filter(u8::is_ascii_digit).count();
-        let hidden = if digits < 12 { 0 } else { digits - 4 };
+        let hidden = if digits < RUN { 0 } else { digits - 4 };
         let mut seen = 0;
         out.extend(run.chars().map(|c| {
             seen += usize::from(c.is_ascii_digit());
@@ -139,7 +174,7 @@ fn masked(text: &str) -> String {
         rest = after;
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 /// The length of the run of digits that `text` begins with, single separators inside it included.

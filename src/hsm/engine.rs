@@ -116,7 +116,7 @@ impl Engine {
                 Ok(Reply::Random(bytes))
             }
             Job::Reseal { epoch, dek, part } => self.reseal(*epoch, dek, part).map(Reply::Reseal),
-            Job::Seal { epoch, macs, parts } => self.seal(*epoch, macs, parts),
+            Job::Seal { epoch, mac, parts } => self.seal(*epoch, mac.as_ref(), parts),
             Job::Sign { message } => {
                 let keys = &self.shared.keys;
                 sign(&self.session, keys.audit, keys.audit_signs, message).map(Reply::Sign)
@@ -159,8 +159,8 @@ impl Engine {
             .map_err(|_| Ckr::new("C_Sign", cryptoki_sys::CKR_DATA_LEN_RANGE))
     }
 
-    fn seal(&mut self, epoch: Epoch, macs: &[SecretBytes], parts: &[Plain]) -> Result<Reply, Ckr> {
-        let macs = macs.iter().map(|input| self.mac(input)).collect::<Result<_, _>>()?;
+    fn seal(&mut self, epoch: Epoch, mac: Option<&SecretBytes>, parts: &[Plain]) -> Result<Reply, Ckr> {
+        let mac = mac.map(|input| self.mac(input)).transpose()?;
         let (handle, dek) = self.take_dek(epoch)?;
         let shared = Arc::clone(&self.shared);
         let sealed = parts
@@ -172,7 +172,7 @@ impl Engine {
             })
             .collect::<Result<Vec<SealedPart>, Ckr>>();
         let parts = self.discard(handle, sealed)?;
-        Ok(Reply::Seal { dek, macs, parts })
+        Ok(Reply::Seal { dek, mac, parts })
     }
 
     fn unseal(&mut self, epoch: Epoch, dek: &WrappedKey, parts: &[Boxed]) -> Result<Vec<SecretBytes>, Ckr> {

@@ -123,8 +123,8 @@ pub enum Job {
     Seal {
         /// Which KEK wraps it.
         epoch: Epoch,
-        /// Also HMAC-SHA-256 over each of these under the fingerprint key: one job makes a record and what it is found by.
-        macs: Vec<SecretBytes>,
+        /// When given, also an HMAC-SHA-256 over it under the fingerprint key.
+        mac: Option<SecretBytes>,
         /// In the order of the answer.
         parts: Vec<Plain>,
     },
@@ -177,8 +177,8 @@ pub enum Reply {
     Seal {
         /// The wrapped DEK.
         dek: WrappedKey,
-        /// The MACs, in the order given.
-        macs: Vec<[u8; 32]>,
+        /// The fingerprint, when asked for.
+        mac: Option<[u8; 32]>,
         /// The parts, in the order given.
         parts: Vec<SealedPart>,
     },

@@ -102,7 +102,7 @@ fn rate(mut engine: Engine, epoch: Epoch, op: RawOp, seconds: f64, start: &Barri
             let job = match op {
                 RawOp::Create => Job::Seal {
                     epoch,
-                    macs: vec![SecretBytes::new(vec![7; 40])],
+                    mac: Some(SecretBytes::new(vec![7; 40])),
                     parts: vec![part(16), part(64)],
                 },
                 RawOp::Mac => Job::Mac {
@@ -115,7 +115,7 @@ fn rate(mut engine: Engine, epoch: Epoch, op: RawOp, seconds: f64, start: &Barri
                 },
                 RawOp::Seal => Job::Seal {
                     epoch,
-                    macs: Vec::new(),
+                    mac: None,
                     parts: vec![part(16)],
                 },
             };
@@ -136,7 +136,7 @@ fn part(len: usize) -> Plain {
 fn sample(engine: &mut Engine, epoch: Epoch) -> Result<(super::WrappedKey, Boxed), Fault> {
     let sealed = engine.execute(Job::Seal {
         epoch,
-        macs: Vec::new(),
+        mac: None,
         parts: vec![part(16)],
     })?;
     let Reply::Seal { dek, mut parts, .. } = sealed else {

@@ -101,38 +101,6 @@ impl Keys {
         pan: Option<&Pan>,
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Result<(Option<Fingerprint>, Sealed), Error> {
-        let macs = pan.map(|pan| fingerprint_input(place.repository, pan));
-        let (macs, sealed) = self.seal_all(place, macs.into_iter().collect(), compartments).await?;
-        Ok((macs.first().copied().map(Fingerprint), sealed))
-    }
-
-    /// As [`Keys::seal`] with a PAN, and in the same job [`Keys::mac`] of `bytes` in `domain`.
-    ///
-    /// # Errors
-    /// As [`Keys::seal`].
-    pub async fn seal_named(
-        &self,
-        place: Place,
-        pan: &Pan,
-        domain: &str,
-        bytes: SecretBytes,
-        compartments: Vec<(Compartment, SecretBytes)>,
-    ) -> Result<(Fingerprint, [u8; 32], Sealed), Error> {
-        let macs = vec![fingerprint_input(place.repository, pan), mac_input(domain, &bytes)];
-        let (macs, sealed) = self.seal_all(place, macs, compartments).await?;
-        match macs.as_slice() {
-            [fingerprint, mac] => Ok((Fingerprint(*fingerprint), *mac, sealed)),
-            _ => Err(malformed("the answer to a seal is not complete")),
-        }
-    }
-
-    async fn seal_all(
-        &self,
-        place: Place,
-        macs: Vec<SecretBytes>,
-        compartments: Vec<(Compartment, SecretBytes)>,
-    ) -> Result<(Vec<[u8; 32]>, Sealed), Error> {
-        let wanted = macs.len();
         let kinds: Vec<Compartment> = compartments.iter().map(|(kind, _)| *kind).collect();
         let parts = compartments
             .into_iter()
@@ -143,13 +111,13 @@ impl Keys {
             .collect();
         let job = Job::Seal {
             epoch: self.active_epoch,
-            macs,
+            mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
             parts,
         };
-        let Reply::Seal { dek, macs, parts } = self.client.call(job).await? else {
+        let Reply::Seal { dek, mac, parts } = self.client.call(job).await? else {
             return Err(malformed("not the answer to a seal"));
         };
-        if parts.len() != kinds.len() || macs.len() != wanted {
+        if parts.len() != kinds.len() || mac.is_some() != pan.is_some() {
             return Err(malformed("the answer to a seal is not complete"));
         }
         let compartments = kinds
@@ -166,7 +134,7 @@ impl Keys {
             dek,
             compartments,
         };
-        Ok((macs, storable(sealed)?))
+        Ok((mac.map(Fingerprint), storable(sealed)?))
     }
 
     /// Opens the compartments asked for, in that order; one that the record does not have is `None`.

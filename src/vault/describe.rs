@@ -141,7 +141,7 @@ impl Vault {
     }
 
     /// The profile, opened; an empty one where there is none, or the token is spent.
-    async fn profile_of(&self, record: &Record) -> Result<Profile, Error> {
+    pub(super) async fn profile_of(&self, record: &Record) -> Result<Profile, Error> {
         if record.sealed.is_none() {
             return Ok(Profile::default());
         }

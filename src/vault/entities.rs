@@ -1,6 +1,8 @@
 //! Who has things in the vault, on record since when: for protocols that know their shops and customers before, or because,
 //! they store something.
 
+use std::sync::Arc;
+
 use super::types::{
     Actor, CallerError, DocumentEvent, DocumentKind, DocumentWrite, Error, Expect, IntegrityError, Operation, Person,
     Secret, Written,
@@ -12,12 +14,16 @@ impl Vault {
     ///
     /// # Errors
     /// Not granted to tokenize; the HSM or the store does not work.
-    pub async fn enter_person(&self, actor: &Actor, person: &Person) -> Result<String, Error> {
+    pub async fn enter_person(&self, actor: &Actor, person: &Person) -> Result<Arc<str>, Error> {
         self.access.permit(actor, Operation::Tokenize, 0)?;
+        if let Some(since) = self.known_since(actor, person) {
+            return Ok(since);
+        }
         let name = self.person_name(actor, person).await?;
         for _ in 0..ATTEMPTS {
             if let Some(there) = self.document(actor, DocumentKind::Person, name.as_str()).await? {
-                return String::from_utf8(there.clear).map_err(|_| IntegrityError::Damaged.into());
+                let since = std::str::from_utf8(&there.clear).map_err(|_| IntegrityError::Damaged)?;
+                return Ok(self.keep_in_mind(actor, person, since));
             }
             let now = format!("{:.9}", jiff::Timestamp::now());
             let write = DocumentWrite {
@@ -35,7 +41,7 @@ impl Vault {
                 detail: None,
             };
             if let Written::Done { .. } = self.write_documents(actor, vec![write], event).await? {
-                return Ok(now);
+                return Ok(self.keep_in_mind(actor, person, &now));
             }
         }
         Err(CallerError::Contended.into())

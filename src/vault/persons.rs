@@ -1,11 +1,12 @@
 //! The names by which the store knows persons: letters made of a keyed MAC, so that nobody who reads the disk learns who
 //! they are or can try names out.
 //!
-//! A name takes the HSM a job. Those that were made lately are kept in memory, by a hash of what they were made of.
+//! A name takes the HSM a job, and whether a person is on record a look. Both are kept in memory for those who were here
+//! lately, by a hash of what the name is made of.
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::digest::{SHA256, digest};
 
@@ -16,20 +17,28 @@ use crate::id::Namespace;
 use crate::keys::SecretBytes;
 
 /// The MAC's domain.
-pub(super) const DOMAIN: &str = "panvault person v1";
+const DOMAIN: &str = "panvault person v1";
 
-/// Names kept, half of them at least.
+/// Entries kept, half of them at least.
 const KEPT: usize = 16_384;
 
-/// Names that were made lately.
+/// What is known of persons, in memory.
 #[derive(Default)]
-pub(super) struct Persons(Mutex<Generations>);
+pub(super) struct Persons {
+    /// Their names.
+    names: Recent<Namespace>,
+    /// Since when they are on record. A record of a person stays as long as the repository, and no other gets the
+    /// repository's number, so what is here is never out of date.
+    entered: Recent<Arc<str>>,
+}
+
+/// What was used lately, by a hash.
+struct Recent<V>(Mutex<Generations<V>>);
 
 /// When the young ones are many, they become the old ones, and those are forgotten.
-#[derive(Default)]
-struct Generations {
-    young: HashMap<[u8; 32], Namespace>,
-    old: HashMap<[u8; 32], Namespace>,
+struct Generations<V> {
+    young: HashMap<[u8; 32], V>,
+    old: HashMap<[u8; 32], V>,
 }
 
 impl Vault {
@@ -40,24 +49,25 @@ impl Vault {
     pub(super) async fn person_name(&self, actor: &Actor, person: &Person) -> Result<Namespace, Error> {
         let framed = person.framed(actor.repository);
         let key = hash(&framed);
-        if let Some(name) = self.persons.get(&key) {
+        if let Some(name) = self.persons.names.get(&key) {
             return Ok(name);
         }
         let name = named(&self.sealer.mac(DOMAIN, framed).await?)?;
-        self.persons.put(key, name.clone());
+        self.persons.names.put(key, name.clone());
         Ok(name)
     }
 
-    /// The name of a person who was here lately.
-    pub(super) fn known_person(&self, actor: &Actor, person: &Person) -> Option<Namespace> {
-        self.persons.get(&hash(&person.framed(actor.repository)))
+    /// Since when `person` is on record, if that is known without a look.
+    pub(super) fn known_since(&self, actor: &Actor, person: &Person) -> Option<Arc<str>> {
+        self.persons.entered.get(&hash(&person.framed(actor.repository)))
     }
 
-    /// The name that the HSM made of `person`'s MAC in another job.
-    pub(super) fn person_named(&self, actor: &Actor, person: &Person, mac: &[u8; 32]) -> Result<Namespace, Error> {
-        let name = named(mac)?;
-        self.persons.put(hash(&person.framed(actor.repository)), name.clone());
-        Ok(name)
+    /// Keeps in mind that `person` is on record since then.
+    pub(super) fn keep_in_mind(&self, actor: &Actor, person: &Person, since: &str) -> Arc<str> {
+        let since: Arc<str> = Arc::from(since);
+        let key = hash(&person.framed(actor.repository));
+        self.persons.entered.put(key, Arc::clone(&since));
+        since
     }
 
     /// A name of what holds a card number or other secrets: nothing of it is kept in memory.
@@ -67,28 +77,37 @@ impl Vault {
     }
 }
 
-impl Persons {
-    fn get(&self, key: &[u8; 32]) -> Option<Namespace> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(name) = kept.young.get(key) {
-            return Some(name.clone());
-        }
-        let name = kept.old.remove(key)?;
-        kept.put(*key, name.clone());
-        Some(name)
-    }
-
-    fn put(&self, key: [u8; 32], name: Namespace) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, name);
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self(Mutex::new(Generations {
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }))
     }
 }
 
-impl Generations {
-    fn put(&mut self, key: [u8; 32], name: Namespace) {
+impl<V: Clone> Recent<V> {
+    fn get(&self, key: &[u8; 32]) -> Option<V> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = kept.young.get(key) {
+            return Some(value.clone());
+        }
+        let value = kept.old.remove(key)?;
+        kept.put(*key, value.clone());
+        Some(value)
+    }
+
+    fn put(&self, key: [u8; 32], value: V) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, value);
+    }
+}
+
+impl<V> Generations<V> {
+    fn put(&mut self, key: [u8; 32], value: V) {
         if self.young.len() >= KEPT / 2 {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(key, name);
+        self.young.insert(key, value);
     }
 }
 
@@ -115,7 +134,7 @@ mod tests {
 
     #[test]
     fn only_so_many_are_kept_and_those_in_use_stay() {
-        let persons = Persons::default();
+        let persons = Recent::default();
         let key = |n: usize| {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&n.to_be_bytes());

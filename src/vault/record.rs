@@ -64,7 +64,8 @@ pub(super) struct Record {
     pub(super) holder: bool,
     /// [`Sealed`] as it encodes itself; none once the token is spent.
     pub(super) sealed: Option<Vec<u8>>,
-    /// What, beside repository and PAN, made the reuse key; a new PAN makes a new key with it.
+    /// What, beside repository and PAN, made the reuse key; a new PAN makes a new key with it. A person's card has none here:
+    /// the person is named in the sealed part.
     pub(super) scope: Option<Vec<u8>>,
     /// Who changed it last; none: the account updater.
     pub(super) updated_by: Option<MerchantId>,

@@ -21,16 +21,6 @@ pub(super) trait Sealer: Send + Sync {
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Fut<'a, (Option<Fingerprint>, Sealed)>;
 
-    /// As [`Keys::seal_named`].
-    fn seal_named<'a>(
-        &'a self,
-        place: Place,
-        pan: &'a Pan,
-        domain: &'a str,
-        bytes: SecretBytes,
-        compartments: Vec<(Compartment, SecretBytes)>,
-    ) -> Fut<'a, (Fingerprint, [u8; 32], Sealed)>;
-
     /// As [`Keys::open`].
     fn open<'a>(
         &'a self,
@@ -81,17 +71,6 @@ impl Sealer for Keys {
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Fut<'a, (Option<Fingerprint>, Sealed)> {
         Box::pin(self.seal(place, pan, compartments))
-    }
-
-    fn seal_named<'a>(
-        &'a self,
-        place: Place,
-        pan: &'a Pan,
-        domain: &'a str,
-        bytes: SecretBytes,
-        compartments: Vec<(Compartment, SecretBytes)>,
-    ) -> Fut<'a, (Fingerprint, [u8; 32], Sealed)> {
-        Box::pin(self.seal_named(place, pan, domain, bytes, compartments))
     }
 
     fn open<'a>(

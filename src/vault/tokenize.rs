@@ -139,7 +139,8 @@ impl Vault {
             fingerprint,
             reuse: new.reuse.scope().map(|scope| reuse_hash(&fingerprint, scope, new.uses)),
             draft,
-            person: None,
+            look_first: true,
+            person: false,
         })
     }
 
@@ -162,8 +163,9 @@ impl Vault {
 
     /// `None`: others were faster, look again.
     async fn attempt(&self, making: &mut Making<'_>) -> Result<Option<Tokenized>, Error> {
-        if let Some(hash) = &making.reuse
-            && let Some(found) = self.store.get(Part::default(), &tables::reuse(hash)).await?
+        let look = std::mem::replace(&mut making.look_first, true);
+        if let Some(hash) = making.reuse.filter(|_| look)
+            && let Some(found) = self.store.get(Part::default(), &tables::reuse(&hash)).await?
         {
             return match self.holder_of(making.actor.repository, &found.value).await? {
                 Some(held) => self.give_existing(making, held).await,
@@ -272,7 +274,7 @@ impl Vault {
             Err(error) => return Err(error),
         };
         let there = &held.record;
-        let same_person = making.person.is_none() || there.scope == record.scope;
+        let same_person = !making.person || there.reuse == record.reuse;
         let same = there.status != Status::Spent
             && there.pan == record.pan
             && there.namespace == record.namespace

@@ -89,7 +89,8 @@ impl Vault {
                 record.limited_updates = counted(&old.limited_updates, limit, UnixMillis::now())?;
             }
             if let Some(number) = number {
-                record = numbered(record, patch.author, number, &self.bins())?;
+                let scope = self.scope_of(&record).await?;
+                record = numbered(record, patch.author, number, scope, &self.bins())?;
                 record.sealed = Some(self.reseal_pan(&record, number.pan).await?.encode());
             }
             if patch.touches_profile(&record)? {
@@ -280,20 +281,26 @@ pub(super) fn patched(old: &Record, patch: &Patch, actor: &Actor) -> Record {
 }
 
 /// The patched record with another number: what is shown of it, and the keys that lead from it.
-fn numbered(record: Record, author: Author, number: NewNumber<'_>, bins: &BinTable) -> Result<Record, Error> {
+fn numbered(
+    record: Record,
+    author: Author,
+    number: NewNumber<'_>,
+    scope: Option<SecretBytes>,
+    bins: &BinTable,
+) -> Result<Record, Error> {
     let replaced = record.replacement.is_some();
     if record.strategy == Strategy::Preserve64 && !(replaced && author == Author::Updater) {
         return Err(CallerError::CardFixed.into());
     }
     // the scope's one token of the new number is the replacement
-    let scope = record.scope.filter(|_| !replaced);
+    let scope = scope.filter(|_| !replaced);
     Ok(Record {
         shown: Shown::of(number.pan, bins),
         pan: PanIndex::of(number.fingerprint),
         reuse: scope
             .as_ref()
-            .map(|scope| reuse_hash(number.fingerprint, scope, record.uses)),
-        scope,
+            .map(|scope| reuse_hash(number.fingerprint, scope.expose(), record.uses)),
+        scope: record.scope.filter(|_| !replaced),
         ..record
     })
 }

@@ -20,7 +20,7 @@ fn stolen(place: &Place, keyset: &Keyset) -> Vec<u8> {
         match engine
             .execute(Job::Seal {
                 epoch: Epoch(1),
-                macs: Vec::new(),
+                mac: None,
                 parts,
             })
             .unwrap()

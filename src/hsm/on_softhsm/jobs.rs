@@ -27,11 +27,11 @@ struct Card {
 fn seal(engine: &mut Engine, epoch: u32, parts: Vec<Plain>) -> Card {
     let job = Job::Seal {
         epoch: Epoch(epoch),
-        macs: Vec::new(),
+        mac: None,
         parts,
     };
     match engine.execute(job).unwrap() {
-        Reply::Seal { dek, macs, parts } if macs.is_empty() => Card {
+        Reply::Seal { dek, mac: None, parts } => Card {
             epoch: Epoch(epoch),
             dek,
             parts,
@@ -140,13 +140,16 @@ fn other_jobs(engine: &mut Engine, keyset: &Keyset) {
     assert_eq!(data_encoding::HEXLOWER.encode(&check), keyset.fingerprint_check);
     let job = Job::Seal {
         epoch: Epoch(1),
-        macs: vec![SecretBytes::new(b"one".to_vec()), SecretBytes::new(b"two".to_vec())],
+        mac: Some(SecretBytes::new(b"one".to_vec())),
         parts: vec![plain(b"", PAN)],
     };
-    let Reply::Seal { macs, .. } = engine.execute(job).unwrap() else {
-        panic!("no seal")
+    let Reply::Seal {
+        mac: Some(together), ..
+    } = engine.execute(job).unwrap()
+    else {
+        panic!("no MAC")
     };
-    assert_eq!(macs, [one, mac(engine, b"two")]);
+    assert_eq!(together, one);
 
     let Reply::Sign(signature) = engine
         .execute(Job::Sign {
@@ -245,7 +248,7 @@ scenarios! {
             let card = seal(engine, 1, vec![plain(b"", PAN)]);
             let unknown = Card { epoch: Epoch(9), ..card };
             assert!(matches!(open(engine, &unknown, &[b""]), Err(Fault::Malformed(text)) if text.contains('9')));
-            let empty = Job::Seal { epoch: Epoch(1), macs: Vec::new(), parts: Vec::new() };
+            let empty = Job::Seal { epoch: Epoch(1), mac: None, parts: Vec::new() };
             assert!(matches!(engine.execute(empty), Err(Fault::Malformed(_))));
         });
     }

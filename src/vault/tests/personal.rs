@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::vault::types::{IntegrityError, Person, Stored};
+use crate::vault::types::{IntegrityError, Patch, Person, Stored};
 
 fn ada() -> Person {
     Person::new(&["shop", "ada"])
@@ -186,5 +186,37 @@ async fn rows_that_were_exchanged_open_nothing() {
     for (person, view) in [(ada(), &one), (bob(), &two), (ada(), &two), (bob(), &one)] {
         let seen = error(rig.vault.reveal_for(&rig.actor, &person, &view.token).await);
         assert_eq!(seen, Error::Integrity(IntegrityError::Tampered));
+    }
+}
+
+#[tokio::test]
+async fn another_number_is_the_persons_as_well() {
+    let rig = Rig::new().await;
+    let first = created(&rig, &ada(), with("Ada", r#"{"card":1}"#)).await;
+    let patch = Patch {
+        pan: Some(Pan::parse(AMEX).unwrap()),
+        ..Patch::default()
+    };
+    rig.vault.update(&rig.actor, &first.token, patch).await.unwrap();
+    let amex = NewToken {
+        profile: profile(Some("Ada"), Some(r#"{"card":1}"#)),
+        ..card(AMEX)
+    };
+    let same = stored(&rig, &ada(), amex).await;
+    assert!(matches!(same, Stored::Same(view) if view.token == first.token));
+    assert_ne!(created(&rig, &ada(), card(VISA)).await.token, first.token);
+    assert_ne!(created(&rig, &bob(), card(AMEX)).await.token, first.token);
+}
+
+/// Who reads the disk does not learn which cards are of one person.
+#[tokio::test]
+async fn nothing_in_the_clear_says_whose_a_card_is() {
+    let rig = Rig::new().await;
+    for card in [card(VISA), card(AMEX)] {
+        let view = created(&rig, &ada(), card).await;
+        let key = tables::record(rig.actor.repository, &view.token);
+        let row = rig.store.get(Part::default(), &key).await.unwrap().unwrap().value;
+        let record = Record::decode(&row, rig.actor.repository, &view.token).unwrap();
+        assert_eq!((record.scope, record.namespace), (None, None));
     }
 }

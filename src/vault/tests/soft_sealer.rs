@@ -174,21 +174,6 @@ impl Sealer for SoftSealer {
         })
     }
 
-    fn seal_named<'a>(
-        &'a self,
-        place: Place,
-        pan: &'a Pan,
-        domain: &'a str,
-        bytes: SecretBytes,
-        compartments: Vec<(Compartment, SecretBytes)>,
-    ) -> Fut<'a, (Fingerprint, [u8; 32], Sealed)> {
-        Box::pin(async move {
-            let (fingerprint, sealed) = self.seal(place, Some(pan), compartments).await?;
-            let mac = self.hmac(&[b"mac", domain.as_bytes(), bytes.expose()]);
-            Ok((fingerprint.unwrap(), mac, sealed))
-        })
-    }
-
     fn open<'a>(
         &'a self,
         place: Place,

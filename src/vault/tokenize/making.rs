@@ -2,9 +2,8 @@
 
 use ring::digest::{Context, SHA256};
 
-use super::personal;
 use crate::card::BinTable;
-use crate::id::{Namespace, Revision, Token, UnixMillis};
+use crate::id::{Revision, Token, UnixMillis};
 use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
 use crate::vault::format::Candidates;
 use crate::vault::idempotency::Claim;
@@ -24,9 +23,10 @@ pub(super) struct Making<'a> {
     pub(super) reuse: Option<[u8; 16]>,
     /// The token and what is sealed for it, once they are needed. Serves every attempt until another takes the token.
     pub(super) draft: Option<Draft>,
-    /// Whose the card is: then that is what makes it the same. It is no namespace: nobody could search by it, and one more
-    /// entry of an index in each commit is felt.
-    pub(super) person: Option<Namespace>,
+    /// Whether the card is looked for before it is stored. Where most cards are new, the commit's conditions are enough.
+    pub(super) look_first: bool,
+    /// Whether it is a person's, which the sealed part says; then `reuse` is made of the person.
+    pub(super) person: bool,
 }
 
 /// A record's parts that are bound to each other.
@@ -69,10 +69,7 @@ impl Making<'_> {
             reuse: self.reuse,
             holder: new.profile.holder.is_some(),
             sealed: Some(draft.sealed.encode()),
-            scope: match &self.person {
-                Some(name) => Some(personal::scope(name)),
-                None => new.reuse.scope().map(<[u8]>::to_vec),
-            },
+            scope: new.reuse.scope().map(<[u8]>::to_vec),
             updated_by: Some(actor.merchant.clone()),
             verification: new.verification,
             replacement: None,

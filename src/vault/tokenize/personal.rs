@@ -1,18 +1,19 @@
 //! Cards that are a person's within the repository: one token for a person's card, found with the person's names only.
 //!
-//! Most cards are new, so a card is sealed in the job that makes its fingerprint and the person's name. Where it is there
-//! already that was in vain.
+//! Whose a card is stands in its sealed part and nowhere else: two cards of one person have nothing on the disk in common.
+//! Most cards are new, so a card is sealed in the job that makes its fingerprint. Where it is there already that was in vain.
 
 use super::fields::check;
-use super::making::{Draft, Making, compartments, reuse_hash};
+use super::making::{Making, reuse_hash};
 use super::{Candidates, check_rules};
-use crate::id::{Namespace, Token, UnixMillis};
-use crate::keys::Place;
+use crate::id::{RepositoryId, Token, UnixMillis};
+use crate::keys::SecretBytes;
 use crate::store::Part;
+use crate::vault::record::Record;
 use crate::vault::types::{
     Actor, CallerError, Error, IntegrityError, NewToken, Operation, Person, Profile, Stored, Tokenized, View,
 };
-use crate::vault::{ATTEMPTS, Held, Vault, event, identity, members, persons, tables};
+use crate::vault::{ATTEMPTS, Held, Vault, event, members, tables};
 
 /// The member of a profile's rest that names the person.
 const PERSON: &str = "person";
@@ -59,11 +60,10 @@ impl Vault {
             if !self.is_taken(actor, token).await? {
                 return Ok(false);
             }
-            let scope = scope(&self.person_name(actor, person).await?);
             let mut turn = None;
             for _ in 0..ATTEMPTS {
                 let held = match self.load_live(actor, token).await {
-                    Ok(held) if held.record.scope.as_ref() == Some(&scope) => held,
+                    Ok(held) if is_of(&self.profile_of(&held.record).await?, person)? => held,
                     Ok(_) | Err(Error::Caller(CallerError::UnknownToken | CallerError::Expired)) => {
                         self.access.count(actor, Operation::Delete, "unknown-token");
                         return Ok(false);
@@ -98,24 +98,8 @@ impl Vault {
         check_rules(new, actor.rules)?;
         check(new, UnixMillis::now(), &bins)?;
         let mut candidates = Candidates::new(&new.format, &new.pan, &bins);
-        let token = self.free_token(actor, new, &mut candidates).await?;
-        let place = Place {
-            repository: actor.repository,
-            record: identity::fresh(actor.repository, &token)?,
-        };
-        let (fingerprint, name, sealed) = match self.known_person(actor, person) {
-            Some(name) => {
-                let (fingerprint, sealed) = self.sealer.seal(place, Some(&new.pan), compartments(new)?).await?;
-                (fingerprint.ok_or(IntegrityError::Damaged)?, name, sealed)
-            }
-            None => {
-                let framed = person.framed(actor.repository);
-                let parts = compartments(new)?;
-                let named = self.sealer.seal_named(place, &new.pan, persons::DOMAIN, framed, parts);
-                let (fingerprint, mac, sealed) = named.await?;
-                (fingerprint, self.person_named(actor, person, &mac)?, sealed)
-            }
-        };
+        let (fingerprint, draft) = self.draft(actor, new, &mut candidates, Some(&new.pan)).await?;
+        let fingerprint = fingerprint.ok_or(IntegrityError::Damaged)?;
         let mut making = Making {
             actor,
             new,
@@ -123,9 +107,14 @@ impl Vault {
             candidates,
             claim: None,
             fingerprint,
-            reuse: Some(reuse_hash(&fingerprint, &scope(&name), new.uses)),
-            draft: Some(Draft { token, place, sealed }),
-            person: Some(name),
+            reuse: Some(reuse_hash(
+                &fingerprint,
+                scope(person, actor.repository).expose(),
+                new.uses,
+            )),
+            draft: Some(draft),
+            look_first: false,
+            person: true,
         };
         for _ in 0..ATTEMPTS {
             if let Some(done) = self.attempt(&mut making).await? {
@@ -133,6 +122,20 @@ impl Vault {
             }
         }
         Err(CallerError::Contended.into())
+    }
+
+    /// What, beside repository and PAN, made the reuse key of `record`, where it has one.
+    pub(in crate::vault) async fn scope_of(&self, record: &Record) -> Result<Option<SecretBytes>, Error> {
+        match (&record.scope, record.reuse) {
+            (Some(scope), _) => Ok(Some(SecretBytes::new(scope.clone()))),
+            (None, None) => Ok(None),
+            (None, Some(_)) => {
+                let profile = self.profile_of(record).await?;
+                let members = members::of(profile.extra.as_deref().map(String::as_str))?;
+                let person = members.get(PERSON).and_then(|names| Person::parse(names.get()));
+                Ok(person.map(|person| scope(&person, record.repository)))
+            }
+        }
     }
 
     /// Whether holder and rest of a token are those that were given.
@@ -158,6 +161,6 @@ pub(in crate::vault) fn is_of(profile: &Profile, person: &Person) -> Result<bool
 }
 
 /// What, beside repository and PAN, makes a person's card the same.
-pub(super) fn scope(name: &Namespace) -> Vec<u8> {
-    [b"person/", name.as_str().as_bytes()].concat()
+fn scope(person: &Person, repository: RepositoryId) -> SecretBytes {
+    SecretBytes::new([b"person/", person.framed(repository).expose()].concat())
 }

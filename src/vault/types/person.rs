@@ -7,7 +7,7 @@ use crate::id::RepositoryId;
 use crate::keys::SecretBytes;
 
 /// Whose a card or a record is, by names that mean something to the caller alone: a shop of the merchant's, a customer of
-/// the shop's. The store finds it by a keyed MAC of the names; the names themselves are sealed.
+/// the shop's. The store finds it by what is made of the names with a key in the HSM; the names themselves are sealed.
 pub struct Person(Vec<Zeroizing<String>>);
 
 impl Person {
@@ -35,11 +35,15 @@ impl Person {
         Zeroizing::new(String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// Of a list that [`Person::json`] wrote.
+    pub(in crate::vault) fn parse(json: &str) -> Option<Self> {
+        let names: Vec<String> = serde_json::from_str(json).ok()?;
+        Some(Self(names.into_iter().map(Zeroizing::new).collect()))
+    }
+
     /// Whether a JSON list says just these names.
     pub(in crate::vault) fn is(&self, json: &str) -> bool {
-        let names: Result<Vec<String>, _> = serde_json::from_str(json);
-        let names = names.map(|names| names.into_iter().map(Zeroizing::new).collect::<Vec<_>>());
-        names.is_ok_and(|names| names == self.0)
+        Self::parse(json).is_some_and(|named| named.0 == self.0)
     }
 }
 
