@@ -98,20 +98,21 @@ def quick(daemon):
     inspect = api(daemon, "inspect", 64)
     row("inspect, 64 connections", f"{inspect['per_s']:.0f}/s")
     mastercard_share(daemon)
-    locker_shares(daemon)
+    locker_shares(daemon, 2e6 / hsm["sign_locker_per_s"])
 
 
-def locker_shares(daemon):
-    # In turns, as above.
+def locker_shares(daemon, two_rsa):
+    # In turns: the machine's own speed drifts by 15 % within minutes, and so concerns both alike.
     for op, native in (("locker-add", "create"), ("locker-retrieve", "reveal")):
         rates = {op: 0, native: 0}
-        for _ in range(3):
+        for _ in range(6):
             for one in rates:
                 rates[one] += api(daemon, one, 64, seconds=3)["per_s"]
         share = rates[op] / rates[native]
         row(f"Hyperswitch {op}, 64 connections",
-            f"{rates[op] / 3:.0f}/s, {share:.2f} of native {native}'s {rates[native] / 3:.0f}/s, in turns",
+            f"{rates[op] / 6:.0f}/s, {share:.2f} of native {native}'s {rates[native] / 6:.0f}/s, in turns",
             "≥ 0.90", share >= 0.9)
+    row("token alone: two RSA operations", f"{two_rsa:.0f} µs")
     for op in ("locker-jwe-add", "locker-jwe-retrieve"):
         got = api(daemon, op, 64, seconds=5)
         cpu = got["cpu_us_per_request"]

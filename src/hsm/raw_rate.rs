@@ -18,6 +18,8 @@ pub enum RawOp {
     Open,
     /// Seal of the `pan` compartment.
     Seal,
+    /// Signature with the locker key: one RSA operation. An encrypted request of the locker's takes two.
+    SignLocker,
 }
 
 /// Why there is no figure.
@@ -42,12 +44,13 @@ impl RawOp {
             Self::Mac => "mac",
             Self::Open => "open",
             Self::Seal => "seal",
+            Self::SignLocker => "sign-locker",
         }
     }
 
     /// By its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Create, Self::Mac, Self::Open, Self::Seal]
+        [Self::Create, Self::Mac, Self::Open, Self::Seal, Self::SignLocker]
             .into_iter()
             .find(|op| op.name() == name)
     }
@@ -118,6 +121,7 @@ fn rate(mut engine: Engine, epoch: Epoch, op: RawOp, seconds: f64, start: &Barri
                     mac: None,
                     parts: vec![part(16)],
                 },
+                RawOp::SignLocker => Job::SignLocker { message: vec![7; 200] },
             };
             engine.execute(job)?;
             done += 1;

@@ -61,10 +61,15 @@ pub enum EnvelopeFault {
     Algorithm,
 }
 
+/// A member that every JWE has, unless it is written with escapes.
+const KEY: &[u8] = b"encryptedKey";
+
 impl Envelope {
     /// Reads a request's body; `None`: it is no JWE.
     pub fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        // a look that spares most plain bodies the reading
+        let names_it = body.windows(KEY.len()).any(|part| part == KEY) || body.contains(&b'\\');
+        names_it.then(|| serde_json::from_slice(body).ok()).flatten()
     }
 
     /// Takes it apart.

@@ -1,5 +1,5 @@
-//! Where a page of a search ended, as an opaque text. It holds the position in the index (a token, and the time of its
-//! last change where that is the index) and a check value of the search it belongs to: never a PAN, never a fingerprint.
+//! Where a page of a search ended, as an opaque text. It holds the position in the index (a token, or the hash that stands
+//! for it, and the time of its last change where that is the index) and a check value of the search it belongs to: never a PAN, never a fingerprint.
 //! Positions are not counted from the start, so tokens that come and go in between shift nothing.
 
 use data_encoding::BASE64URL_NOPAD;
@@ -77,7 +77,7 @@ impl Check {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// The position that `text` holds; `timed` where eight bytes of time stand before the token.
+    /// The position that `text` holds; `timed` where eight bytes of time stand before the end of the key.
     ///
     /// # Errors
     /// [`CallerError::BadCursor`].
@@ -92,10 +92,9 @@ impl Check {
             .strip_prefix(&[VERSION])
             .and_then(|rest| rest.strip_prefix(&self.0))
             .ok_or(CallerError::BadCursor)?;
-        let token = position.get(if timed { 8 } else { 0 }..);
-        match token.and_then(tables::parse_token) {
-            Some(_) => Ok(position.to_vec()),
-            None => Err(CallerError::BadCursor),
+        match position.get(if timed { 8 } else { 0 }..) {
+            Some(end) if tables::is_end(end) => Ok(position.to_vec()),
+            Some(_) | None => Err(CallerError::BadCursor),
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) struct Record {
     pub(super) updated_at: UnixMillis,
     pub(super) expires_at: Option<UnixMillis>,
     pub(super) pan: PanIndex,
-    /// The key of the reuse table that names this token.
+    /// What the key is made of under which this token is the one of its card.
     pub(super) reuse: Option<[u8; 16]>,
     /// The profile compartment has a holder, so a reveal opens it.
     pub(super) holder: bool,
@@ -187,9 +187,23 @@ impl Record {
         Some(tables::slot(self.repository, self.namespace.as_ref()?, self.slot?))
     }
 
+    /// Where its card leads to it, if that has one token.
+    pub(super) fn reuse_key(&self) -> Option<Key> {
+        let hash = self.reuse?;
+        Some(match self.scope {
+            Some(_) => tables::reuse(&hash),
+            None => tables::personal(self.repository, self.pan, &hash),
+        })
+    }
+
     fn reuse_entry(&self) -> Option<(Key, Vec<u8>)> {
         let value = tables::reuse_value(self.repository, &self.token);
-        self.reuse.map(|hash| (tables::reuse(&hash), value))
+        self.reuse_key().map(|key| (key, value))
+    }
+
+    /// Its reuse key is its entry of the PAN index.
+    fn is_personal(&self) -> bool {
+        self.reuse.is_some() && self.scope.is_none()
     }
 
     /// Whether an entry is one of those that come and go with this record.
@@ -205,7 +219,7 @@ impl Record {
             .into_iter()
             .chain(self.indexes())
             .chain(self.places().map(|(key, _)| key))
-            .chain(self.reuse.map(|hash| tables::reuse(&hash)))
+            .chain(self.reuse_key())
             .map(Write::Del)
             .collect()
     }
@@ -229,8 +243,8 @@ impl Record {
                 .filter(|key| !before.contains(key))
                 .map(|key| Write::Put(key.clone(), Vec::new())),
         );
-        if old.reuse != self.reuse {
-            writes.extend(old.reuse.map(|hash| Write::Del(tables::reuse(&hash))));
+        if old.reuse_key() != self.reuse_key() {
+            writes.extend(old.reuse_key().map(Write::Del));
             writes.extend(self.reuse_entry().map(|(key, value)| Write::Put(key, value)));
         }
         Ok(writes)
@@ -239,7 +253,8 @@ impl Record {
     /// The entries without a value. A spent token is not found by its PAN: the card is gone.
     fn indexes(&self) -> Vec<Key> {
         let (repository, token) = (self.repository, &self.token);
-        let pan = (self.status != Status::Spent).then(|| tables::pan(repository, self.pan, token));
+        let pan =
+            (self.status != Status::Spent && !self.is_personal()).then(|| tables::pan(repository, self.pan, token));
         let namespace = self
             .namespace
             .as_ref()

@@ -20,7 +20,7 @@ pub(super) const PROFILE_MAX: usize = 8 * 1024;
 /// The longest holder, bytes: 255 characters of any script.
 const HOLDER_MAX: usize = 1_020;
 
-/// Names of sensitive authentication data, in lower case and without `_`, `-` and other marks.
+/// Names of sensitive authentication data, in lower case and without `_`, `-` and other marks, in their order.
 const SENSITIVE: &[&str] = &[
     "cardcvc",
     "cardcvv",
@@ -63,6 +63,8 @@ const SENSITIVE: &[&str] = &[
     "trackdata",
     "verificationvalue",
 ];
+/// As long as the longest of them.
+const LONGEST: usize = 21;
 
 /// Refuses `text` unless it is one JSON object of at most `max` bytes without sensitive members. With `in_clear`, the
 /// table of the cards in use, it may hold no card number either.
@@ -130,16 +132,24 @@ pub(super) fn refused(field: &'static str, reason: &str) -> Error {
 
 /// Whether `name` is one of [`SENSITIVE`], or a path with one on its way: `card.securityCode`, `card[0].cvv`.
 fn is_sensitive(name: &str) -> bool {
-    is_listed(name) || name.split(['.', '[', ']']).any(is_listed)
+    const PATH: [char; 3] = ['.', '[', ']'];
+    is_listed(name) || (name.contains(PATH) && name.split(PATH).any(is_listed))
 }
 
 fn is_listed(name: &str) -> bool {
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    SENSITIVE.contains(&plain.as_str())
+    let mut plain = [0; LONGEST];
+    let mut length = 0;
+    for byte in name.bytes().filter(u8::is_ascii_alphanumeric) {
+        let Some(place) = plain.get_mut(length) else {
+            return false;
+        };
+        *place = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    let plain = plain.get(..length).unwrap_or_default();
+    SENSITIVE
+        .binary_search_by(|listed| listed.as_bytes().cmp(plain))
+        .is_ok()
 }
 
 /// Reads one JSON value, every member of it also where names repeat, and says whether it was `null`.

@@ -5,6 +5,7 @@
 //! |---|---|---|---|
 //! | `0x10` | record | repository, token | [`Record`](super::record::Record) |
 //! | `0x11` | PAN index | repository, first 16 bytes of the fingerprint, token | - |
+//! | `0x11` | the same of a person's card, unique | repository, the 16 bytes, a zero, 16 bytes: hash of fingerprint, person and uses | repository, token |
 //! | `0x12` | reuse key, unique | 16 bytes: hash of fingerprint, scope and uses | repository, token |
 //! | `0x13` | namespace index | repository, length, namespace, token | - |
 //! | `0x14` | updated-at index | repository, milliseconds, token | - |
@@ -82,6 +83,19 @@ pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {
 
 pub(super) fn pan(repository: RepositoryId, pan: PanIndex, token: &Token) -> Key {
     key(PAN, &[&repository.0.to_be_bytes(), &pan.0, token.as_str().as_bytes()])
+}
+
+/// What a person's card is found by, by its PAN and as the person's at once. No token begins with a zero.
+pub(super) fn personal(repository: RepositoryId, pan: PanIndex, hash: &[u8; 16]) -> Key {
+    key(PAN, &[&repository.0.to_be_bytes(), &pan.0, &[0], hash])
+}
+
+/// Whether keys of an index that searches walk through end like this: with a token, or as [`personal`] does.
+pub(super) fn is_end(bytes: &[u8]) -> bool {
+    match bytes {
+        [0, hash @ ..] => hash.len() == 16,
+        token => parse_token(token).is_some(),
+    }
 }
 
 pub(super) fn reuse(hash: &[u8; 16]) -> Key {
@@ -224,7 +238,7 @@ pub(super) fn owner_of(key: &Key, value: &[u8]) -> Option<(RepositoryId, Token)>
     if *table == EXPIRY {
         return parse_expiry(key).map(|(_, repository, token)| (repository, token));
     }
-    if matches!(*table, REUSE | ALIAS | SLOT) {
+    if matches!(*table, REUSE | ALIAS | SLOT) || (*table == PAN && !value.is_empty()) {
         return parse_reuse(value);
     }
     let (repository, rest) = rest.split_first_chunk::<4>()?;

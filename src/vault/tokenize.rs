@@ -164,8 +164,8 @@ impl Vault {
     /// `None`: others were faster, look again.
     async fn attempt(&self, making: &mut Making<'_>) -> Result<Option<Tokenized>, Error> {
         let look = std::mem::replace(&mut making.look_first, true);
-        if let Some(hash) = making.reuse.filter(|_| look)
-            && let Some(found) = self.store.get(Part::default(), &tables::reuse(&hash)).await?
+        if let Some(key) = making.reuse_key().filter(|_| look)
+            && let Some(found) = self.store.get(Part::default(), &key).await?
         {
             return match self.holder_of(making.actor.repository, &found.value).await? {
                 Some(held) => self.give_existing(making, held).await,
@@ -197,9 +197,7 @@ impl Vault {
             commit.conds.extend_from_slice(claim.conds());
             commit.writes.push(claim.result(true, &record.token)?);
         }
-        commit
-            .conds
-            .extend(making.reuse.map(|hash| Cond::Absent(tables::reuse(&hash))));
+        commit.conds.extend(record.reuse_key().map(Cond::Absent));
         commit.conds.push(Cond::Absent(record.key()));
         let places = [record.alias_key(), record.slot_key()].into_iter().flatten();
         commit.conds.extend(places.map(Cond::Absent));

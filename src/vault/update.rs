@@ -123,8 +123,7 @@ impl Vault {
         };
         event.detail = Some(format!("{}{by}", changed.join(", ")));
         let mut conds = vec![Cond::Rev(old.key(), held.rev)];
-        let reuse = record.reuse.filter(|_| record.reuse != old.reuse);
-        let reuse = reuse.map(|hash| tables::reuse(&hash));
+        let reuse = record.reuse_key().filter(|key| old.reuse_key().as_ref() != Some(key));
         conds.extend(reuse.clone().map(Cond::Absent));
         let replacement = match &patch.replacement {
             Change::Set(other) => Some(tables::record(record.repository, other)),

@@ -157,11 +157,16 @@ impl Vault {
                 .map(|(time, token)| (Some(*time), token)),
             false => Some((None, position)),
         }
-        .and_then(|(time, token)| Some((time, tables::parse_token(token)?)))
         .ok_or(IntegrityError::Damaged)?;
         if index.records {
+            let token = tables::parse_token(token).ok_or(IntegrityError::Damaged)?;
             return Ok(Some(Record::decode(&value.value, index.repository, &token)?));
         }
+        let token = match value.value.as_slice() {
+            [] => tables::parse_token(token),
+            named => tables::parse_reuse(named).map(|(_, token)| token),
+        };
+        let token = token.ok_or(IntegrityError::Damaged)?;
         match self.load(index.repository, &token).await {
             // changed since: it stands in the index once more, further on
             Ok(Held { record, .. }) if time.is_some_and(|time| u64::from_be_bytes(time) != record.updated_at.0) => {

@@ -64,6 +64,9 @@ struct Figures {
     open_per_s: f64,
     mac_per_s: f64,
     create_per_s: f64,
+    /// One RSA operation each; where there is a locker key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_locker_per_s: Option<f64>,
     matrix: Vec<Cell>,
     fdatasync_p50_us: u32,
 }
@@ -73,7 +76,7 @@ pub(super) fn run(args: &HsmArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
     let figure = |op: RawOp, processes: usize, sessions: usize| measure(&instance, args, op, processes, sessions);
     let cells = args.processes.len() * args.sessions.len();
-    let bar = ProgressBar::new(u64::try_from(cells * 2 + 5).unwrap_or(0));
+    let bar = ProgressBar::new(u64::try_from(cells * 2 + 6).unwrap_or(0));
     if let Ok(style) = ProgressStyle::with_template("{elapsed} {wide_bar} {msg}") {
         bar.set_style(style);
     }
@@ -89,6 +92,12 @@ pub(super) fn run(args: &HsmArgs) -> anyhow::Result<Exit> {
     let mac_per_s = figure(RawOp::Mac, 1, 1)?;
     next("create".to_owned());
     let create_per_s = figure(RawOp::Create, 1, 1)?;
+    let locker = Keyring::load(&instance.config.keyring_path())?
+        .keyset()
+        .locker
+        .is_some();
+    next("locker key".to_owned());
+    let sign_locker_per_s = locker.then(|| figure(RawOp::SignLocker, 1, 1)).transpose()?;
     let mut matrix = Vec::with_capacity(cells);
     for &processes in &args.processes {
         for &sessions in &args.sessions {
@@ -114,6 +123,7 @@ pub(super) fn run(args: &HsmArgs) -> anyhow::Result<Exit> {
             open_per_s,
             mac_per_s,
             create_per_s,
+            sign_locker_per_s,
             matrix,
             fdatasync_p50_us,
         },
@@ -134,6 +144,9 @@ fn report(args: &HsmArgs, figures: &Figures) -> anyhow::Result<Exit> {
         "  MAC  {:>9.0}/s   create {:>7.0}/s",
         figures.mac_per_s, figures.create_per_s
     ));
+    if let Some(per_s) = figures.sign_locker_per_s {
+        terminal::say(format!("  signatures with the locker key {per_s:>7.0}/s"));
+    }
     terminal::say("processes × sessions      create/s      open/s");
     for cell in &figures.matrix {
         terminal::say(format!(

@@ -184,3 +184,9 @@ proptest! {
         let _ = opened(&Value::Object(members.collect()));
     }
 }
+
+#[test]
+fn members_may_be_written_with_escapes() {
+    let text = envelope(GOOD).to_string().replace("encryptedKey", "encr\\u0079ptedKey");
+    assert!(Envelope::read(text.as_bytes()).is_some());
+}

@@ -166,6 +166,7 @@ fn a_new_token_writes_three_keys_and_only_those_it_needs() {
         namespace: Some(Namespace::parse("customer-1").unwrap()),
         expires_at: Some(UnixMillis(5)),
         reuse: Some([1; 16]),
+        scope: Some(Vec::new()),
         alias: Some(Token::parse("9900000000000000001").unwrap()),
         slot: Some(3),
         ..sample()
@@ -211,6 +212,7 @@ fn a_replacement_moves_only_the_entries_that_change() {
 fn a_new_number_moves_the_ways_to_it() {
     let old = Record {
         reuse: Some([1; 16]),
+        scope: Some(Vec::new()),
         ..sample()
     };
     let renumbered = Record {
@@ -229,6 +231,31 @@ fn a_new_number_moves_the_ways_to_it() {
         assert!(writes.contains(&expected), "{expected:?}");
     }
     assert_eq!(writes.len(), 5);
+}
+
+#[test]
+fn a_persons_card_has_one_entry_for_its_number_and_its_person() {
+    let old = Record {
+        reuse: Some([1; 16]),
+        ..sample()
+    };
+    assert_eq!(old.insertion().unwrap().len(), 3);
+    let renumbered = Record {
+        pan: PanIndex([8; 16]),
+        reuse: Some([2; 16]),
+        ..old.clone()
+    };
+    let writes = renumbered.replacement(&old).unwrap();
+    let entry = |record: &Record, hash| tables::personal(record.repository, record.pan, &hash);
+    let value = tables::reuse_value(old.repository, &old.token);
+    assert_eq!(
+        writes[1..],
+        [
+            Write::Del(entry(&old, [1; 16])),
+            Write::Put(entry(&renumbered, [2; 16]), value)
+        ]
+    );
+    assert!(renumbered.removal().contains(&Write::Del(entry(&renumbered, [2; 16]))));
 }
 
 proptest! {

@@ -107,3 +107,13 @@ fn holders() {
         assert!(holder(bad, &bins).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn the_names_are_in_order_and_none_is_longer_than_what_is_looked_at() {
+    assert!(SENSITIVE.is_sorted());
+    assert_eq!(SENSITIVE.iter().map(|name| name.len()).max(), Some(LONGEST));
+    for name in SENSITIVE {
+        assert!(is_sensitive(name) && is_sensitive(&name.to_uppercase()), "{name}");
+        assert!(!is_sensitive(&format!("{name}x")), "{name}");
+    }
+}

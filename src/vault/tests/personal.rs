@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::vault::types::{IntegrityError, Patch, Person, Stored};
+use crate::vault::types::{IntegrityError, Patch, Person, Query, Stored};
 
 fn ada() -> Person {
     Person::new(&["shop", "ada"])
@@ -219,4 +219,35 @@ async fn nothing_in_the_clear_says_whose_a_card_is() {
         let record = Record::decode(&row, rig.actor.repository, &view.token).unwrap();
         assert_eq!((record.scope, record.namespace), (None, None));
     }
+}
+
+#[tokio::test]
+async fn a_persons_cards_are_found_by_their_number_and_are_what_the_check_expects() {
+    let rig = Rig::new().await;
+    let mut made = vec![rig.create(card(VISA)).await.token];
+    for person in [ada(), bob()] {
+        made.push(created(&rig, &person, card(VISA)).await.token);
+        created(&rig, &person, card(AMEX)).await;
+    }
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let query = Query {
+            pan: Some(Pan::parse(VISA).unwrap()),
+            limit: 1,
+            cursor,
+            ..Query::default()
+        };
+        let page = rig.vault.search(&rig.actor, query).await.unwrap();
+        found.extend(page.tokens.into_iter().map(|view| view.token));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    found.sort();
+    made.sort();
+    assert_eq!(found, made);
+    let report = crate::vault::check::indexes(rig.store.as_ref()).await.unwrap();
+    assert_eq!(report.faults, [""; 0]);
+    assert_eq!(report.entries, u64::try_from(rig.keys().await.len()).unwrap());
 }

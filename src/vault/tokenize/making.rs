@@ -5,6 +5,7 @@ use ring::digest::{Context, SHA256};
 use crate::card::BinTable;
 use crate::id::{Revision, Token, UnixMillis};
 use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
+use crate::store::Key;
 use crate::vault::format::Candidates;
 use crate::vault::idempotency::Claim;
 use crate::vault::record::{Record, Shown, Strategy};
@@ -45,6 +46,15 @@ pub(super) struct Names {
 }
 
 impl Making<'_> {
+    /// As [`Record::reuse_key`] of the record to be.
+    pub(super) fn reuse_key(&self) -> Option<Key> {
+        let hash = self.reuse?;
+        Some(match self.person {
+            false => tables::reuse(&hash),
+            true => tables::personal(self.actor.repository, PanIndex::of(&self.fingerprint), &hash),
+        })
+    }
+
     /// The record as it would be stored now.
     pub(super) fn record(&self, draft: &Draft, names: Names) -> Record {
         let Self { actor, new, .. } = self;
