@@ -65,7 +65,7 @@ async fn round_trip(client: &Client, n: usize) -> Result<(), Error> {
     let sealed = client
         .call(Job::Seal {
             epoch: Epoch(1),
-            macs: Vec::new(),
+            mac: None,
             parts: vec![Plain {
                 aad: aad(n),
                 text: SecretBytes::new(text.clone()),
