@@ -59,6 +59,7 @@ fn the_contract_holds() {
             ("numbers", cards::numbers),
             ("encrypted data", cards::encrypted_data),
             ("references", cards::references),
+            ("one reference", cards::one_reference),
             ("persons", cards::persons),
             ("first adders at once", cards::at_once),
             ("a card's ttl", cards::ttl),

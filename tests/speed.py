@@ -108,7 +108,7 @@ def quick(daemon):
 
 
 def locker_shares(daemon):
-    # In turns: the machine's own speed drifts by 15 % within minutes, and so concerns both alike.
+    # In turns: the machine's own speed drifts by a third within minutes, and so concerns both alike.
     for op, native in (("locker-add", "create"), ("locker-retrieve", "reveal")):
         rates = {op: 0, native: 0}
         for _ in range(6):
@@ -132,7 +132,7 @@ def locker_jwe(daemon):
 
 
 def mastercard_share(daemon):
-    # In turns: the machine's own speed drifts by 15 % within minutes, and so concerns both alike.
+    # In turns: the machine's own speed drifts by a third within minutes, and so concerns both alike.
     rates = {"mastercard-retrieve": 0, "inspect": 0}
     for _ in range(3):
         for op in rates:
@@ -188,7 +188,7 @@ def soak():
 
 
 def against_empty(daemon, stored):
-    # In turns with a new store: the machine's own speed drifts by 15 % within minutes, and so concerns both alike.
+    # In turns with a new store: the machine's own speed drifts by a third within minutes, and so concerns both alike.
     empty = recycling()
     ops = ("create", "reveal")
     rates = {(op, store): 0 for op in ops for store in (empty, daemon)}

@@ -1,4 +1,4 @@
-//! The anchor of every offline verification: the audit key's fingerprint, as `init` printed it.
+//! The anchor of a receipt's offline verification: the audit key's fingerprint, as `init` printed it.
 
 use std::path::PathBuf;
 

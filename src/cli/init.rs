@@ -164,7 +164,7 @@ fn tell(summary: &Summary, json: bool) -> anyhow::Result<Exit> {
     ));
     terminal::say(format!("KEK epoch      {}", summary.active_epoch.0));
     terminal::say(format!("audit key      {}", summary.audit_fingerprint));
-    terminal::remark("Write the audit key's fingerprint down: every offline verification takes it as its anchor.");
+    terminal::remark("Write the audit key's fingerprint down: `receipt verify --key` takes it as its anchor.");
     Ok(Exit::Ok)
 }
 

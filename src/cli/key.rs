@@ -22,7 +22,7 @@ pub(crate) enum KeyCommand {
 /// A key pair of the vault's.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Key {
-    /// Signs audit trail, receipts and keyring
+    /// Signs deletion receipts and the keyring
     Audit,
     /// Decrypts and signs for Hyperswitch's locker: its routers know it as vault_encryption_key
     Locker,

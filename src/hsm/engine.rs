@@ -125,7 +125,7 @@ impl Engine {
                 // `execute` has refused those without a key
                 let key = self.shared.keys.locker.as_ref();
                 let key = key.ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))?;
-                sign(&self.session, key.private, Signing::Rs256, message).map(Reply::Sign)
+                sign(&self.session, key.private, Signing::Rs256, message.expose()).map(Reply::Sign)
             }
             // Answered by `execute`.
             Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),

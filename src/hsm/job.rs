@@ -130,8 +130,8 @@ pub enum Job {
     },
     /// Signs with the locker key: RSASSA-PKCS1-v1_5 with SHA-256, as long as the modulus.
     SignLocker {
-        /// What is signed, as it is.
-        message: Vec<u8>,
+        /// What is signed, as it is: the locker's answers have card numbers in them.
+        message: SecretBytes,
     },
     /// Signs with the audit key (Ed25519 over the message; ECDSA P-256 over its SHA-256, r then s).
     Sign {

@@ -55,7 +55,8 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             }
             Ok(())
         }
-        Job::Sign { message } | Job::SignLocker { message } => at_most("the message", message.len(), TEXT),
+        Job::Sign { message } => at_most("the message", message.len(), TEXT),
+        Job::SignLocker { message } => at_most("the message", message.expose().len(), TEXT),
     }
 }
 

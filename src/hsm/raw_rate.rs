@@ -121,7 +121,9 @@ fn rate(mut engine: Engine, epoch: Epoch, op: RawOp, seconds: f64, start: &Barri
                     mac: None,
                     parts: vec![part(16)],
                 },
-                RawOp::SignLocker => Job::SignLocker { message: vec![7; 200] },
+                RawOp::SignLocker => Job::SignLocker {
+                    message: SecretBytes::new(vec![7; 200]),
+                },
             };
             engine.execute(job)?;
             done += 1;

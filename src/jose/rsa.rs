@@ -9,6 +9,7 @@ use crypto_bigint::{BoxedUint, Odd};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use super::{der, oaep};
 use crate::hsm::{KeyFingerprint, PublicKey};
@@ -147,7 +148,7 @@ impl RsaPublicKey {
         let block = oaep::padded(hash, n.len(), seed, text)?;
         // less than the modulus: it begins with a zero, which the modulus does not
         let message = BoxedUint::from_be_slice(&block, monty.bits_precision()).ok()?;
-        let message = BoxedMontyForm::new(message, monty);
+        let mut message = BoxedMontyForm::new(message, monty);
         let mut power = message.clone();
         // by the bits of the exponent, which everybody knows: 65537 takes 17 steps
         for bit in (0..bits - 1).rev() {
@@ -156,6 +157,8 @@ impl RsaPublicKey {
                 power = power.mul(&message);
             }
         }
+        // anybody could take the padding off
+        message.zeroize();
         let bytes = power.retrieve().to_be_bytes();
         bytes.get(bytes.len().checked_sub(n.len())?..).map(<[u8]>::to_vec)
     }

@@ -58,7 +58,7 @@ pub struct Summary {
     pub made: Vec<Role>,
     /// Keys that were there, and are what the keyring says.
     pub kept: Vec<Role>,
-    /// The audit key's fingerprint: write it down, every offline verification takes it as its anchor.
+    /// The audit key's fingerprint: write it down, the offline verification of receipts takes it as its anchor.
     pub audit_fingerprint: KeyFingerprint,
     /// What the check of keys, module and token found.
     pub findings: Vec<Finding>,

@@ -204,7 +204,7 @@ impl Keys {
     ///
     /// # Errors
     /// The HSM's; [`hsm::Error::Malformed`] where there is no such key.
-    pub async fn sign_locker(&self, message: Vec<u8>) -> Result<Vec<u8>, Error> {
+    pub async fn sign_locker(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
         match self.client.call(Job::SignLocker { message }).await? {
             Reply::Sign(signature) => Ok(signature),
             _ => Err(malformed("not the answer to a sign")),

@@ -41,7 +41,7 @@ pub struct Services {
     pub metrics: Metrics,
     /// The file of the BIN table, when the configuration names one.
     pub bin_table: Option<PathBuf>,
-    /// The policy file; none in `panvault dev`.
+    /// The policy file; none in tests.
     pub policy: Option<PathBuf>,
     /// Who is let in on admin.sock.
     pub admins: Admins,

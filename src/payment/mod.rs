@@ -33,8 +33,8 @@ use self::simulator::{SimulatedAcquirer, SimulatedNetworkTokens, SimulatedPsp, S
 use self::timed::{SecurityCodes, Timed};
 use self::updater::AccountUpdater;
 use self::wallet::Volatile;
-use crate::vault::Vault;
 use crate::vault::types::Actor;
+use crate::vault::{Turns, Vault};
 
 /// What dialects with payments call. A clone is the same payments: work that goes on without its caller holds one.
 #[derive(Clone)]
@@ -47,6 +47,8 @@ pub struct Payments {
     handles: Arc<Timed<String>>,
     wallet: Arc<wallet::Config>,
     orders_in_use: Arc<OrdersInUse>,
+    /// Of network tokens: payment methods that share one come to it and go from it one after another.
+    network_turns: Arc<Turns>,
     /// For TEST merchants.
     acquirer: Arc<dyn Acquirer>,
     /// For TEST merchants.
@@ -78,6 +80,7 @@ impl Payments {
             handles: Arc::new(Timed::new(wallet::HANDLES)),
             wallet: Arc::default(),
             orders_in_use: Arc::default(),
+            network_turns: Arc::default(),
             acquirer,
             updater,
             network_tokens,

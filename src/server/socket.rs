@@ -1,8 +1,8 @@
 //! Unix sockets as files: who may open them, and what to do with one that is there already.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Group;
@@ -92,9 +92,13 @@ impl Socket {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        match fs::DirBuilder::new().mode(0o755).create(directory) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(directory, e)),
-            _ => {}
+        match fs::create_dir(directory) {
+            // what the daemon's umask took away
+            Ok(()) => {
+                fs::set_permissions(directory, Permissions::from_mode(0o755)).map_err(|e| failed(directory, e))?
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(failed(directory, e)),
         }
         let mode = fs::metadata(directory).map_err(|e| failed(directory, e))?.mode();
         let (others_write, sticky) = (mode & 0o002 != 0, mode & 0o1000 != 0);

@@ -19,7 +19,7 @@ use super::events::{Events, Repeated};
 use super::login::{Login, LoginLimits};
 use super::policy::{Explanation, Policy};
 use super::types::{Actor, Error, Operation, Peer, PolicyError};
-use crate::id::NoRandom;
+use crate::id::{MerchantId, NoRandom, UnixMillis};
 use crate::telemetry::Metrics;
 
 /// How often and how much a caller may ask; the default limits only failed logins.
@@ -102,6 +102,11 @@ impl Access {
             self.count(actor, op, outcome);
             Error::Policy(refusal)
         })
+    }
+
+    /// Since when there is a merchant of that id.
+    pub(super) fn merchant_added_at(&self, id: &MerchantId) -> Option<UnixMillis> {
+        self.accounts.current().merchant(id).map(|merchant| merchant.created_at)
     }
 
     /// Whether the rules that `actor` came with are still those of its repository.

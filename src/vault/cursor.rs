@@ -1,5 +1,6 @@
 //! Where a page of a search ended, as an opaque text. It holds the position in the index (a token, or the hash that stands
-//! for it, and the time of its last change where that is the index) and a check value of the search it belongs to: never a PAN, never a fingerprint.
+//! for it, and the time of its last change where that is the index) and a check value of the search it belongs to: never a
+//! PAN, never a fingerprint.
 //! Positions are not counted from the start, so tokens that come and go in between shift nothing.
 
 use data_encoding::BASE64URL_NOPAD;

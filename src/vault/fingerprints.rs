@@ -12,6 +12,7 @@ use super::types::{
     Secret, Written,
 };
 use super::{ATTEMPTS, Vault};
+use crate::id::Namespace;
 
 /// Characters of an id.
 const LENGTH: usize = 20;
@@ -54,13 +55,12 @@ impl Vault {
         self.counted(Operation::Tokenize, "fingerprint", found.await)
     }
 
-    /// What removes the fingerprint of `what`, where there is one.
+    /// What removes the fingerprint of that name, where there is one.
     pub(super) async fn fingerprint_removal(
         &self,
         actor: &Actor,
-        what: &Person,
+        name: &Namespace,
     ) -> Result<Option<DocumentWrite>, Error> {
-        let (name, _) = self.secret_name(actor, what).await?;
         let there = self.document(actor, DocumentKind::Fingerprint, name.as_str()).await?;
         Ok(there.map(|there| gone(DocumentKind::Fingerprint, name.as_str(), there.rev)))
     }

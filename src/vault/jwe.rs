@@ -61,7 +61,7 @@ impl Vault {
     ///
     /// # Errors
     /// The HSM's.
-    pub async fn sign_as_locker(&self, message: Vec<u8>) -> Result<Vec<u8>, Error> {
+    pub async fn sign_as_locker(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
         Ok(self.sealer.sign_locker(message).await?)
     }
 

@@ -57,6 +57,15 @@ pub(super) fn owned(extra: Option<&str>) -> Result<BTreeMap<String, Option<Zeroi
         .collect())
 }
 
+/// The member of that name alone, to be set; nothing where it is not there.
+pub(super) fn only(
+    extra: Option<&Zeroizing<String>>,
+    name: &str,
+) -> Result<BTreeMap<String, Option<Zeroizing<String>>>, IntegrityError> {
+    let mut all = owned(extra.map(|text| text.as_str()))?;
+    Ok(all.remove_entry(name).into_iter().collect())
+}
+
 /// An object of these members; no text for none.
 pub(super) fn written(members: &Members<'_>) -> Result<Option<Zeroizing<String>>, IntegrityError> {
     if members.is_empty() {

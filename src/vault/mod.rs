@@ -76,7 +76,7 @@ use self::last_used::LastUsed;
 use self::persons::Persons;
 use self::record::Record;
 use self::sealer::Sealer;
-use self::turns::Turns;
+pub use self::turns::Turns;
 use self::types::{Actor, CallerError, Error, IntegrityError, Operation, View};
 use crate::audit::Event;
 use crate::card::BinTable;

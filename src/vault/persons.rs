@@ -27,8 +27,8 @@ const KEPT: usize = 16_384;
 pub(super) struct Persons {
     /// Their names.
     names: Recent<Namespace>,
-    /// Since when they are on record. A record of a person stays as long as the repository, and no other gets the
-    /// repository's number, so what is here is never out of date.
+    /// Since when they are on record with a merchant. What is on record stays as long as the merchant, so what is here is
+    /// never out of date.
     entered: Recent<Arc<str>>,
 }
 
@@ -59,15 +59,24 @@ impl Vault {
 
     /// Since when `person` is on record, if that is known without a look.
     pub(super) fn known_since(&self, actor: &Actor, person: &Person) -> Option<Arc<str>> {
-        self.persons.entered.get(&hash(&person.framed(actor.repository)))
+        self.persons.entered.get(&self.place_of(actor, person)?)
     }
 
     /// Keeps in mind that `person` is on record since then.
     pub(super) fn keep_in_mind(&self, actor: &Actor, person: &Person, since: &str) -> Arc<str> {
         let since: Arc<str> = Arc::from(since);
-        let key = hash(&person.framed(actor.repository));
-        self.persons.entered.put(key, Arc::clone(&since));
+        if let Some(key) = self.place_of(actor, person) {
+            self.persons.entered.put(key, Arc::clone(&since));
+        }
         since
+    }
+
+    /// The person, and the merchant as it is now: another one that gets its id later is another.
+    fn place_of(&self, actor: &Actor, person: &Person) -> Option<[u8; 32]> {
+        let added_at = self.access.merchant_added_at(&actor.merchant)?.0.to_be_bytes();
+        let framed = person.framed(actor.repository);
+        let parts: [&[u8]; 3] = [actor.merchant.as_str().as_bytes(), &added_at, framed.expose()];
+        Some(hash(&SecretBytes::new(crate::hsm::framed(&parts))))
     }
 
     /// A name of what holds a card number or other secrets: nothing of it is kept in memory.

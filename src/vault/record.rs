@@ -15,7 +15,10 @@ use crate::keys::{Place, Sealed};
 use crate::store::{Key, Write};
 
 /// The format that this program writes. An older one is read, a newer one is refused.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+
+/// As it is now, before persons' cards had an entry of their own kind.
+const VERSION_3: u8 = 3;
 
 /// The format that ends behind `replacement`.
 const VERSION_2: u8 = 2;
@@ -102,7 +105,7 @@ impl Record {
 
     fn parse(bytes: &[u8]) -> Result<Self, IntegrityError> {
         match bytes.split_first() {
-            Some((&VERSION, body)) => Self::read(body),
+            Some((&(VERSION | VERSION_3), body)) => Self::read(body),
             Some((&VERSION_2, body)) => Self::read(&[body, &NOT_IN_VERSION_2].concat()),
             Some((&VERSION_1, body)) => Self::read(&[body, &NOT_IN_VERSION_1].concat()).map(Self::upgraded),
             Some((newer, _)) if *newer > VERSION => Err(IntegrityError::NewerFormat),
@@ -201,8 +204,8 @@ impl Record {
         self.reuse_key().map(|key| (key, value))
     }
 
-    /// Its reuse key is its entry of the PAN index.
-    fn is_personal(&self) -> bool {
+    /// Whether it is a person's: then its reuse key is its entry of the PAN index.
+    pub(super) fn is_personal(&self) -> bool {
         self.reuse.is_some() && self.scope.is_none()
     }
 

@@ -19,6 +19,9 @@ struct Clear {
     /// The name of its content, where that is unique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<Namespace>,
+    /// The names of the fingerprints that go when it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fingerprints: Vec<Namespace>,
 }
 
 /// A record's sealed part.
@@ -66,16 +69,23 @@ impl Vault {
         self.counted(Operation::Reveal, "ok", opened.await)
     }
 
-    /// Removes a record, and the fingerprints that `forget` reads out of it. `false`: there is none.
+    /// Whether there is a record of that name.
+    ///
+    /// # Errors
+    /// The HSM or the store does not work.
+    pub async fn has_record(&self, actor: &Actor, name: &Person) -> Result<bool, Error> {
+        let place = self.person_name(actor, name).await?;
+        Ok(self
+            .document(actor, DocumentKind::Record, place.as_str())
+            .await?
+            .is_some())
+    }
+
+    /// Removes a record and its fingerprints. `false`: there is none.
     ///
     /// # Errors
     /// Not granted; the HSM or the store does not work.
-    pub async fn remove_record(
-        &self,
-        actor: &Actor,
-        name: &Person,
-        forget: impl Fn(&str) -> Vec<Person>,
-    ) -> Result<bool, Error> {
+    pub async fn remove_record(&self, actor: &Actor, name: &Person) -> Result<bool, Error> {
         let removed = async {
             self.access.permit(actor, Operation::Delete, 1)?;
             let place = self.person_name(actor, name).await?;
@@ -94,8 +104,8 @@ impl Vault {
                 {
                     writes.push(gone(DocumentKind::RecordContent, content.as_str(), there.rev));
                 }
-                for what in self.forgotten(actor, name, &document, &forget).await? {
-                    writes.extend(self.fingerprint_removal(actor, &what).await?);
+                for fingerprint in &clear.fingerprints {
+                    writes.extend(self.fingerprint_removal(actor, fingerprint).await?);
                 }
                 let event = on_record(Operation::Delete, "ok");
                 if let Written::Done { .. } = self.write_documents(actor, writes, event).await? {
@@ -121,6 +131,10 @@ impl Vault {
             Some((what, token)) => Some((self.secret_name(actor, what).await?.0, token)),
             None => None,
         };
+        let mut fingerprints = Vec::new();
+        for what in new.fingerprints {
+            fingerprints.push(self.secret_name(actor, what).await?.0);
+        }
         let mut turn = None;
         for _ in 0..ATTEMPTS {
             if let Some((name, _)) = &content
@@ -143,6 +157,7 @@ impl Vault {
             };
             let clear = Clear {
                 content: content.as_ref().map(|(name, _)| name.clone()),
+                fingerprints: fingerprints.clone(),
             };
             let mut writes = vec![DocumentWrite {
                 kind: DocumentKind::Record,
@@ -160,6 +175,10 @@ impl Vault {
                 secret: Secret::Nothing,
                 expires_at: new.expires_at,
             }));
+            let replaced = there.map(|there| fingerprints_of(&there.clear)).unwrap_or_default();
+            for gone in replaced.iter().filter(|name| !fingerprints.contains(name)) {
+                writes.extend(self.fingerprint_removal(actor, gone).await?);
+            }
             let op = match kept {
                 Kept::Replaced => Operation::Update,
                 Kept::Alike(_) | Kept::Created | Kept::There => Operation::Tokenize,
@@ -189,21 +208,6 @@ impl Vault {
         };
         self.write_documents(actor, Vec::new(), event).await?;
         Ok(Some(token))
-    }
-
-    async fn forgotten(
-        &self,
-        actor: &Actor,
-        name: &Person,
-        document: &Document,
-        forget: &impl Fn(&str) -> Vec<Person>,
-    ) -> Result<Vec<Person>, Error> {
-        match self.record_text(actor, name, document).await {
-            Ok(text) => Ok(std::str::from_utf8(text.expose()).map(forget).unwrap_or_default()),
-            // the alarm was raised; what cannot be read can go all the same
-            Err(Error::Integrity(_)) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
     }
 
     /// The text in an opened record; one that does not name whose it is was put there by another hand.
@@ -238,6 +242,11 @@ fn sealed(name: &Person, text: &str) -> SecretBytes {
         bytes.extend_from_slice(part.as_bytes());
     }
     SecretBytes::new(bytes)
+}
+
+/// The names of the fingerprints that go with a record, by its part in clear.
+pub(super) fn fingerprints_of(clear: &[u8]) -> Vec<Namespace> {
+    serde_json::from_slice(clear).map_or_else(|_| Vec::new(), |clear: Clear| clear.fingerprints)
 }
 
 /// A record's name where others are lined up by tokens.

@@ -36,7 +36,7 @@ pub(super) trait Sealer: Send + Sync {
     fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>>;
 
     /// As [`Keys::sign_locker`].
-    fn sign_locker(&self, message: Vec<u8>) -> Fut<'_, Vec<u8>>;
+    fn sign_locker(&self, message: SecretBytes) -> Fut<'_, Vec<u8>>;
 
     /// As [`Keys::reseal`].
     fn reseal<'a>(
@@ -90,7 +90,7 @@ impl Sealer for Keys {
         Box::pin(self.open_locker(encrypted_key, content))
     }
 
-    fn sign_locker(&self, message: Vec<u8>) -> Fut<'_, Vec<u8>> {
+    fn sign_locker(&self, message: SecretBytes) -> Fut<'_, Vec<u8>> {
         Box::pin(self.sign_locker(message))
     }
 

@@ -12,7 +12,7 @@ use self::fields::check;
 pub(super) use self::fields::{check_expires_at, check_hides, check_profile, check_rules};
 pub(super) use self::making::reuse_hash;
 use self::making::{Draft, Making, compartments};
-pub(super) use self::personal::is_of;
+pub(super) use self::personal::{PERSON, is_of};
 use super::accounts::gate_key;
 use super::format::Candidates;
 use super::idempotency::Claim;
@@ -272,7 +272,10 @@ impl Vault {
             Err(error) => return Err(error),
         };
         let there = &held.record;
-        let same_person = !making.person || there.reuse == record.reuse;
+        let same_person = match making.person {
+            true => there.reuse == record.reuse,
+            false => !there.is_personal(),
+        };
         let same = there.status != Status::Spent
             && there.pan == record.pan
             && there.namespace == record.namespace

@@ -12,8 +12,8 @@ use crate::id::{RepositoryId, Token};
 /// Records are spread over this many locks; two that meet under one only wait for each other.
 const LOCKS: u64 = 1_024;
 
-/// The turns of all records.
-pub(super) struct Turns {
+/// The turns of all records, or of whatever else has names like theirs.
+pub struct Turns {
     locks: Vec<Mutex<()>>,
     /// Keyed, so that nobody can choose tokens that meet.
     spread: RandomState,
@@ -22,7 +22,7 @@ pub(super) struct Turns {
 impl Turns {
     /// Waits until those before have written. The turn ends when the answer is dropped; who holds one must not wait for
     /// another.
-    pub(super) async fn wait(&self, repository: RepositoryId, token: &Token) -> Option<MutexGuard<'_, ()>> {
+    pub async fn wait(&self, repository: RepositoryId, token: &Token) -> Option<MutexGuard<'_, ()>> {
         let at = self.spread.hash_one((repository, token)) % LOCKS;
         let lock = usize::try_from(at).ok().and_then(|at| self.locks.get(at))?;
         Some(lock.lock().await)

@@ -1,12 +1,14 @@
 //! Changing a record. What is sealed is sealed anew under the record's own DEK; the PAN that is there is never opened
 //! for it.
 
+use std::collections::BTreeMap;
+
 use super::documents::Removal;
 use super::members;
 use super::record::{Record, Shown, Strategy};
 use super::screen::{self, METADATA_MAX};
 use super::tables::{self, PanIndex};
-use super::tokenize::{check_expires_at, check_hides, check_profile, reuse_hash};
+use super::tokenize::{PERSON, check_expires_at, check_hides, check_profile, reuse_hash};
 use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, UpdateLimit, View};
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{BinTable, Pan};
@@ -179,7 +181,8 @@ impl Vault {
     /// some of it stays. A profile that is cleared becomes an empty one, so that its revision still counts up.
     pub(super) async fn reseal_profile(&self, record: &Record, patch: &Patch) -> Result<(Sealed, bool), Error> {
         let sealed = record.sealed()?;
-        let keeps = patch.holder == Change::Keep || patch.extra == Change::Keep;
+        // whose it is, no change of the profile changes
+        let keeps = patch.holder == Change::Keep || patch.extra == Change::Keep || record.is_personal();
         let before = match keeps {
             true => {
                 let profile = [Compartment::Profile];
@@ -191,10 +194,14 @@ impl Vault {
             Some(text) => Profile::decode(&text)?,
             None => Profile::default(),
         };
-        let extra = merged(before.extra, &patch.extra);
+        let person = match record.is_personal() {
+            true => members::only(before.extra.as_ref(), PERSON)?,
+            false => BTreeMap::new(),
+        };
+        let extra = members::changed(merged(before.extra, &patch.extra), &patch.members)?;
         let profile = Profile {
             holder: merged(before.holder, &patch.holder),
-            extra: members::changed(extra, &patch.members)?,
+            extra: members::changed(extra, &person)?,
         };
         check_profile(&profile, &self.bins())?;
         let text = profile.encode()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::shop::{Shop, VISA, card, method, refused};
+use super::shop::{MASTERCARD, Shop, VISA, card, method, refused};
 use super::support::daemon::{Daemon, signal};
 
 pub(crate) fn keys_and_profiles(shop: &Shop<'_>) {
@@ -155,11 +155,31 @@ pub(crate) fn denied(daemon: &Daemon) {
             }
         }
     }
+    // without the right to have cards used, the card is kept all the same and its tokens elsewhere are not made
+    let without = policy.replace(
+        "operations = [\"*\"]",
+        "operations = [\"inspect\", \"tokenize\", \"update\"]",
+    );
+    std::fs::write(daemon.dir().join("policy.toml"), without).unwrap();
+    signal(daemon.pid(), "HUP");
+    daemon.wait(Duration::from_secs(10), "less", || {
+        shop.call("GET", "/customers/list", &nothing).status == 403
+    });
+    let mut more = method(&customer, &card(MASTERCARD, "12", "2030"));
+    more["network_tokenization"] = json!({"enable": "Enable"});
+    more["psp_tokenization"] = json!({"tokenization_type": "single_use", "connector_id": "mca_simulator"});
+    let made = shop.add(&more);
+    for (told, of) in [
+        ("network_tokenization", "network_token"),
+        ("psp_tokenization", "connector_tokens"),
+    ] {
+        assert_eq!(made[told]["status"], "failed", "{told}: {made}");
+        assert!(made[of].is_null(), "{made}");
+    }
     std::fs::write(daemon.dir().join("policy.toml"), policy).unwrap();
     signal(daemon.pid(), "HUP");
     daemon.wait(Duration::from_secs(10), "everything", || {
-        shop.call("GET", &one, &Value::Null).status == 200
+        shop.call("GET", "/customers/list", &nothing).status == 200
     });
-    // without the right to have cards used, the card is kept all the same and its network token is not made
     daemon.run(&["audit", "verify"], 0);
 }

@@ -117,7 +117,6 @@ pub(crate) fn values(shop: &Shop<'_>) {
         let said = shop.refused("POST", "/payment-methods", &body, status, code);
         assert_eq!(said["reason"].is_string(), code == "IR_19", "{said}");
     }
-    // a good card of the last month that it is good in
     let list = shop.get(&format!("/customers/{customer}/saved-payment-methods"));
     assert_eq!(
         list,

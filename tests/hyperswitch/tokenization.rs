@@ -79,6 +79,16 @@ pub(crate) fn network(shop: &Shop<'_>) {
     shop.ok("DELETE", &paths[1], &Value::Null);
     let tail = shop.daemon.run(&["audit", "tail", "--lines", "10"], 0);
     assert_eq!(tail.matches("network-token-delete").count(), 1, "{tail}");
+    // also where both go at once
+    let both = [0, 1].map(|_| with_network(shop, &card("4000056655665556", "12", "2030")));
+    std::thread::scope(|scope| {
+        for made in &both {
+            let path = format!("/payment-methods/{}", made["id"].as_str().unwrap());
+            scope.spawn(move || shop.ok("DELETE", &path, &Value::Null));
+        }
+    });
+    let tail = shop.daemon.run(&["audit", "tail", "--lines", "10"], 0);
+    assert_eq!(tail.matches("network-token-delete").count(), 1, "{tail}");
     // a merchant that does business has nobody to ask yet
     let live = Shop::added(shop.daemon, "live_shop", &[]);
     let made = with_network(&live, &card(VISA, "12", "2030"));
@@ -87,6 +97,51 @@ pub(crate) fn network(shop: &Shop<'_>) {
 }
 
 pub(crate) fn providers(shop: &Shop<'_>) {
+    for kind in ["single_use", "multi_use"] {
+        let mut new = method(&shop.customer(), &card(VISA, "12", "2030"));
+        new["psp_tokenization"] = json!({"tokenization_type": kind, "connector_id": "mca_simulator"});
+        let made = shop.add(&new);
+        assert_eq!(made["psp_tokenization"]["status"], "succeeded", "{made}");
+        let tokens = made["connector_tokens"].as_array().unwrap();
+        assert_eq!(tokens.len(), 1, "{made}");
+        assert_eq!(
+            (
+                &tokens[0]["connector_id"],
+                &tokens[0]["token_type"],
+                &tokens[0]["status"]
+            ),
+            (&json!("mca_simulator"), &json!(kind), &json!("active"))
+        );
+        assert!(
+            tokens[0]["token"].as_str().unwrap().starts_with("pm_simulator_"),
+            "{made}"
+        );
+        let seen = shop.get(&format!("/payment-methods/{}", made["id"].as_str().unwrap()));
+        assert_eq!(seen["connector_tokens"], made["connector_tokens"]);
+        // of one that is not stored as well
+        new["storage_type"] = json!("volatile");
+        new["customer_id"] = json!(shop.customer());
+        let made = shop.add(&new);
+        assert_eq!(made["connector_tokens"].as_array().map(Vec::len), Some(1), "{made}");
+    }
+    // each of the two may fail without the other, by the simulators' expiries
+    for (number, month, psp, network) in [
+        (VISA, "02", "failed", "failed"),
+        (VISA, "04", "succeeded", "succeeded"),
+        (VISA, "06", "failed", "succeeded"),
+        // a brand that gets no network token
+        ("6200000000000005", "12", "succeeded", "failed"),
+    ] {
+        let mut new = method(&shop.customer(), &card(number, month, "2038"));
+        new["psp_tokenization"] = json!({"tokenization_type": "single_use", "connector_id": "mca_simulator"});
+        new["network_tokenization"] = json!({"enable": "Enable"});
+        let made = shop.add(&new);
+        assert_eq!(made["psp_tokenization"]["status"], psp, "{month}: {made}");
+        assert_eq!(made["network_tokenization"]["status"], network, "{month}: {made}");
+        assert_eq!(made["connector_tokens"].is_array(), psp == "succeeded", "{made}");
+        let path = format!("/payment-methods/{}", made["id"].as_str().unwrap());
+        shop.ok("DELETE", &path, &Value::Null);
+    }
     for kind in ["single_use", "multi_use"] {
         let mut new = method(&shop.customer(), &card(VISA, "12", "2030"));
         new["psp_tokenization"] = json!({"tokenization_type": kind, "connector_id": "mca_unheard"});

@@ -181,6 +181,31 @@ pub(crate) fn references(locker: &Locker<'_>) {
     }
 }
 
+/// A reference is one thing's, a card's or some data's.
+pub(crate) fn one_reference(locker: &Locker<'_>) {
+    let (merchant, customer, other) = (fresh("merchant"), fresh("customer"), fresh("customer"));
+    let reference = fresh("reference");
+    let body = |customer: &str, member: &str, data: Value| {
+        let mut body = json!({
+            "merchant_id": merchant, "merchant_customer_id": customer, "requestor_card_reference": reference,
+        });
+        body[member] = data;
+        body
+    };
+    locker.done("/cards/add", &body(&customer, "card", card(VISA)));
+    for customer in [&customer, &other] {
+        let data = body(customer, "enc_card_data", json!("encrypted"));
+        let message = locker.refused("/data/add", &data, 400, "TE_03");
+        assert!(message.contains("is taken"), "{message}");
+    }
+    locker.delete(&merchant, &customer, &reference);
+    locker.done("/data/add", &body(&customer, "enc_card_data", json!("encrypted")));
+    let message = locker.refused("/cards/add", &body(&customer, "card", card(VISA)), 400, "TE_03");
+    assert!(message.contains("is taken"), "{message}");
+    let found = locker.done("/data/retrieve", &named(&merchant, &customer, &reference));
+    assert_eq!(found["payload"]["enc_card_data"], "encrypted");
+}
+
 pub(crate) fn persons(locker: &Locker<'_>) {
     let (merchant, customer) = (fresh("merchant"), fresh("customer"));
     let mine = locker.add(&merchant, &customer, &card(VISA));

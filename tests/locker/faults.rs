@@ -118,6 +118,20 @@ pub(crate) fn tenants(locker: &Locker<'_>) {
         locker.done("/cards/fingerprint", &body)["fingerprint_id"].clone()
     };
     assert_ne!(fingerprint(locker), fingerprint(&other));
+    // one that shares the repository has persons of its own
+    let listed: Value = serde_json::from_str(&daemon.run(&["merchant", "list", "--json"], 0)).unwrap();
+    let mut merchants = listed["merchants"].as_array().unwrap().iter();
+    let first = merchants.find(|each| each["id"] == locker.tenant).unwrap();
+    let of_first = first["repository"].as_str().unwrap();
+    let arguments = ["merchant", "add", "third", "--dialect", "hyperswitch-locker"];
+    daemon.run(&[&arguments[..], &["--repository", of_first]].concat(), 0);
+    let third = Locker {
+        tenant: "third".to_owned(),
+        ..locker.clone()
+    };
+    third.refused("/cards/delete", &named("m", "c2", "nothing"), 404, "TE_02");
+    third.add("m", "c2", &card(VISA));
+    third.delete("m", "c2", "nothing");
     daemon.run(&["merchant", "suspend", "second"], 0);
     other.refused("/cards/retrieve", &named("m", "c", "x"), 403, "TE_00");
 }

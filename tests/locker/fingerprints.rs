@@ -105,6 +105,19 @@ pub(crate) fn die_with_the_record(locker: &Locker<'_>) {
     locker.done("/api/v2/vault/delete", &record);
     assert_ne!(id(locker, &entity, &text("2030")), wanted);
     assert_eq!(id(locker, &entity, &text("2031")), other);
+    // with one that is replaced as well
+    let mut record = record;
+    record["vault_id"] = json!("w");
+    let third = "2123456789AbcdefGhij";
+    record["data"]["Card"]["card_exp_year"] = json!("2032");
+    assert_eq!(
+        with_id(locker, &entity, &text("2032"), third).json()["fingerprint_id"],
+        third
+    );
+    locker.done("/api/v2/vault/add", &record);
+    record["data"] = json!("another");
+    locker.done("/api/v2/vault/add?mode=upsert", &record);
+    assert_ne!(id(locker, &entity, &text("2032")), third);
 }
 
 pub(crate) fn entities(locker: &Locker<'_>) {

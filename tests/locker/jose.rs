@@ -231,6 +231,9 @@ pub(crate) fn required() {
     assert_eq!(said.0["header"]["alg"], "RSA-OAEP-256");
     let message = client.ask("/cards/add", "", json!({"again": true})).plain(400, "TE_03");
     assert!(message.contains("came before"), "{message}");
+    // who asks for the same once more encrypts anew, and that is another request
+    let once_more = client.post("/cards/add", &added("c", VISA)).json(200);
+    assert_eq!(once_more["payload"]["duplication_check"], "duplicated");
     // two keys may be live, and the answer is for the one that signed
     let path = |name: &str| daemon.dir().join(name).to_str().unwrap().to_owned();
     openssl(&["genrsa", "-out", &path("second.pem"), "3072"]);

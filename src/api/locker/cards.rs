@@ -64,9 +64,7 @@ pub(super) async fn delete(context: &Context<'_>, body: &[u8]) -> Result<Answer,
     let deleted = match Token::parse(&asked.card_reference) {
         Ok(token) => {
             vault.delete_for(actor, &owner.cards(), &token).await?
-                || vault
-                    .remove_record(actor, &owner.record(&token), |_| Vec::new())
-                    .await?
+                || vault.remove_record(actor, &owner.record(&token)).await?
         }
         Err(_) => false,
     };
@@ -127,6 +125,12 @@ async fn add_card(
     let (vault, actor) = (context.vault, &context.actor);
     let new = new_token(reference, card, expires_at)?;
     vault.enter_person(actor, &owner.merchant()).await?;
+    // a reference is one thing's: cards and data are given back by it alike
+    if let Format::Supplied(reference) = &new.format
+        && vault.has_record(actor, &owner.record(reference)).await?
+    {
+        return Err(CallerError::TokenTaken.into());
+    }
     let (view, found) = match vault.tokenize_for(actor, &owner.cards(), new).await? {
         Stored::Created(view) => (view, None),
         Stored::Same(view) => (view, Some(Duplication::Duplicated)),
@@ -145,6 +149,7 @@ async fn add_data(
     let (vault, actor) = (context.vault, &context.actor);
     vault.enter_person(actor, &owner.merchant()).await?;
     let token = match reference {
+        Some(token) if vault.is_taken(actor, &token).await? => return Err(CallerError::TokenTaken.into()),
         Some(token) => token,
         None => vault.fresh_token()?,
     };
@@ -157,6 +162,7 @@ async fn add_data(
                 name: &owner.record(&token),
                 content: Some((&owner.content(data), &token)),
                 text: std::str::from_utf8(&text).map_err(Refusal::failed)?,
+                fingerprints: &[],
                 mode: PutMode::Insert,
                 expires_at,
             },

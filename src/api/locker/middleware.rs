@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 
 use super::context::{Answer, Context};
 use super::refusal::{Code, Refusal};
-use super::replay::Standing;
+use super::replay::{Came, Standing};
 use super::{Endpoint, Jwe, Service};
 use crate::id::NoRandom;
 use crate::jose::{Claimed, Envelope, RsaPublicKey, Unsigned};
+use crate::keys::SecretBytes;
 use crate::vault::types::{Error, Operation, PolicyError};
 
 /// A request's inside.
@@ -43,6 +44,7 @@ pub(super) async fn open(
     // the HSM works for nobody who may do nothing with what it opens
     context.vault.access().permit(&context.actor, right(endpoint), 0)?;
     let jwe = envelope.open().map_err(|fault| refused(&fault.to_string()))?;
+    let came = Came::of(&jwe);
     let opened = context.vault.open_to_locker(jwe).await?;
     let opened = opened.ok_or_else(|| refused("the request does not open with the locker's key"))?;
     let claimed = Claimed::read(opened.expose()).map_err(|fault| refused(&fault.to_string()))?;
@@ -54,11 +56,7 @@ pub(super) async fn open(
         Error::Policy(PolicyError::BadCredential) => refused("the request is not signed by the tenant"),
         error => error.into(),
     })?;
-    match service
-        .seen
-        .as_ref()
-        .map(|seen| seen.note(&claimed.message, &claimed.signature))
-    {
+    match service.seen.as_ref().map(|seen| seen.note(came)) {
         None | Some(Standing::New) => {}
         Some(Standing::Again) => return Err(refused("the request came before")),
         Some(Standing::NoRoom) => return Err(Refusal::not_now(30, "the window of requests that came before is full")),
@@ -87,7 +85,8 @@ pub(super) async fn seal(
         }
     };
     let unsigned = Unsigned::new(&inside);
-    let signature = context.vault.sign_as_locker(unsigned.message().to_vec()).await?;
+    let message = SecretBytes::new(unsigned.message().to_vec());
+    let signature = context.vault.sign_as_locker(message).await?;
     let sealed = Envelope::seal(sender, service.config.answers, unsigned.signed(&signature));
     let sealed = sealed.map_err(|NoRandom| Refusal::not_now(5, NoRandom))?;
     let sealed = sealed.ok_or_else(|| Refusal::failed("the tenant's key takes no content key"))?;

@@ -18,10 +18,13 @@ pub(super) async fn add(context: &Context<'_>, body: &[u8]) -> Result<Answer, Re
         vault_id: asked.vault_id,
     };
     let person = person(&name)?;
+    // the fingerprints under the entity's own name go with the card
+    let fingerprints = fingerprint::of_record(&name.entity_id, &asked.data.0);
     let new = NewRecord {
         name: &person,
         content: None,
         text: &asked.data.0,
+        fingerprints: &fingerprints,
         mode,
         expires_at: expiry_of(asked.ttl)?,
     };
@@ -40,12 +43,7 @@ pub(super) async fn retrieve(context: &Context<'_>, body: &[u8]) -> Result<Answe
 /// `POST /api/v2/vault/delete`
 pub(super) async fn delete(context: &Context<'_>, body: &[u8]) -> Result<Answer, Refusal> {
     let name: RecordName = parse(body)?;
-    // the fingerprints under the entity's own name go with the card
-    let forget = |data: &str| fingerprint::of_record(&name.entity_id, data);
-    context
-        .vault
-        .remove_record(&context.actor, &person(&name)?, forget)
-        .await?;
+    context.vault.remove_record(&context.actor, &person(&name)?).await?;
     named(&name)
 }
 

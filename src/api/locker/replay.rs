@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use ring::digest::{Context, SHA256};
 
+use crate::jose::Compact;
+
 /// The most requests of one window. More are refused: who relies on the window must not lose it to a flood.
 const MOST: usize = 1_000_000;
 
@@ -35,6 +37,25 @@ pub(super) enum Standing {
     NoRoom,
 }
 
+/// What a request is known again by: its encryption. What is inside says the same each time that a client asks the same,
+/// but each request has a content key of its own; and nobody who has only seen one can encrypt it anew.
+#[derive(Clone, Copy)]
+pub(super) struct Came([u8; 32]);
+
+impl Came {
+    pub(super) fn of(jwe: &Compact) -> Self {
+        let mut hash = Context::new(&SHA256);
+        hash.update(&jwe.encrypted_key);
+        hash.update(&jwe.iv);
+        hash.update(&jwe.tag);
+        let mut key = [0; 32];
+        key.iter_mut()
+            .zip(hash.finish().as_ref())
+            .for_each(|(to, from)| *to = *from);
+        Self(key)
+    }
+}
+
 impl Seen {
     pub(super) fn within(window: Duration) -> Self {
         Self {
@@ -47,21 +68,12 @@ impl Seen {
         }
     }
 
-    /// Remembers a request by what was signed and the signature, which nobody but its sender can make again.
-    pub(super) fn note(&self, message: &[u8], signature: &[u8]) -> Standing {
-        self.note_at(message, signature, Instant::now())
+    /// Remembers a request that its sender signed.
+    pub(super) fn note(&self, came: Came) -> Standing {
+        self.note_at(came, Instant::now())
     }
 
-    fn note_at(&self, message: &[u8], signature: &[u8], now: Instant) -> Standing {
-        let mut hash = Context::new(&SHA256);
-        hash.update(message);
-        hash.update(b".");
-        hash.update(signature);
-        let mut key = [0; 32];
-        key.iter_mut()
-            .zip(hash.finish().as_ref())
-            .for_each(|(to, from)| *to = *from);
-
+    fn note_at(&self, Came(key): Came, now: Instant) -> Standing {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.saturating_duration_since(state.since);
         if age >= self.window {
@@ -90,18 +102,14 @@ mod tests {
     fn a_request_is_known_again_for_one_window_at_least_and_two_at_most() {
         let seen = Seen::within(Duration::from_secs(10));
         let begin = Instant::now();
-        let at = |seconds, message: &[u8]| seen.note_at(message, b"s", begin + Duration::from_secs(seconds));
-        assert_eq!(at(1, b"a"), Standing::New);
-        assert_eq!(at(1, b"a"), Standing::Again);
-        assert_eq!(at(9, b"b"), Standing::New);
-        assert_eq!(at(11, b"a"), Standing::Again);
-        assert_eq!(at(18, b"b"), Standing::Again);
-        assert_eq!(at(21, b"b"), Standing::New);
+        let at = |seconds, which| seen.note_at(Came([which; 32]), begin + Duration::from_secs(seconds));
+        assert_eq!(at(1, 1), Standing::New);
+        assert_eq!(at(1, 1), Standing::Again);
+        assert_eq!(at(9, 2), Standing::New);
+        assert_eq!(at(11, 1), Standing::Again);
+        assert_eq!(at(18, 2), Standing::Again);
+        assert_eq!(at(21, 2), Standing::New);
         // after a long silence nothing is known
-        assert_eq!(at(100, b"b"), Standing::New);
-        assert_eq!(
-            seen.note_at(b"b", b"t", begin + Duration::from_secs(100)),
-            Standing::New
-        );
+        assert_eq!(at(100, 2), Standing::New);
     }
 }

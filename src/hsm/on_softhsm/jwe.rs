@@ -12,7 +12,7 @@ use crate::hsm::jwe::Recipient;
 use crate::hsm::pkcs11::{Oaep, Rsa, Search};
 use crate::hsm::proof::rsa_parts;
 use crate::hsm::token::{Engine, Token};
-use crate::hsm::{Boxed, Config, Fault, Job, KekMode, Keyset, PublicKey, Reply, SealedPart, Verdict};
+use crate::hsm::{Boxed, Config, Fault, Job, KekMode, Keyset, PublicKey, Reply, SealedPart, SecretBytes, Verdict};
 
 const PAN: &[u8] = b"4111111111111111";
 
@@ -253,7 +253,7 @@ scenarios! {
             for _ in 0..20 {
                 assert_eq!(open_locker(engine, to_locker.wrapped(), to_locker.content()).unwrap().unwrap(), PAN);
             }
-            let Reply::Sign(signature) = engine.execute(Job::SignLocker { message: b"a.b".to_vec() }).unwrap() else {
+            let Reply::Sign(signature) = engine.execute(Job::SignLocker { message: SecretBytes::new(b"a.b".to_vec()) }).unwrap() else {
                 panic!("no signature")
             };
             assert_eq!(signature.len(), 256);
@@ -276,7 +276,7 @@ scenarios! {
         place.with_engine(&place.config(), &without, |engine| {
             let refused = open_locker(engine, to_locker.wrapped(), to_locker.content());
             assert!(matches!(refused, Err(Fault::Malformed(_))));
-            let refused = engine.execute(Job::SignLocker { message: Vec::new() });
+            let refused = engine.execute(Job::SignLocker { message: SecretBytes::new(Vec::new()) });
             assert!(matches!(refused, Err(Fault::Malformed(_))));
         });
     }

@@ -57,6 +57,13 @@ impl Entity {
     }
 }
 
+/// Whether a token's name is a payment method's, of whatever cell.
+pub(super) fn is_method(name: &str) -> bool {
+    name.split_once("_pm_").is_some_and(|(cell, hex)| {
+        Cell::parse(cell).is_some() && hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
 /// RFC 9562, 5.7: 48 bits of time, then version, variant and 74 random bits.
 fn version_7(at: UnixMillis, mut bytes: [u8; 16]) -> String {
     let time = at.0.to_be_bytes().into_iter().skip(2);
@@ -92,6 +99,15 @@ mod tests {
         let second = cell.fresh(Entity::Customer).unwrap();
         assert!(first.starts_with("0a_cus_") && first.len() == 39, "{first}");
         assert!(first < second);
+    }
+
+    #[test]
+    fn payment_methods_are_known_by_their_names() {
+        let fresh = |entity| Cell::parse("12345").unwrap().fresh(entity).unwrap();
+        assert!(is_method(&fresh(Entity::Method)));
+        for other in [fresh(Entity::Session), fresh(Entity::Customer), "x_pm_y".to_owned()] {
+            assert!(!is_method(&other), "{other}");
+        }
     }
 
     proptest! {

@@ -35,7 +35,7 @@ pub(in crate::vault) struct Merchant {
     pub(in crate::vault) repositories: BTreeSet<RepositoryId>,
     pub(in crate::vault) status: AccountStatus,
     pub(in crate::vault) test: bool,
-    pub(super) created_at: UnixMillis,
+    pub(in crate::vault) created_at: UnixMillis,
 }
 
 /// A repository.

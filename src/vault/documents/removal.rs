@@ -6,11 +6,11 @@ use tokio::sync::watch;
 
 use super::row::{self, Address, Row};
 use crate::audit::Event;
-use crate::id::{MerchantId, UnixMillis};
+use crate::id::{MerchantId, Namespace, UnixMillis};
 use crate::store::{Commit, Cond, Key, Outcome, Part, Store, Versioned, Write};
 use crate::vault::accounts::merchant_key;
 use crate::vault::types::{Document, DocumentKind, Error, IntegrityError};
-use crate::vault::{Vault, tables};
+use crate::vault::{Vault, records, tables};
 
 /// Documents read and removed at once.
 const CHUNK: u32 = 64;
@@ -118,6 +118,14 @@ fn removal((key, found): (Key, Versioned)) -> impl Iterator<Item = Write> {
     [Some(key), entry].into_iter().flatten().map(Write::Del)
 }
 
+/// A document past its time.
+struct Due {
+    key: Key,
+    rev: u64,
+    /// What goes with it.
+    fingerprints: Vec<Key>,
+}
+
 impl Vault {
     /// Removes documents past their time: those read at once in one commit, with one audit event that counts them.
     pub(in crate::vault) async fn sweep_documents(&self, stopped: &watch::Receiver<bool>) -> Result<(), Error> {
@@ -133,10 +141,11 @@ impl Vault {
             let mut documents = 0_u64;
             for (entry, found) in page.items {
                 match self.due(&entry).await {
-                    Ok(Some((key, rev))) => {
+                    Ok(Some(due)) => {
                         documents += 1;
-                        commit.conds.push(Cond::Rev(key.clone(), rev));
-                        commit.writes.push(Write::Del(key));
+                        commit.conds.push(Cond::Rev(due.key.clone(), due.rev));
+                        commit.writes.push(Write::Del(due.key));
+                        commit.writes.extend(due.fingerprints.into_iter().map(Write::Del));
                     }
                     // left behind by a document that is gone
                     Ok(None) => commit.conds.push(Cond::Rev(entry.clone(), found.rev)),
@@ -167,14 +176,33 @@ impl Vault {
     }
 
     /// The document that an entry of the expiry index is about, if that is when it expires.
-    async fn due(&self, entry: &Key) -> Result<Option<(Key, u64)>, Error> {
+    async fn due(&self, entry: &Key) -> Result<Option<Due>, Error> {
         let (at, address) = Address::parse_expiry(entry).ok_or(IntegrityError::Damaged)?;
         let key = address.key();
         let Some(Versioned { rev, value }) = self.store.get(Part::default(), &key).await? else {
             return Ok(None);
         };
         let row = Row::decode(&value, &address)?;
-        Ok((row.expires_at == Some(at)).then_some((key, rev)))
+        if row.expires_at != Some(at) {
+            return Ok(None);
+        }
+        let fingerprints = match address.kind {
+            DocumentKind::Record => records::fingerprints_of(&row.clear),
+            _ => Vec::new(),
+        };
+        let of_merchant = |name: Namespace| {
+            Address {
+                merchant: address.merchant.clone(),
+                kind: DocumentKind::Fingerprint,
+                name: name.as_str().to_owned(),
+            }
+            .key()
+        };
+        Ok(Some(Due {
+            key,
+            rev,
+            fingerprints: fingerprints.into_iter().map(of_merchant).collect(),
+        }))
     }
 
     /// Removes the documents of merchants that are not there: a removal was interrupted.

@@ -57,7 +57,7 @@ enum Set<T> {
 }
 
 impl Policy {
-    /// Everything to one user, without caps: for `panvault dev`.
+    /// Everything to one user, without caps: where no file is read.
     pub fn dev(uid: u32) -> Self {
         Self {
             grants: vec![Grant {

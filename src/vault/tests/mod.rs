@@ -23,6 +23,7 @@ pub(crate) mod soft_sealer;
 mod terms;
 pub(crate) mod test_store;
 mod tokenize;
+mod whose;
 
 use std::collections::BTreeSet;
 

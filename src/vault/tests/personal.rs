@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::vault::types::{IntegrityError, Patch, Person, Query, Stored};
+use crate::vault::types::{IntegrityError, Patch, Person, PolicyError, Query, Stored};
 
-fn ada() -> Person {
+pub(super) fn ada() -> Person {
     Person::new(&["shop", "ada"])
 }
 
-fn bob() -> Person {
+pub(super) fn bob() -> Person {
     Person::new(&["shop", "bob"])
 }
 
@@ -17,7 +17,7 @@ async fn stored(rig: &Rig, person: &Person, new: NewToken) -> Stored {
     rig.vault.tokenize_for(&rig.actor, person, new).await.unwrap()
 }
 
-async fn created(rig: &Rig, person: &Person, new: NewToken) -> View {
+pub(super) async fn created(rig: &Rig, person: &Person, new: NewToken) -> View {
     match stored(rig, person, new).await {
         Stored::Created(view) => view,
         other => panic!("{other:?}"),
@@ -250,4 +250,27 @@ async fn a_persons_cards_are_found_by_their_number_and_are_what_the_check_expect
     let report = crate::vault::check::indexes(rig.store.as_ref()).await.unwrap();
     assert_eq!(report.faults, [""; 0]);
     assert_eq!(report.entries, u64::try_from(rig.keys().await.len()).unwrap());
+}
+
+#[tokio::test]
+async fn a_token_that_is_nobodys_costs_nothing_and_others_cost_one() {
+    let rig = Rig::new().await;
+    let hers = created(&rig, &ada(), card(VISA)).await.token;
+    let policy = "version = 1\n[[grant]]\nuid = 1000\ndialects = [\"*\"]\nrepositories = [\"*\"]\noperations = [\"*\"]\n\
+                  caps.reveal_per_day = 2";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), policy).unwrap();
+    rig.vault.access.reload_policy(file.path(), None).await.unwrap();
+    for _ in 0..5 {
+        let none = rig.vault.reveal_for(&rig.actor, &ada(), &token("tok_none")).await;
+        assert!(none.unwrap().is_none());
+    }
+    let seen = error(rig.vault.reveal_for(&rig.actor, &bob(), &hers).await);
+    assert_eq!(seen, Error::Caller(CallerError::UnknownToken));
+    rig.vault.reveal_for(&rig.actor, &ada(), &hers).await.unwrap().unwrap();
+    let capped = error(rig.vault.reveal_for(&rig.actor, &ada(), &hers).await);
+    assert!(
+        matches!(capped, Error::Policy(PolicyError::Capped { .. })),
+        "{capped:?}"
+    );
 }

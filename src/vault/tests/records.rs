@@ -19,6 +19,7 @@ fn new<'a>(name: &'a Person, text: &'a str) -> NewRecord<'a> {
         name,
         content: None,
         text,
+        fingerprints: &[],
         mode: PutMode::Insert,
         expires_at: None,
     }
@@ -36,7 +37,7 @@ impl Rig {
 
     async fn forget(&self, which: &str) -> bool {
         let name = name(which);
-        let removed = self.vault.remove_record(&self.actor, &name, |_| Vec::new());
+        let removed = self.vault.remove_record(&self.actor, &name);
         removed.await.unwrap()
     }
 
@@ -220,15 +221,36 @@ async fn fingerprints_stay_until_their_record_goes() {
     let first = id(None).await;
     assert_eq!(id(Some("x")).await, first);
     assert_eq!(rig.events().await, ["fingerprint created"]);
-    rig.keep(new(&name("a"), TEXT)).await;
-    let a = name("a");
-    let removed = rig.vault.remove_record(&rig.actor, &a, |text| {
-        assert_eq!(text, TEXT);
-        vec![what(), Person::new(&["never", "asked"])]
-    });
-    assert!(removed.await.unwrap());
-    assert_eq!(id(Some("x")).await, "x");
-    assert_eq!(id(None).await, "x");
+    let (a, of_card) = (name("a"), [what(), Person::new(&["never", "asked"])]);
+    let with = |text, mode, expires_at| NewRecord {
+        fingerprints: &of_card,
+        mode,
+        expires_at,
+        ..new(&a, text)
+    };
+    rig.keep(with(TEXT, PutMode::Insert, None)).await;
+    assert!(rig.forget("a").await);
+    assert_eq!(id(Some("one")).await, "one");
+    assert_eq!(id(None).await, "one");
+
+    // one that another takes the place of
+    rig.keep(with(TEXT, PutMode::Insert, None)).await;
+    rig.keep(with("1", PutMode::Upsert, None)).await;
+    assert_eq!(id(Some("two")).await, "one", "of the same card");
+    let other = NewRecord {
+        mode: PutMode::Upsert,
+        ..new(&a, "2")
+    };
+    rig.keep(other).await;
+    assert_eq!(id(Some("two")).await, "two");
+
+    // one that is past its time
+    rig.keep(with("3", PutMode::Upsert, Some(UnixMillis::now().plus(20))))
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+    let (_stop, stopped) = watch::channel(false);
+    rig.vault.sweep_documents(&stopped).await.unwrap();
+    assert_eq!(id(Some("three")).await, "three");
 }
 
 #[tokio::test]

@@ -218,7 +218,7 @@ impl Sealer for SoftSealer {
         Box::pin(async { Err(keys::Error::Hsm(hsm::Error::Malformed("no such key here".to_owned()))) })
     }
 
-    fn sign_locker(&self, _: Vec<u8>) -> Fut<'_, Vec<u8>> {
+    fn sign_locker(&self, _: SecretBytes) -> Fut<'_, Vec<u8>> {
         Box::pin(async { Err(keys::Error::Hsm(hsm::Error::Malformed("no such key here".to_owned()))) })
     }
 

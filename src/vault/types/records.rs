@@ -20,6 +20,8 @@ pub struct NewRecord<'a> {
     pub content: Option<(&'a Person, &'a Token)>,
     /// One JSON value, kept as it is written; no security code, track or PIN data in it.
     pub text: &'a str,
+    /// What fingerprints of its content are made of: they go when it does.
+    pub fingerprints: &'a [Person],
     /// What becomes of one that is there.
     pub mode: PutMode,
     /// Removed after this.

@@ -13,7 +13,8 @@ use crate::vault::types::{
 };
 
 impl Payments {
-    /// Deletes a payment method and the network token of its card, unless another one has that too. It goes on to its end where the caller stops waiting.
+    /// Deletes a payment method and the network token of its card, unless another one has that too. It goes on to its end where
+    /// the caller stops waiting.
     ///
     /// # Errors
     /// [`Error::MethodUnknown`], also for one out of use; [`Error::MethodRedacted`]; not granted; the HSM's; the store's.
@@ -83,6 +84,11 @@ impl Payments {
         // it stands there already where this was interrupted
         self.vault.write_documents(actor, vec![write], event).await?;
         self.codes.take(&actor.merchant, id, UnixMillis::now());
+        // of two that share a network token and go at once, the second sees that it is the last
+        let _turn = match kept.network_token.as_deref().map(Token::parse) {
+            Some(Ok(reference)) => self.network_turns.wait(actor.repository, &reference).await,
+            Some(Err(_)) | None => None,
+        };
         if let Some(reference) = &kept.network_token
             && !self.shares_network_token(actor, &token, reference).await?
         {

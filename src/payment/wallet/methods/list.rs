@@ -4,6 +4,7 @@ use super::view::{Held, Method, MethodState};
 use super::{Error, Storage};
 use crate::id::UnixMillis;
 use crate::payment::Payments;
+use crate::payment::wallet::id;
 use crate::vault::types::{Actor, Query, Status, View};
 
 impl Payments {
@@ -64,7 +65,7 @@ impl Payments {
             ..Query::default()
         };
         self.each_page(actor, active, |page| {
-            count += page.iter().filter(|view| is_method(view)).count();
+            count += page.iter().filter(|view| id::is_method(view.token.as_str())).count();
         })
         .await?;
         Ok(count)
@@ -114,11 +115,6 @@ impl Payments {
         let look = |there: &mut super::Volatile, _| there.view(id, code_until);
         self.volatile.look(&actor.merchant, id, now, look)
     }
-}
-
-/// Whether a token's name is a payment method's.
-fn is_method(view: &View) -> bool {
-    view.token.as_str().contains("_pm_")
 }
 
 /// Records of one page.

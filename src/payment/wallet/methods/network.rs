@@ -4,6 +4,7 @@ use super::add::Outcome;
 use super::view::Held;
 use super::{ATTEMPTS, Error, contended, pause};
 use crate::card::{Expiry, Pan};
+use crate::id::Token;
 use crate::payment::network_token::PaymentAccountReference;
 use crate::payment::network_tokens::{NetworkTokenState, ProvisionFrom};
 use crate::payment::{self, Payments};
@@ -76,6 +77,10 @@ impl Payments {
     }
 
     async fn keep_network_token(&self, actor: &Actor, id: &str, reference: String) -> Result<(), Error> {
+        let name = Token::parse(&reference).map_err(|_| payment::Error::damaged())?;
+        let _turn = self.network_turns.wait(actor.repository, &name).await;
+        // another payment method that had it may have gone meanwhile, and it with that
+        self.network_token(actor, &reference).await?;
         for round in 0..ATTEMPTS {
             pause(round).await;
             let held = self.held_method(actor, id).await?.ok_or(Error::MethodUnknown)?;

@@ -53,8 +53,10 @@ impl Payments {
             Some(reference) => self.raw_network(actor, &held.token, reference).await?,
             None => None,
         };
+        let mut method = self.method_view(actor, held).await?;
+        // last: what fails before loses none
         let code = self.codes.take(&actor.merchant, id, UnixMillis::now());
-        let method = self.method_view(actor, held).await?;
+        method.code_until = None;
         let raw = RawCard {
             pan: revealed.pan,
             expiry: method.card.expiry,
@@ -74,11 +76,11 @@ impl Payments {
         };
         self.vault.write_documents(actor, Vec::new(), event).await?;
         let (merchant, now) = (&actor.merchant, UnixMillis::now());
-        let code = self.codes.take(merchant, id, now);
         let seen = self.volatile.look(merchant, id, now, |there, _| {
             copy(&there.pan).map(|pan| (pan, there.expiry, there.view(id, None)))
         });
         let (pan, expiry, method) = seen.ok_or(Error::MethodUnknown)??;
+        let code = self.codes.take(merchant, id, now);
         let raw = RawCard {
             pan,
             expiry,
