@@ -1,27 +1,22 @@
 //! Changing a record. What is sealed is sealed anew under the record's own DEK; the PAN that is there is never opened
 //! for it.
 
+mod patch;
+
 use std::collections::BTreeMap;
 
+pub(super) use self::patch::patched;
+use self::patch::{NewNumber, check, counted, merged, numbered};
 use super::documents::Removal;
-use super::members;
-use super::record::{Record, Shown, Strategy};
-use super::screen::{self, METADATA_MAX};
+use super::record::Record;
 use super::tables::{self, PanIndex};
-use super::tokenize::{PERSON, check_expires_at, check_hides, check_profile, reuse_hash};
-use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, UpdateLimit, View};
-use super::{ATTEMPTS, Held, Vault, event};
-use crate::card::{BinTable, Pan};
-use crate::id::{Revision, Token, UnixMillis};
-use crate::keys::{Compartment, Fingerprint, Sealed, SecretBytes};
+use super::tokenize::{PERSON, check_profile};
+use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
+use super::{ATTEMPTS, Held, Vault, event, members, screen};
+use crate::card::Pan;
+use crate::id::{Token, UnixMillis};
+use crate::keys::{Compartment, Sealed, SecretBytes};
 use crate::store::{Commit, Cond, Outcome};
-
-/// A number that is not the one that is there.
-#[derive(Clone, Copy)]
-struct NewNumber<'a> {
-    pan: &'a Pan,
-    fingerprint: &'a Fingerprint,
-}
 
 impl Vault {
     /// Changes what `patch` names. A patch that changes nothing answers the view as it is, unaudited.
@@ -210,127 +205,5 @@ impl Vault {
             .reseal(record.place(), &sealed, Compartment::Profile, text)
             .await?;
         Ok((resealed, profile.holder.is_some()))
-    }
-}
-
-impl Patch {
-    /// The names of what it changes.
-    fn changed(&self, number: Option<NewNumber<'_>>) -> Vec<&'static str> {
-        [
-            ("number", number.is_some()),
-            ("expiry", self.expiry != Change::Keep),
-            ("holder", self.holder != Change::Keep),
-            ("profile", self.extra != Change::Keep || !self.members.is_empty()),
-            ("metadata", self.metadata != Change::Keep),
-            ("expires_at", self.expires_at != Change::Keep),
-            ("status", self.status.is_some()),
-            ("verification", self.verification.is_some()),
-            ("replacement", self.replacement != Change::Keep),
-        ]
-        .into_iter()
-        .filter_map(|(name, changed)| changed.then_some(name))
-        .collect()
-    }
-
-    /// Whether the profile must be sealed anew. Where there is none, there is nothing to clear.
-    fn touches_profile(&self, record: &Record) -> Result<bool, Error> {
-        let sets = matches!(self.holder, Change::Set(_))
-            || matches!(self.extra, Change::Set(_))
-            || self.members.values().any(Option::is_some);
-        let clears = self.holder == Change::Clear || self.extra == Change::Clear || !self.members.is_empty();
-        Ok(sets || (clears && record.sealed()?.compartment(Compartment::Profile).is_some()))
-    }
-}
-
-/// Refuses what cannot be stored.
-fn check(patch: &Patch, token: &Token, now: UnixMillis, bins: &BinTable) -> Result<(), Error> {
-    if let Some(pan) = &patch.pan {
-        check_hides(token, pan)?;
-    }
-    if patch.replacement == Change::Set(token.clone()) {
-        return Err(screen::refused("replacement", "is the token itself"));
-    }
-    if let Change::Set(metadata) = &patch.metadata {
-        screen::object("metadata", metadata, METADATA_MAX, Some(bins))?;
-    }
-    if let Change::Set(at) = patch.expires_at {
-        check_expires_at(Some(at), now)?;
-    }
-    if patch.status == Some(Status::Spent) {
-        return Err(screen::refused("status", "is set by a reveal only"));
-    }
-    let profile = Profile {
-        holder: merged(None, &patch.holder),
-        extra: merged(None, &patch.extra),
-    };
-    check_profile(&profile, bins)
-}
-
-/// All but number and sealed part.
-pub(super) fn patched(old: &Record, patch: &Patch, actor: &Actor) -> Record {
-    Record {
-        expiry: merged(old.expiry, &patch.expiry),
-        metadata: merged(old.metadata.clone(), &patch.metadata),
-        expires_at: merged(old.expires_at, &patch.expires_at),
-        status: patch.status.unwrap_or(old.status),
-        verification: patch.verification.or(old.verification),
-        replacement: merged(old.replacement.clone(), &patch.replacement),
-        revision: Revision(old.revision.0.saturating_add(1)),
-        // a clock that was set back does not bring a change out of sight of `updated_since`
-        updated_at: UnixMillis::now().max(old.updated_at),
-        updated_by: match patch.author {
-            Author::Merchant => Some(actor.merchant.clone()),
-            Author::Updater => None,
-        },
-        ..old.clone()
-    }
-}
-
-/// The patched record with another number: what is shown of it, and the keys that lead from it.
-fn numbered(
-    record: Record,
-    author: Author,
-    number: NewNumber<'_>,
-    scope: Option<SecretBytes>,
-    bins: &BinTable,
-) -> Result<Record, Error> {
-    let replaced = record.replacement.is_some();
-    if record.strategy == Strategy::Preserve64 && !(replaced && author == Author::Updater) {
-        return Err(CallerError::CardFixed.into());
-    }
-    // the scope's one token of the new number is the replacement
-    let scope = scope.filter(|_| !replaced);
-    Ok(Record {
-        shown: Shown::of(number.pan, bins),
-        pan: PanIndex::of(number.fingerprint),
-        reuse: scope
-            .as_ref()
-            .map(|scope| reuse_hash(number.fingerprint, scope.expose(), record.uses)),
-        scope: record.scope.filter(|_| !replaced),
-        ..record
-    })
-}
-
-/// The changes that count against `limit`, with one more now.
-fn counted(before: &[UnixMillis], limit: UpdateLimit, now: UnixMillis) -> Result<Vec<UnixMillis>, Error> {
-    let mut recent: Vec<_> = before
-        .iter()
-        .copied()
-        .filter(|at| at.plus(limit.within) > now)
-        .collect();
-    if recent.len() >= usize::from(limit.changes) {
-        let free = recent.first().map_or(now, |first| first.plus(limit.within));
-        let retry_after_s = free.0.saturating_sub(now.0).div_ceil(1_000).max(1);
-        return Err(CallerError::TooManyUpdates { retry_after_s }.into());
-    }
-    recent.push(now);
-    Ok(recent)
-}
-
-fn merged<T: Clone>(before: Option<T>, change: &Change<T>) -> Option<T> {
-    match change {
-        Change::Keep => before,
-        Change::Clear => None,
-        Change::Set(value) => Some(value.clone()),
     }
 }

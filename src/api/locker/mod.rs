@@ -1,6 +1,7 @@
 //! Hyperswitch's card vault, its "locker": cards of a merchant's customers (`/cards`, `/data`), opaque records of an entity's
 //! (`/api/v2/vault`), fingerprints, entities and health. The tenant that a request names is a merchant of the vault's.
 
+mod card;
 mod cards;
 mod config;
 mod context;

@@ -89,6 +89,15 @@ pub(super) struct Done<P: Serialize> {
     pub(super) payload: Option<P>,
 }
 
+impl<P: Serialize> Done<P> {
+    pub(super) fn with(payload: P) -> Self {
+        Self {
+            status: "Ok",
+            payload: Some(payload),
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct Added<'a> {
     pub(super) card_reference: &'a str,
