@@ -40,17 +40,20 @@ pub(super) fn authenticate(
     let actor = match MerchantId::parse(merchant) {
         Err(_) => access.authenticate_nobody(peer, Dialect::Mastercard, request),
         Ok(merchant) => {
-            let by_password = |user, password| {
-                access.authenticate_basic(peer, Dialect::Mastercard, request.clone(), &merchant, user, password)
+            let by_password = |request, user, password| {
+                access.authenticate_basic(peer, Dialect::Mastercard, request, &merchant, user, password)
             };
             match (login, shown) {
-                (Some(login), _) => by_password(login.user, login.password),
-                (None, Shown::Password(login)) => by_password(Some(&login.user), Some(login.password.expose_secret())),
-                (None, Shown::Nonsense) => by_password(Some(""), Some("")),
-                (None, Shown::Certificate(header)) => {
-                    access.authenticate_certificate(peer, Dialect::Mastercard, request.clone(), &merchant, header)
+                (Some(login), _) => by_password(request, login.user, login.password),
+                (None, Shown::Password(login)) => {
+                    let password = login.password.expose_secret();
+                    by_password(request, Some(&login.user), Some(password))
                 }
-                (None, Shown::Nothing) => by_password(None, None),
+                (None, Shown::Nonsense) => by_password(request, Some(""), Some("")),
+                (None, Shown::Certificate(header)) => {
+                    access.authenticate_certificate(peer, Dialect::Mastercard, request, &merchant, header)
+                }
+                (None, Shown::Nothing) => by_password(request, None, None),
             }
         }
     };
