@@ -24,14 +24,16 @@ pub struct Event {
     /// When.
     pub at: UnixMillis,
     /// What was done (`tokenize`, `reveal`, `delete`, `merchant-add`, `auth-failed`, …).
+    #[serde(serialize_with = "written::text")]
     pub action: String,
     /// How it ended (`ok`, `reused`, `denied`, …).
+    #[serde(serialize_with = "written::text")]
     pub outcome: String,
     /// Which process asked: user, group and process id by the kernel's word; absent for the daemon itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub peer: Option<Peer>,
     /// In which dialect.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written::maybe", default)]
     pub dialect: Option<String>,
     /// For which merchant.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -40,16 +42,20 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub repository: Option<RepositoryName>,
     /// On which token.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written::token", default)]
     pub token: Option<Token>,
     /// Which request.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "written::request",
+        default
+    )]
     pub request: Option<RequestId>,
     /// How many times, where events are coalesced.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub count: Option<u64>,
     /// More, for people; never card data.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written::maybe", default)]
     pub detail: Option<String>,
 }
 
@@ -88,50 +94,36 @@ impl Event {
     /// Whatever was put in, no card number comes out. In texts of our own every run of 12 digits or more (single
     /// spaces or hyphens between them allowed) loses all but its last four. A request id and a token come from callers, who
     /// may put a PAN there, but are needed as they are: they lose digits only where they hold a number that passes
-    /// Luhn. All digits with a 9 in front stay, because the tokens that pass Luhn are made so. Merchant and repository
+    /// Luhn: an asterisk is in both alphabets, so what is masked still parses. All digits with a 9 in front stay, because the tokens that pass Luhn are made so. Merchant and repository
     /// are names that an operator registered.
     pub fn encode(&self) -> Vec<u8> {
-        let guarded = Guarded {
-            at: self.at,
-            action: masked(&self.action),
-            outcome: masked(&self.outcome),
-            peer: self.peer,
-            dialect: self.dialect.as_deref().map(masked),
-            merchant: self.merchant.as_ref(),
-            repository: self.repository.as_ref(),
-            // an asterisk is in both alphabets and the length stays, so what is masked still parses
-            token: self.token.as_ref().map(|token| masked_if_card(token.as_str())),
-            request: self.request.as_ref().map(|id| masked_if_card(id.as_str())),
-            count: self.count,
-            detail: self.detail.as_deref().map(masked),
-        };
         // plain members into memory cannot fail; and the store refuses an empty event
-        serde_json::to_vec(&guarded).unwrap_or_default()
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
-/// An event as it is written.
-#[derive(Serialize)]
-struct Guarded<'a> {
-    at: UnixMillis,
-    action: Cow<'a, str>,
-    outcome: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<Peer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dialect: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    merchant: Option<&'a MerchantId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repository: Option<&'a RepositoryName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<Cow<'a, str>>,
+/// How texts are written: see [`Event::encode`].
+mod written {
+    use serde::{Serialize, Serializer};
+
+    use super::{masked, masked_if_card};
+    use crate::id::{RequestId, Token};
+
+    pub(super) fn text<S: Serializer>(text: &str, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&masked(text))
+    }
+
+    pub(super) fn maybe<S: Serializer>(text: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+        text.as_deref().map(masked).serialize(to)
+    }
+
+    pub(super) fn token<S: Serializer>(token: &Option<Token>, to: S) -> Result<S::Ok, S::Error> {
+        token.as_ref().map(|token| masked_if_card(token.as_str())).serialize(to)
+    }
+
+    pub(super) fn request<S: Serializer>(id: &Option<RequestId>, to: S) -> Result<S::Ok, S::Error> {
+        id.as_ref().map(|id| masked_if_card(id.as_str())).serialize(to)
+    }
 }
 
 fn masked_if_card(text: &str) -> Cow<'_, str> {

@@ -62,8 +62,9 @@ pub(super) fn only(
     extra: Option<&Zeroizing<String>>,
     name: &str,
 ) -> Result<BTreeMap<String, Option<Zeroizing<String>>>, IntegrityError> {
-    let mut all = owned(extra.map(|text| text.as_str()))?;
-    Ok(all.remove_entry(name).into_iter().collect())
+    let members = of(extra.map(|text| text.as_str()))?;
+    let text = |raw: &&RawValue| (name.to_owned(), Some(Zeroizing::new(raw.get().to_owned())));
+    Ok(members.get(name).map(text).into_iter().collect())
 }
 
 /// An object of these members; no text for none.

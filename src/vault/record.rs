@@ -193,10 +193,7 @@ impl Record {
     /// Where its card leads to it, if that has one token.
     pub(super) fn reuse_key(&self) -> Option<Key> {
         let hash = self.reuse?;
-        Some(match self.scope {
-            Some(_) => tables::reuse(&hash),
-            None => tables::personal(self.repository, self.pan, &hash),
-        })
+        Some(tables::one_token(self.repository, self.pan, &hash, self.is_personal()))
     }
 
     fn reuse_entry(&self) -> Option<(Key, Vec<u8>)> {

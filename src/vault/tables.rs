@@ -90,6 +90,14 @@ pub(super) fn personal(repository: RepositoryId, pan: PanIndex, hash: &[u8; 16])
     key(PAN, &[&repository.0.to_be_bytes(), &pan.0, &[0], hash])
 }
 
+/// Where a card leads to its one token.
+pub(super) fn one_token(repository: RepositoryId, pan: PanIndex, hash: &[u8; 16], is_personal: bool) -> Key {
+    match is_personal {
+        true => personal(repository, pan, hash),
+        false => reuse(hash),
+    }
+}
+
 /// Whether keys of an index that searches walk through end like this: with a token, or as [`personal`] does.
 pub(super) fn is_end(bytes: &[u8]) -> bool {
     match bytes {

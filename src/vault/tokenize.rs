@@ -140,7 +140,6 @@ impl Vault {
             reuse: new.reuse.scope().map(|scope| reuse_hash(&fingerprint, scope, new.uses)),
             draft,
             look_first: true,
-            person: false,
         })
     }
 
@@ -272,7 +271,7 @@ impl Vault {
             Err(error) => return Err(error),
         };
         let there = &held.record;
-        let same_person = match making.person {
+        let same_person = match making.is_personal() {
             true => there.reuse == record.reuse,
             false => !there.is_personal(),
         };

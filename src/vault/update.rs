@@ -179,15 +179,8 @@ impl Vault {
         // whose it is, no change of the profile changes
         let keeps = patch.holder == Change::Keep || patch.extra == Change::Keep || record.is_personal();
         let before = match keeps {
-            true => {
-                let profile = [Compartment::Profile];
-                self.sealer.open(record.place(), &sealed, &profile).await?
-            }
-            false => Vec::new(),
-        };
-        let before = match before.into_iter().next().flatten() {
-            Some(text) => Profile::decode(&text)?,
-            None => Profile::default(),
+            true => self.profile_of(record).await?,
+            false => Profile::default(),
         };
         let person = match record.is_personal() {
             true => members::only(before.extra.as_ref(), PERSON)?,

@@ -68,9 +68,9 @@ pub(super) fn run(args: &ApiArgs) -> anyhow::Result<Exit> {
     let plan = Plan {
         socket: instance.api_socket().to_owned(),
         login: login(args, &instance)?,
-        signer: match args.op.of_locker() {
-            Some(true) => Some(Arc::new(signer(args, &instance)?)),
-            Some(false) | None => None,
+        signer: match args.op.is_encrypted() {
+            true => Some(Arc::new(signer(args, &instance)?)),
+            false => None,
         },
         op: args.op,
         connections: usize::from(args.connections),
@@ -87,7 +87,7 @@ pub(super) fn run(args: &ApiArgs) -> anyhow::Result<Exit> {
 
 /// As whom the operation is done.
 fn login(args: &ApiArgs, instance: &Instance) -> anyhow::Result<Login> {
-    if args.op.of_locker().is_some() {
+    if args.op.is_lockers() {
         let dev = instance.locker().context(LOCKER)?;
         return Ok(Login {
             header: format!("x-tenant-id: {}", dev.tenant_id).into(),

@@ -48,14 +48,21 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
 }
 
-/// Makes the tokens that the run needs.
+/// Makes what the run needs: tokens, or the bodies of requests.
 pub(super) async fn prepare(plan: &Plan) -> anyhow::Result<Arc<[String]>> {
-    if plan.op.of_locker().is_some() {
-        return Ok(locker::bodies(plan).await?.into());
-    }
-    if !plan.op.needs_tokens() {
-        return Ok(Arc::from([]));
-    }
+    let made = match plan.op {
+        Op::LockerJweAdd => locker::cards(plan),
+        op if op.needs_tokens() => stored(plan).await?,
+        _ => Vec::new(),
+    };
+    Ok(match &plan.signer {
+        Some(signer) => locker::sealed(signer, &made)?.into(),
+        None => made.into(),
+    })
+}
+
+/// Stores cards, and gives what requests on them need.
+async fn stored(plan: &Plan) -> anyhow::Result<Vec<String>> {
     let lanes = plan.connections.min(64);
     let share = plan.tokens.div_ceil(lanes);
     let mut tasks = Vec::new();
@@ -63,20 +70,31 @@ pub(super) async fn prepare(plan: &Plan) -> anyhow::Result<Arc<[String]>> {
         let plan = plan.clone();
         tasks.push(tokio::spawn(async move {
             let mut connection = Connection::open(&plan.socket).await?;
-            let mut numbers = Numbers::new(lane);
-            let mut tokens = Vec::with_capacity(share);
+            let mut numbers = numbers(plan.op, lane);
+            let mut made = Vec::with_capacity(share);
             for _ in 0..share {
-                let answer = create(&mut connection, &plan.login, plan.op, &numbers.next()).await?;
-                tokens.push(token_in(&answer)?);
+                let number = numbers.next();
+                made.push(match plan.op.is_lockers() {
+                    true => locker::added(&mut connection, &plan.login, &number).await?,
+                    false => token_in(&create(&mut connection, &plan.login, plan.op, &number).await?)?,
+                });
             }
-            anyhow::Ok(tokens)
+            anyhow::Ok(made)
         }));
     }
     let mut all = Vec::with_capacity(plan.tokens);
     for task in tasks {
         all.extend(task.await??);
     }
-    Ok(all.into())
+    Ok(all)
+}
+
+/// The locker knows a card that it has: there, each run takes others.
+fn numbers(op: Op, lane: usize) -> Numbers {
+    match op.is_lockers() {
+        true => Numbers::of_now(lane),
+        false => Numbers::new(lane),
+    }
 }
 
 /// Runs the plan; `done` counts answers for a progress display.
@@ -91,10 +109,7 @@ pub(super) async fn run(plan: &Plan, tokens: Arc<[String]>, done: Arc<AtomicU64>
             connection: Connection::open(&plan.socket).await?,
             login: plan.login.clone(),
             op: plan.op,
-            numbers: match plan.op.of_locker() {
-                Some(_) => Numbers::of_now(lane),
-                None => Numbers::new(lane),
-            },
+            numbers: numbers(plan.op, lane),
             tokens: tokens.clone(),
             next: lane,
             step: plan.connections,

@@ -3,7 +3,6 @@
 
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
 use data_encoding::BASE64;
@@ -14,9 +13,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::client::Connection;
-use super::load::{Plan, expect};
+use super::load::{Login, Plan, expect};
 use super::numbers::Numbers;
-use super::op::Op;
 use crate::jose::{Envelope, OaepHash, RsaPublicKey, Unsigned};
 
 /// Encrypted requests made for each second of a run, where they serve once: more than two cores can answer.
@@ -72,65 +70,27 @@ pub(super) fn card(number: &str) -> String {
     )
 }
 
-/// The bodies that the run needs, for an operation of the locker's.
-pub(super) async fn bodies(plan: &Plan) -> anyhow::Result<Vec<String>> {
-    let bodies = match plan.op {
-        Op::LockerJweAdd => {
-            let wanted = plan.requests.and_then(|requests| usize::try_from(requests).ok());
-            let count = wanted.unwrap_or(usize::MAX).min(in_all(plan.seconds)).min(MOST);
-            let mut numbers = Numbers::of_now(0);
-            (0..count).map(|_| card(&numbers.next())).collect()
-        }
-        Op::LockerRetrieve | Op::LockerJweRetrieve => added(plan).await?,
-        Op::Create
-        | Op::Delete
-        | Op::Inspect
-        | Op::LockerAdd
-        | Op::MastercardRetrieve
-        | Op::Pair
-        | Op::Reveal
-        | Op::Update => Vec::new(),
-    };
-    match &plan.signer {
-        Some(signer) => sealed(signer, &bodies),
-        None => Ok(bodies),
-    }
+/// The bodies that add cards, as many as a run may come to.
+pub(super) fn cards(plan: &Plan) -> Vec<String> {
+    let wanted = plan.requests.and_then(|requests| usize::try_from(requests).ok());
+    let count = wanted.unwrap_or(usize::MAX).min(in_all(plan.seconds)).min(MOST);
+    let mut numbers = Numbers::of_now(0);
+    (0..count).map(|_| card(&numbers.next())).collect()
 }
 
-/// Adds cards, in plain, and gives the bodies that retrieve them.
-async fn added(plan: &Plan) -> anyhow::Result<Vec<String>> {
-    let lanes = plan.connections.min(64);
-    let share = plan.tokens.div_ceil(lanes);
-    let mut tasks = Vec::new();
-    for lane in 0..lanes {
-        let plan = plan.clone();
-        tasks.push(tokio::spawn(async move {
-            let mut connection = Connection::open(&plan.socket).await?;
-            let mut numbers = Numbers::of_now(lane);
-            let mut bodies = Vec::with_capacity(share);
-            for _ in 0..share {
-                let number = numbers.next();
-                let answer = connection
-                    .call("POST", "/cards/add", &plan.login.header, &card(&number))
-                    .await?;
-                expect(200, &answer)?;
-                let reference = reference_in(answer.body)?;
-                bodies.push(format!(
-                    "{{\"merchant_id\":\"load\",\"merchant_customer_id\":\"customer {number}\",\"card_reference\":\"{reference}\"}}"
-                ));
-            }
-            anyhow::Ok(bodies)
-        }));
-    }
-    let mut all = Vec::with_capacity(plan.tokens);
-    for task in tasks {
-        all.extend(task.await??);
-    }
-    Ok(all)
+/// Adds a card, in plain, and gives the body that retrieves it.
+pub(super) async fn added(connection: &mut Connection, login: &Login, number: &str) -> anyhow::Result<String> {
+    let path = format!("{}/add", login.tokens);
+    let answer = connection.call("POST", &path, &login.header, &card(number)).await?;
+    expect(200, &answer)?;
+    let reference = reference_in(answer.body)?;
+    Ok(format!(
+        "{{\"merchant_id\":\"load\",\"merchant_customer_id\":\"customer {number}\",\"card_reference\":\"{reference}\"}}"
+    ))
 }
 
 /// All of them encrypted, on all processors.
-fn sealed(signer: &Arc<Signer>, bodies: &[String]) -> anyhow::Result<Vec<String>> {
+pub(super) fn sealed(signer: &Signer, bodies: &[String]) -> anyhow::Result<Vec<String>> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = bodies.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {

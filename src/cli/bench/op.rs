@@ -49,26 +49,47 @@ impl Op {
         }
     }
 
+    /// Whether it works on cards that were stored before.
     pub(super) fn needs_tokens(self) -> bool {
         match self {
-            Self::Create | Self::LockerAdd | Self::Pair => false,
-            Self::LockerJweAdd | Self::LockerJweRetrieve | Self::LockerRetrieve => false,
-            Self::Delete | Self::Inspect | Self::MastercardRetrieve | Self::Reveal | Self::Update => true,
+            Self::Create | Self::LockerAdd | Self::LockerJweAdd | Self::Pair => false,
+            Self::Delete
+            | Self::Inspect
+            | Self::LockerJweRetrieve
+            | Self::LockerRetrieve
+            | Self::MastercardRetrieve
+            | Self::Reveal
+            | Self::Update => true,
         }
     }
 
-    /// Whether it is one of the locker's, and whether its requests are encrypted.
-    pub(super) fn of_locker(self) -> Option<bool> {
+    /// Whether it is one of the locker's.
+    pub(super) fn is_lockers(self) -> bool {
         match self {
-            Self::LockerAdd | Self::LockerRetrieve => Some(false),
-            Self::LockerJweAdd | Self::LockerJweRetrieve => Some(true),
+            Self::LockerAdd | Self::LockerRetrieve | Self::LockerJweAdd | Self::LockerJweRetrieve => true,
             Self::Create
             | Self::Delete
             | Self::Inspect
             | Self::MastercardRetrieve
             | Self::Pair
             | Self::Reveal
-            | Self::Update => None,
+            | Self::Update => false,
+        }
+    }
+
+    /// Whether its requests are encrypted.
+    pub(super) fn is_encrypted(self) -> bool {
+        match self {
+            Self::LockerJweAdd | Self::LockerJweRetrieve => true,
+            Self::Create
+            | Self::Delete
+            | Self::Inspect
+            | Self::LockerAdd
+            | Self::LockerRetrieve
+            | Self::MastercardRetrieve
+            | Self::Pair
+            | Self::Reveal
+            | Self::Update => false,
         }
     }
 

@@ -26,8 +26,6 @@ pub(super) struct Making<'a> {
     pub(super) draft: Option<Draft>,
     /// Whether the card is looked for before it is stored. Where most cards are new, the commit's conditions are enough.
     pub(super) look_first: bool,
-    /// Whether it is a person's, which the sealed part says; then `reuse` is made of the person.
-    pub(super) person: bool,
 }
 
 /// A record's parts that are bound to each other.
@@ -48,11 +46,13 @@ pub(super) struct Names {
 impl Making<'_> {
     /// As [`Record::reuse_key`] of the record to be.
     pub(super) fn reuse_key(&self) -> Option<Key> {
-        let hash = self.reuse?;
-        Some(match self.person {
-            false => tables::reuse(&hash),
-            true => tables::personal(self.actor.repository, PanIndex::of(&self.fingerprint), &hash),
-        })
+        let (hash, pan) = (self.reuse?, PanIndex::of(&self.fingerprint));
+        Some(tables::one_token(self.actor.repository, pan, &hash, self.is_personal()))
+    }
+
+    /// Whether it is a person's, which the sealed part says; then `reuse` is made of the person.
+    pub(super) fn is_personal(&self) -> bool {
+        self.reuse.is_some() && self.new.reuse.scope().is_none()
     }
 
     /// The record as it would be stored now.

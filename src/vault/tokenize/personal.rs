@@ -3,16 +3,16 @@
 //! Whose a card is stands in its sealed part and nowhere else: two cards of one person have nothing on the disk in common.
 //! Most cards are new, so a card is sealed in the job that makes its fingerprint. Where it is there already that was in vain.
 
+use super::check_rules;
 use super::fields::check;
-use super::making::{Making, reuse_hash};
-use super::{Candidates, check_rules};
+use super::making::reuse_hash;
 use crate::card::Pan;
 use crate::id::{RepositoryId, Token, UnixMillis};
 use crate::keys::{Compartment, SecretBytes};
 use crate::store::Part;
 use crate::vault::record::Record;
 use crate::vault::types::{
-    Actor, CallerError, Error, IntegrityError, NewToken, Operation, Person, Profile, Stored, Tokenized, View,
+    Actor, CallerError, Error, IntegrityError, NewToken, Operation, Person, Profile, Reuse, Stored, Tokenized, View,
 };
 use crate::vault::{ATTEMPTS, Held, Vault, event, members, tables};
 
@@ -29,6 +29,7 @@ impl Vault {
     /// person's.
     pub async fn tokenize_for(&self, actor: &Actor, person: &Person, mut new: NewToken) -> Result<Stored, Error> {
         let names = std::collections::BTreeMap::from([(PERSON.to_owned(), Some(person.json()))]);
+        new.reuse = Reuse::Never;
         new.profile.extra = members::changed(new.profile.extra.take(), &names)?;
         for _ in 0..ATTEMPTS {
             let stored = self.store_for(actor, person, &new).await;
@@ -102,25 +103,10 @@ impl Vault {
         let bins = self.bins();
         check_rules(new, actor.rules)?;
         check(new, UnixMillis::now(), &bins)?;
-        let mut candidates = Candidates::new(&new.format, &new.pan, &bins);
-        let (fingerprint, draft) = self.draft(actor, new, &mut candidates, Some(&new.pan)).await?;
-        let fingerprint = fingerprint.ok_or(IntegrityError::Damaged)?;
-        let mut making = Making {
-            actor,
-            new,
-            bins: &bins,
-            candidates,
-            claim: None,
-            fingerprint,
-            reuse: Some(reuse_hash(
-                &fingerprint,
-                scope(person, actor.repository).expose(),
-                new.uses,
-            )),
-            draft: Some(draft),
-            look_first: false,
-            person: true,
-        };
+        let mut making = self.prepare(actor, new, None, &bins).await?;
+        let scope = scope(person, actor.repository);
+        making.reuse = Some(reuse_hash(&making.fingerprint, scope.expose(), new.uses));
+        making.look_first = false;
         for _ in 0..ATTEMPTS {
             if let Some(done) = self.attempt(&mut making).await? {
                 return Ok(done);
