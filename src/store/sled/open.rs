@@ -57,6 +57,7 @@ pub(super) fn open(config: &Config) -> Result<Opened, Error> {
         copy_aside(config, &dir)?;
     }
     let least = dir.mark_in_use()?;
+    drop_unfinished_snapshots(&dir.sled()).map_err(|e| failed("cannot clear", &dir.sled(), &e))?;
     let db = start(config, &dir.sled())?;
     if !db.was_recovered() {
         return Err(Error::Corrupt(format!(
@@ -96,12 +97,39 @@ pub(super) fn open(config: &Config) -> Result<Opened, Error> {
     })
 }
 
-/// Removes the copy of before a recovery: the store has proved itself.
+/// Removes the copy of before a recovery: the store has proved itself. It is out of its place first, so that no part of
+/// it is ever taken for the whole.
 pub(super) fn drop_copy(dir: &Dir) -> io::Result<()> {
-    match fs::remove_dir_all(dir.before_recovery()) {
+    let copy = dir.before_recovery();
+    let going = copy.with_extension("tmp");
+    remove_tree(&going)?;
+    match fs::rename(&copy, &going) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        moved => moved.and_then(|()| remove_tree(&going)),
+    }
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
+}
+
+/// Removes what a process that was killed in the middle of opening left of a new snapshot. sled 0.34.7 writes it under
+/// this name before it gets its own, but its reader takes any file that begins with `snap.` for a whole one, and then
+/// says that the store is damaged. The snapshot before it is still there, and the log has what came later.
+fn drop_unfinished_snapshots(sled: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(sled)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::warn!(file = %entry.path().display(), "an opening was cut: its unfinished snapshot is removed");
+            fs::remove_file(entry.path())?;
+        }
+    }
+    sync_dir(sled)
 }
 
 /// Makes a store that is closed in order. It gets its place, and then its marker, when it is durable.
@@ -122,10 +150,7 @@ fn create(config: &Config, dir: &Dir, audit: &Path) -> Result<StoreId, Error> {
         )));
     }
     let new = dir.unfinished();
-    match fs::remove_dir_all(&new) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("cannot remove", &new, &e)),
-        _ => {}
-    }
+    remove_tree(&new).map_err(|e| failed("cannot remove", &new, &e))?;
     let mut id = [0; 16];
     fill_random(&mut id).map_err(|e| Error::Unavailable(e.to_string()))?;
     let id = StoreId(id);
@@ -230,11 +255,8 @@ fn copy_aside(config: &Config, dir: &Dir) -> Result<(), Error> {
     }
     tracing::warn!(bytes, copy = %copy.display(), "the store was not closed in order: its files are copied before it is opened");
     let new = copy.with_extension("tmp");
-    let copied = match fs::remove_dir_all(&new) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => copy_tree(&dir.sled(), &new),
-    };
-    copied
+    remove_tree(&new)
+        .and_then(|()| copy_tree(&dir.sled(), &new))
         .and_then(|()| sync_tree(&new))
         .and_then(|()| fs::rename(&new, &copy))
         .and_then(|()| sync_dir(dir.root()))

@@ -283,6 +283,32 @@ async fn an_unclean_stop_leaves_a_copy_until_the_store_is_verified() {
     store.close().await.unwrap();
 }
 
+/// A process that is killed while sled writes its snapshot leaves a part of it, under a name that sled reads as a whole one.
+#[tokio::test]
+async fn an_opening_that_was_cut_harms_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let sled = temp.path().join("sled");
+    let store = open_at(temp.path()).unwrap();
+    fill(&store, 0..5).await;
+    store.close().await.unwrap();
+    stopped_uncleanly(temp.path()).await;
+    for (name, part) in [
+        ("snap.0000000000000000.generating", ""),
+        ("snap.7FFFFFFFFFFFFFFF.generating", "part"),
+    ] {
+        fs::write(sled.join(name), part).unwrap();
+    }
+    let store = open_at(temp.path()).unwrap();
+    assert!(store.get(P, &key(4)).await.unwrap().is_some());
+    assert_eq!(store.verify(Depth::Full).await.unwrap().faults, Vec::<String>::new());
+    store.close().await.unwrap();
+    let left: Vec<_> = fs::read_dir(sled)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(left.iter().all(|name| !name.ends_with(".generating")), "{left:?}");
+}
+
 #[tokio::test]
 async fn files_of_another_store_are_refused() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
