@@ -1,8 +1,10 @@
 //! Names of customers and payment methods: `<cell>_<entity>_<UUID of version 7, 32 hexadecimal digits>`.
 
+use std::time::{Duration, SystemTime};
+
 use data_encoding::HEXLOWER;
 
-use crate::id::{NoRandom, UnixMillis, fill_random};
+use crate::id::{NoRandom, fill_random};
 
 /// Which deployment made a name: 1 to 16 letters and digits at the beginning of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +17,12 @@ impl Cell {
         good.then(|| Self(text.to_owned()))
     }
 
-    /// A fresh name. Names made later sort later.
+    /// A fresh name. One that is made a microsecond later sorts later.
     ///
     /// The audit trail masks 12 digits that stand together, so no name has them: one with such a run is drawn again, a
     /// millisecond later where the time itself is one.
     pub(super) fn fresh(&self, entity: Entity) -> Result<String, NoRandom> {
-        let mut at = UnixMillis::now();
+        let mut at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         loop {
             let mut bytes = [0; 16];
             fill_random(&mut bytes)?;
@@ -28,7 +30,7 @@ impl Cell {
             if !has_long_run(&hex) {
                 return Ok(format!("{}_{}_{hex}", self.0, entity.as_str()));
             }
-            at = at.plus(1);
+            at += Duration::from_millis(1);
         }
     }
 }
@@ -64,11 +66,16 @@ pub(super) fn is_method(name: &str) -> bool {
     })
 }
 
-/// RFC 9562, 5.7: 48 bits of time, then version, variant and 74 random bits.
-fn version_7(at: UnixMillis, mut bytes: [u8; 16]) -> String {
-    let time = at.0.to_be_bytes().into_iter().skip(2);
+/// RFC 9562, 5.7 and 6.2 method 3: 48 bits of milliseconds, version, 12 bits of a millisecond's parts, variant, 62 random
+/// bits.
+fn version_7(at: Duration, mut bytes: [u8; 16]) -> String {
+    let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+    let time = millis.to_be_bytes().into_iter().skip(2);
     bytes.iter_mut().zip(time).for_each(|(to, from)| *to = from);
-    bytes[6] = bytes[6] & 0x0f | 0x70;
+    let parts = u64::from(at.subsec_nanos() % 1_000_000) * 4_096 / 1_000_000;
+    let [.., high, low] = parts.to_be_bytes();
+    bytes[6] = high | 0x70;
+    bytes[7] = low;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     HEXLOWER.encode(&bytes)
 }
@@ -95,7 +102,7 @@ mod tests {
     fn names_are_in_the_order_they_were_made() {
         let cell = Cell::default();
         let first = cell.fresh(Entity::Customer).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_micros(1));
         let second = cell.fresh(Entity::Customer).unwrap();
         assert!(first.starts_with("0a_cus_") && first.len() == 39, "{first}");
         assert!(first < second);
@@ -113,7 +120,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_uuid_of_version_7(at in 0..1_u64 << 48, bytes in any::<[u8; 16]>()) {
-            let hex = version_7(UnixMillis(at), bytes);
+            let hex = version_7(Duration::from_millis(at), bytes);
             prop_assert_eq!(u64::from_str_radix(&hex[..12], 16).unwrap(), at);
             prop_assert_eq!(&hex[12..13], "7");
             prop_assert!("89ab".contains(&hex[16..17]));
@@ -122,11 +129,12 @@ mod tests {
         /// Wherever the time stands, a name is found.
         #[test]
         fn a_time_without_letters_is_passed_over(digits in "[0-9]{12}") {
-            let mut at = UnixMillis(u64::from_str_radix(&digits, 16).unwrap());
+            let mut at = Duration::from_millis(u64::from_str_radix(&digits, 16).unwrap());
             while has_long_run(&version_7(at, [0xff; 16])) {
-                at = at.plus(1);
+                at += Duration::from_millis(1);
             }
-            prop_assert!(at.0 - u64::from_str_radix(&digits, 16).unwrap() <= 10);
+            let first = u128::from_str_radix(&digits, 16).unwrap();
+            prop_assert!(at.as_millis() - first <= 10);
         }
     }
 }
