@@ -25,7 +25,9 @@ pub(crate) fn operations() {
             let figures: Value = serde_json::from_str(&said).unwrap();
             assert_eq!((&figures["op"], &figures["errors"]), (&op.into(), &0.into()), "{said}");
             assert_eq!(figures["requests"], 40, "{said}");
-            assert!(figures["cpu_us_per_request"].as_f64().unwrap() > 0.0, "{said}");
+            // the kernel counts in hundredths of a second, which so few plain requests may not take
+            let spent = figures["cpu_us_per_request"].as_f64().unwrap();
+            assert!(spent > 0.0 || !op.contains("jwe"), "{said}");
             assert_eq!(reused(), before, "{op}");
         }
     }
