@@ -47,9 +47,9 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    ("hyper_rustls", &["payment::psp"]),
-    ("rustls", &["payment::psp"]),
-    ("webpki_roots", &["payment::psp"]),
+    ("hyper_rustls", &["payment::psp", "payment::shopper"]),
+    ("rustls", &["payment::psp", "payment::trust"]),
+    ("webpki_roots", &["payment::trust"]),
     ("toml", &["config", "vault::policy", "cli"]),
 ];
 

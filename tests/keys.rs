@@ -97,6 +97,7 @@ impl Vault {
                 mode,
                 keks: Some(keks),
                 locker: false,
+                platform: false,
             },
             Some(&so_pin),
             &user_pin,
@@ -433,6 +434,7 @@ fn no_trusted_keys_seal_and_open_too() {
             mode: Some(KekMode::NoTrusted),
             keks: Some(1),
             locker: false,
+            platform: false,
         };
         // without the security officer
         let summary = init::init(&config, &vault.keyring(), &wanted, None, &pin).unwrap();

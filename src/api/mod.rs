@@ -8,6 +8,7 @@ mod json;
 pub mod locker;
 mod mastercard;
 mod native;
+pub mod paykka;
 pub mod worldpay;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Services {
     metrics: Metrics,
     worldpay: worldpay::Config,
     locker: locker::Service,
+    paykka: paykka::Config,
 }
 
 impl Services {
@@ -38,6 +40,18 @@ impl Services {
             metrics,
             worldpay: worldpay::Config::default(),
             locker: locker::Service::default(),
+            paykka: paykka::Config::default(),
+        }
+    }
+
+    /// With these settings of PayKKa's dialect.
+    #[must_use]
+    pub fn with_paykka(self, paykka: paykka::Config) -> Self {
+        let payments = Payments::clone(&self.payments).with_shopper(paykka.shopper.clone());
+        Self {
+            payments: Arc::new(payments),
+            paykka,
+            ..self
         }
     }
 
@@ -86,19 +100,26 @@ impl Services {
 /// form of the native one.
 ///
 /// Requests must carry their caller ([`crate::vault::types::Peer`]) among their extensions.
-pub fn router(services: Services) -> Router {
-    let services = Arc::new(services);
+pub fn router(services: &Arc<Services>) -> Router {
+    let services = Arc::clone(services);
     native::router(&services)
         .merge(mastercard::router(&services))
         .merge(worldpay::router(&services))
         .merge(hyperswitch::router(&services))
         .merge(locker::router(&services))
+        .merge(paykka::router(&services))
         .fallback(async move |request: Request| match request.uri().path() {
             // before the gateway, which has all other paths below `/api`
             path if locker::owns(&services, path) => locker::not_found(&services, request),
             path if mastercard::owns(path) => mastercard::not_found(&services, request),
             path if hyperswitch::owns(path) => hyperswitch::not_found(&services, request),
+            path if paykka::owns(&services, path) => paykka::not_found(&services, request),
             path if worldpay::owns(path) => worldpay::not_found(&services, request),
             _ => native::not_found(&services, request),
         })
+}
+
+/// The routes of pages that payers open, for a listener of their own. Requests must carry their caller, as for [`router`].
+pub fn checkout_router(services: &Arc<Services>) -> Router {
+    paykka::checkout(services)
 }

@@ -11,7 +11,9 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use self::args::Rules;
-pub(crate) use self::args::{CredentialCommand, MaintenanceCommand, MerchantCommand, PolicyCommand, RepositoryCommand};
+pub(crate) use self::args::{
+    CredentialCommand, MaintenanceCommand, MerchantCommand, NotificationCommand, PolicyCommand, RepositoryCommand,
+};
 use self::request::{cell, segment};
 use super::client::Client;
 use super::instance::Instance;
@@ -44,6 +46,8 @@ const CREDENTIALS: &[&str] = &[
     "last_used_at",
     "certificate",
 ];
+
+const NOTIFICATIONS: &[&str] = &["merchant", "name", "event", "dead", "attempts", "due", "host", "fault"];
 
 /// `merchant …`
 pub(super) fn merchant(command: &MerchantCommand) -> anyhow::Result<Exit> {
@@ -164,6 +168,14 @@ pub(super) fn maintenance(command: &MaintenanceCommand) -> anyhow::Result<Exit> 
     }
 }
 
+/// `notification …`
+pub(super) fn notification(command: &NotificationCommand) -> anyhow::Result<Exit> {
+    match command {
+        NotificationCommand::List(common) => common.table("/admin/notifications", "notifications", NOTIFICATIONS),
+        NotificationCommand::Retry(common) => common.show(Method::POST, "/admin/notifications/retry", None),
+    }
+}
+
 /// `policy …`
 pub(super) fn policy(command: &PolicyCommand) -> anyhow::Result<Exit> {
     match command {
@@ -247,7 +259,7 @@ fn default_kind(dialect: Dialect, certificate: bool) -> CredentialKind {
         Dialect::Hyperswitch | Dialect::Native => CredentialKind::ApiKey,
         Dialect::Mastercard if certificate => CredentialKind::Certificate,
         Dialect::Mastercard | Dialect::Worldpay => CredentialKind::Password,
-        Dialect::HyperswitchLocker => CredentialKind::PublicKey,
+        Dialect::HyperswitchLocker | Dialect::PayKka => CredentialKind::PublicKey,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The token, its PINs, the keys and the merchants are made once; a second start goes on with them.
 
+mod files;
 mod merchants;
 
 use std::fs;
@@ -16,7 +17,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::instance::{DevFile, DevHyperswitch, DevLocker, Instance};
+use super::instance::{DevFile, DevHyperswitch, DevLocker, DevPayKka, Instance};
 use super::serve::{Daemon, Extra};
 use super::{Exit, key, loopback, terminal};
 use crate::config::Config;
@@ -38,6 +39,10 @@ const TOKEN: &str = "panvault-dev";
 const LOCKER_PUBLIC: &str = "locker-public.pem";
 const CLIENT_PRIVATE: &str = "locker-client.pem";
 const CLIENT_PUBLIC: &str = "locker-client-public.pem";
+/// Likewise of PayKKa's dialect.
+const PLATFORM_PUBLIC: &str = "paykka-platform-public.pem";
+const MERCHANT_PRIVATE: &str = "paykka-merchant.pem";
+const MERCHANT_PUBLIC: &str = "paykka-merchant-public.pem";
 /// `dev.json` appears when the token is ready, or after this.
 const READY: Duration = Duration::from_secs(20);
 
@@ -58,13 +63,14 @@ pub(crate) struct DevArgs {
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<Exit> {
     let dir = directory(&args.dir)?;
     let config = configure(&dir, args.module.as_deref())?;
-    let lacks_client = config.locker.needs_key() && !dir.join(CLIENT_PUBLIC).exists();
-    if !super::init::is_complete(&config) || super::init::lacks_locker_key(&config) || lacks_client {
+    let lacks_client = !clients(&dir, &config).is_empty();
+    if !super::init::is_complete(&config) || super::init::lacks_a_key(&config) || lacks_client {
         set_up(&dir, &config)?;
     }
     let extra = Extra {
         tcp: args.tcp,
         metrics: true,
+        checkout: true,
     };
     // The file says that the sockets serve: an old one must not say so meanwhile.
     let previous = previous(&dir);
@@ -85,16 +91,28 @@ pub(super) fn make_token(dir: &Path) -> anyhow::Result<Exit> {
         private(&dir.join("token-made"), "")?;
     }
     super::init::quietly(&instance, &so, &user)?;
-    if instance.config.locker.needs_key() && !dir.join(CLIENT_PUBLIC).exists() {
+    for (private_key, public_key) in clients(dir, &instance.config) {
         let officer = Officer::open(&instance.config.hsm, None, &user)?;
         let made = officer.client_key();
         officer.close();
         let made = made?;
-        private(&dir.join(CLIENT_PRIVATE), &private_pem(&made.private))?;
+        private(&dir.join(private_key), &private_pem(&made.private))?;
         // the mark that both are there
-        private(&dir.join(CLIENT_PUBLIC), &pem(&made.public))?;
+        private(&dir.join(public_key), &pem(&made.public))?;
     }
     Ok(Exit::Ok)
+}
+
+/// The key pairs of test clients that are still to be made: private half, public half.
+fn clients(dir: &Path, config: &Config) -> Vec<(&'static str, &'static str)> {
+    let wanted = [
+        (config.locker.needs_key(), CLIENT_PRIVATE, CLIENT_PUBLIC),
+        (config.paykka.enabled, MERCHANT_PRIVATE, MERCHANT_PUBLIC),
+    ];
+    let missing = wanted
+        .into_iter()
+        .filter(|(wanted, _, public)| *wanted && !dir.join(public).exists());
+    missing.map(|(_, private, public)| (private, public)).collect()
 }
 
 fn directory(dir: &Path) -> anyhow::Result<PathBuf> {
@@ -137,7 +155,7 @@ fn configure(dir: &Path, module: Option<&Path>) -> anyhow::Result<Config> {
             tokens.display()
         ),
     )?;
-    private(&dir.join("policy.toml"), &policy(nix::unistd::getuid().as_raw()))?;
+    private(&dir.join("policy.toml"), &files::policy(nix::unistd::getuid().as_raw()))?;
     let file = dir.join("panvault.toml");
     if !file.exists() {
         let module = match module {
@@ -146,7 +164,7 @@ fn configure(dir: &Path, module: Option<&Path>) -> anyhow::Result<Config> {
                 "SoftHSM's module is not in its usual places: install libsofthsm2, or name it with --module",
             )?,
         };
-        private(&file, &configuration(&module, dir))?;
+        private(&file, &files::configuration(&module, dir))?;
     }
     Ok(Instance::unannounced(dir)?.config)
 }
@@ -185,6 +203,10 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         locker if !locker.enabled => None,
         locker => Some(announce_locker(&dir, locker.needs_key(), &daemon).await?),
     };
+    let paykka = match daemon.paykka {
+        true => Some(announce_paykka(&dir, &daemon).await?),
+        false => None,
+    };
     daemon.settled(READY).await;
     let file = DevFile {
         socket: PathBuf::from("api.sock"),
@@ -195,6 +217,7 @@ async fn announce(dir: PathBuf, previous: Option<DevFile>, daemon: Daemon) -> an
         mastercard,
         worldpay: Some(worldpay),
         hyperswitch: Some(DevHyperswitch { locker, ..hyperswitch }),
+        paykka,
     };
     let path = dir.join("dev.json");
     private(&path, &serde_json::to_string_pretty(&file)?)?;
@@ -216,6 +239,21 @@ async fn announce_locker(dir: &Path, has_keys: bool, daemon: &Daemon) -> anyhow:
         tenant_id: merchants::locker(daemon.access(), client).await?,
         locker_public_key: named(LOCKER_PUBLIC),
         client_private_key: named(CLIENT_PRIVATE),
+    })
+}
+
+/// PayKKa's test merchant, and the keys beside `dev.json`.
+async fn announce_paykka(dir: &Path, daemon: &Daemon) -> anyhow::Result<DevPayKka> {
+    let keyring = Keyring::load(&Instance::unannounced(dir)?.config.keyring_path())?;
+    let public = key::shown(&keyring, key::Key::Platform).context("there is no platform key")?;
+    private(&dir.join(PLATFORM_PUBLIC), &public)?;
+    let client = RsaPublicKey::of_pem(&fs::read_to_string(dir.join(MERCHANT_PUBLIC))?)?;
+    let merchant = merchants::paykka(daemon.access(), client).await?;
+    Ok(DevPayKka {
+        appid: merchant.clone(),
+        merchant_id: merchant,
+        private_key: PathBuf::from(MERCHANT_PRIVATE),
+        platform_public_key: PathBuf::from(PLATFORM_PUBLIC),
     })
 }
 
@@ -256,63 +294,4 @@ fn random_pin() -> anyhow::Result<Zeroizing<String>> {
     let mut raw = Zeroizing::new([0u8; 12]);
     fill_random(raw.as_mut())?;
     Ok(Zeroizing::new(data_encoding::HEXLOWER.encode(raw.as_ref())))
-}
-
-fn policy(uid: u32) -> String {
-    format!(
-        "# dev: everything for the user that started it; written anew at every start\nversion = 1\n\n[[grant]]\nname = \"dev\"\nuid = {uid}\n\
-         dialects = [\"*\"]\nrepositories = [\"*\"]\noperations = [\"*\"]\n"
-    )
-}
-
-fn configuration(module: &Path, dir: &Path) -> String {
-    let softhsm = dir.join("softhsm2.conf");
-    let raw = merchants::HYPERSWITCH;
-    format!(
-        r#"# made by `panvault dev`; yours to change
-version = 1
-state_dir = "state"
-policy = "policy.toml"
-
-[hsm]
-module = {module:?}
-token = "{TOKEN}"
-pin_file = "user-pin"
-# no cap in dev
-open_rate = 0
-
-[hsm.environment]
-SOFTHSM2_CONF = {softhsm:?}
-
-[listen]
-api = "api.sock"
-admin = "admin.sock"
-# some clients send lines that are no headers; nothing stands in front of this that could take one for a header
-ignore_malformed_headers = true
-
-# no caps in dev
-[caps]
-export_per_second = 0
-export_per_day = 0
-reveal_per_second = 0
-reveal_per_day = 0
-search_per_second = 0
-search_per_day = 0
-search_by_pan_per_second = 0
-search_by_pan_per_day = 0
-
-[locker]
-enabled = true
-# whatever the client sends
-jwe = "optional"
-
-[hyperswitch]
-# the test merchant may see what it stored
-raw_merchants = [{raw:?}]
-
-[maintenance]
-# what was charged today is due, so that `panvault maintenance run` has something to do
-look_ahead_days = 400
-"#
-    )
 }

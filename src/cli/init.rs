@@ -80,6 +80,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
         mode: args.mode.map(KekMode::from),
         keks: args.epochs,
         locker: config.locker.needs_key(),
+        platform: config.paykka.enabled,
     };
     let summary = match make(config, so.as_ref(), &user, &wanted) {
         Err(InitError::Officer(OfficerError::NeedsOfficerPin(_))) if so.is_none() => {
@@ -103,6 +104,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
 pub(super) fn quietly(instance: &Instance, so: &SecretString, user: &SecretString) -> anyhow::Result<()> {
     let wanted = Wanted {
         locker: instance.config.locker.needs_key(),
+        platform: instance.config.paykka.enabled,
         ..Wanted::default()
     };
     let summary = make(&instance.config, Some(so), user, &wanted).map_err(coded)?;
@@ -123,10 +125,12 @@ pub(super) fn is_complete(config: &Config) -> bool {
     store_mark(config).exists()
 }
 
-/// Whether the locker's key is wanted and not there; a keyring that cannot be read is told by who needs it.
-pub(super) fn lacks_locker_key(config: &Config) -> bool {
-    let keyring = Keyring::load(&config.keyring_path());
-    config.locker.needs_key() && keyring.is_ok_and(|keyring| keyring.keyset().locker.is_none())
+/// Whether a dialect's key is wanted and not there; a keyring that cannot be read is told by who needs it.
+pub(super) fn lacks_a_key(config: &Config) -> bool {
+    Keyring::load(&config.keyring_path()).is_ok_and(|keyring| {
+        let keyset = keyring.keyset();
+        config.locker.needs_key() && keyset.locker.is_none() || config.paykka.enabled && keyset.platform.is_none()
+    })
 }
 
 /// A vault's store is made once, with its keys: a daemon that finds none refuses, since its disk may not be mounted.

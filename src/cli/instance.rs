@@ -24,6 +24,19 @@ pub(super) struct DevFile {
     pub(super) worldpay: Option<DevWorldpay>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) hyperswitch: Option<DevHyperswitch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) paykka: Option<DevPayKka>,
+}
+
+/// PayKKa's test merchant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct DevPayKka {
+    pub(super) merchant_id: String,
+    pub(super) appid: String,
+    /// What signs requests: PEM.
+    pub(super) private_key: PathBuf,
+    /// What answers and notifications are signed by: PEM.
+    pub(super) platform_public_key: PathBuf,
 }
 
 /// The test tenant of its card vault.

@@ -26,6 +26,8 @@ pub(crate) enum Key {
     Audit,
     /// Decrypts and signs for Hyperswitch's locker: its routers know it as vault_encryption_key
     Locker,
+    /// Signs answers and notifications of PayKKa's dialect: its clients know it as the platform's public key
+    Platform,
     /// What clients encrypt to
     Transport,
 }
@@ -38,7 +40,7 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
             let keyring =
                 Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
             let text = shown(&keyring, *key).ok_or_else(|| {
-                Exit::Refused.because("there is no locker key: enable the locker and run `panvault init` again")
+                Exit::Refused.because("there is no such key: enable its dialect and run `panvault init` again")
             })?;
             terminal::say(text.trim_end());
             Ok(Exit::Ok)
@@ -52,6 +54,7 @@ pub(super) fn shown(keyring: &Keyring, key: Key) -> Option<String> {
     let public: &PublicKey = match key {
         Key::Audit => &keyset.audit_public,
         Key::Locker => &keyset.locker.as_ref()?.public,
+        Key::Platform => &keyset.platform.as_ref()?.public,
         Key::Transport => &keyset.transport_public,
     };
     Some(pem(public))

@@ -85,6 +85,9 @@ enum Command {
     /// Token maintenance: cards that are charged again and again, held against the account updater
     #[command(subcommand)]
     Maintenance(admin::MaintenanceCommand),
+    /// What merchants are told: notifications that wait, and those that were given up
+    #[command(subcommand)]
+    Notification(admin::NotificationCommand),
     /// The policy of the running daemon
     #[command(subcommand)]
     Policy(admin::PolicyCommand),
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Repository(command) => admin::repository(&command),
         Command::Credential(command) => admin::credential(&command),
         Command::Maintenance(command) => admin::maintenance(&command),
+        Command::Notification(command) => admin::notification(&command),
         Command::Policy(command) => admin::policy(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Receipt(command) => receipt::run(&command),

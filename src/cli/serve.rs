@@ -4,6 +4,7 @@ mod descriptors;
 mod signals;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::hsm;
 use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
 use crate::payment::psp::Connectors;
+use crate::payment::shopper::{NotificationTrust, OutboxSettings};
 use crate::server::{self, Limits, Listener, Tcp};
 use crate::store::Store;
 use crate::store::sled::SledStore;
@@ -37,6 +39,8 @@ pub(super) struct Extra {
     pub(super) tcp: Option<SocketAddr>,
     /// Figures on loopback TCP at port 9420, or a free one where that is taken.
     pub(super) metrics: bool,
+    /// The pages that payers open, on the API's listeners too.
+    pub(super) checkout: bool,
 }
 
 /// A serving daemon, for who started it.
@@ -46,6 +50,7 @@ pub(super) struct Daemon {
     pub(super) tcp: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) locker: api::locker::Config,
+    pub(super) paykka: bool,
 }
 
 /// What the daemon is made of: read and opened, and nothing started yet.
@@ -152,6 +157,12 @@ impl Parts {
                 "the locker is enabled and its key is not there: run `panvault init` again, or say locker.jwe = \"off\"",
             ));
         }
+        if config.paykka.enabled && keyring.keyset().platform.is_none() {
+            return Err(
+                Exit::Refused.because("paykka is enabled and the platform key is not there: run `panvault init` again")
+            );
+        }
+        let trust = trust(config.paykka.ca_file.as_deref())?;
         let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
         let events = Arc::new(Events::new(store.clone()));
@@ -184,18 +195,43 @@ impl Parts {
             tcp: bound.tcp.as_ref().and_then(Listener::tcp_addr),
             metrics: bound.metrics.as_ref().and_then(Listener::tcp_addr),
             locker: config.locker.clone(),
+            paykka: config.paykka.enabled,
         };
+        let mut paykka = config.paykka.clone();
+        if extra.checkout && paykka.checkout_url.is_none() {
+            let host = daemon
+                .tcp
+                .map_or_else(|| "localhost".to_owned(), |address| address.to_string());
+            paykka.checkout_url = Some(format!("http://{host}"));
+        }
         warn_of_plain_hrefs(&config, &vault)?;
         let dialects = api::Services::new(vault.clone(), metrics.clone())
             .with_worldpay(config.worldpay.clone())
             .with_locker(config.locker.clone())
             .with_connectors(connectors)
-            .with_wallet(config.wallet.clone());
-        let maintenance = dialects.payments().start_maintenance(own_peer(), config.maintenance);
-        let api = api::router(dialects);
+            .with_wallet(config.wallet.clone())
+            .with_paykka(paykka);
+        let dialects = Arc::new(dialects);
+        let payments = dialects.payments();
+        let maintenance = payments.start_maintenance(own_peer(), config.maintenance);
+        let settings = OutboxSettings {
+            timeout: config.paykka.timeout,
+            trust,
+        };
+        let dress = Arc::new(api::paykka::Notifications::new(vault.clone()));
+        let outbox = payments
+            .start_outbox(own_peer(), dress, settings, metrics.clone())
+            .map_err(anyhow::Error::msg)?;
+        let checkout = api::checkout_router(&dialects);
+        let mut api = api::router(&dialects);
+        if extra.checkout {
+            api = api.merge(checkout.clone());
+        }
         let services = Arc::new(ops::Services {
             vault: vault.clone(),
             maintenance: maintenance.runs(),
+            payments,
+            own: own_peer(),
             hsm: client.clone(),
             store: store.clone(),
             metrics: metrics.clone(),
@@ -208,7 +244,12 @@ impl Parts {
             config_digest: config.digest.clone(),
             started: Instant::now(),
         });
-        let endpoints = bound.serving(&api, ops::admin_router(&services), ops::health_router(&services));
+        let endpoints = bound.serving(
+            &api,
+            checkout,
+            ops::admin_router(&services),
+            ops::health_router(&services),
+        );
 
         vault.note_start(&config.digest).await;
         let background = vault.start_background();
@@ -225,6 +266,7 @@ impl Parts {
         if cut > 0 {
             tracing::warn!(connections = cut, "requests that did not finish in time were cut");
         }
+        outbox.shutdown().await;
         maintenance.shutdown().await;
         background.shutdown().await;
         client.shutdown().await;
@@ -244,6 +286,16 @@ impl Daemon {
         // What is wrong is told by the log and by `/readyz`.
         let _ = tokio::time::timeout(limit, self.hsm.ready()).await;
     }
+}
+
+/// Whose certificates are taken of merchants that are told.
+fn trust(ca_file: Option<&Path>) -> anyhow::Result<NotificationTrust> {
+    let Some(file) = ca_file else {
+        return Ok(NotificationTrust::built_in());
+    };
+    let bad = |why: String| Exit::Config.because(format!("paykka.ca_file {}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| bad(error.to_string()))?;
+    NotificationTrust::only(&pem).map_err(|why| bad(why.to_owned()))
 }
 
 /// This process.

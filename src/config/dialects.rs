@@ -34,7 +34,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_base(url: &str) -> bool {
+pub(super) fn is_base(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>');
     rest.is_some_and(|rest| rest.chars().all(plain) && !rest.is_empty() && !rest.starts_with('/'))

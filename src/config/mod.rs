@@ -2,8 +2,10 @@
 
 mod dialects;
 mod error;
+mod hsm;
 mod hyperswitch;
 mod locker;
+mod paykka;
 mod psp;
 mod spec;
 
@@ -15,9 +17,9 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 pub use self::error::Error;
-use self::spec::{CapsSpec, HsmSpec, ListenSpec, MaintenanceSpec, Spec};
-use crate::api::{locker as locker_api, worldpay};
-use crate::hsm::{self, PinSource};
+use self::spec::{CapsSpec, ListenSpec, MaintenanceSpec, Spec};
+use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
+use crate::hsm as tokens;
 use crate::payment::maintenance::MaintenanceConfig;
 use crate::payment::psp::PspConfig;
 use crate::payment::wallet;
@@ -43,7 +45,7 @@ pub struct Config {
     /// Card ranges that replace or extend the built-in table.
     pub bin_table: Option<PathBuf>,
     /// The HSM.
-    pub hsm: hsm::Config,
+    pub hsm: tokens::Config,
     /// The store.
     pub store: store::Config,
     /// Where it listens.
@@ -68,6 +70,8 @@ pub struct Config {
     pub psp: Vec<PspConfig>,
     /// Customers and payment methods, of Hyperswitch's dialect.
     pub wallet: wallet::Config,
+    /// PayKKa's dialect.
+    pub paykka: paykka_api::Config,
     /// The log.
     pub log_filter: String,
 }
@@ -182,52 +186,18 @@ impl Reader<'_> {
             locker: self.locker(&spec.locker)?,
             psp: self.psp(spec.psp)?,
             wallet: self.wallet(spec.hyperswitch)?,
+            paykka: self.paykka(spec.paykka)?,
             log_filter: spec.log.filter,
             state_dir,
-        })
-    }
-
-    fn hsm(&self, spec: HsmSpec, state_dir: &Path) -> Result<hsm::Config, Error> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let workers = spec.workers.unwrap_or(cores);
-        let variable = |(name, value): (&String, &String)| {
-            !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
-        };
-        if !spec.environment.iter().all(variable) {
-            return Err(self.value(
-                "hsm.environment",
-                "a name may not be empty or hold `=`, and no zero bytes are allowed".to_owned(),
-            ));
-        }
-        Ok(hsm::Config {
-            module: self.absolute(&spec.module),
-            environment: spec.environment,
-            token_label: spec.token,
-            token_serial: spec.serial,
-            pin: match spec.pin_file {
-                Some(file) => PinSource::File(self.absolute(&file)),
-                None => PinSource::Credential("hsm-pin".to_owned()),
-            },
-            workers: self.within("hsm.workers", workers, 256)?,
-            sessions: self.within("hsm.sessions", spec.sessions, 1024)?,
-            queue: self.within("hsm.queue", spec.queue, 1 << 20)?,
-            deadline: Duration::from_millis(self.at_least_one("hsm.deadline_ms", spec.deadline_ms)?),
-            recycle_after: spec.recycle_after,
-            strict: spec.strict,
-            pregenerate: spec.pregenerate,
-            deferred_destroy: spec.deferred_destroy,
-            open_rate: spec.open_rate,
-            state_dir: state_dir.to_owned(),
-            program: std::env::current_exe().map_err(|source| Error::Read {
-                path: PathBuf::from("/proc/self/exe"),
-                source,
-            })?,
         })
     }
 
     fn server(&self, spec: ListenSpec) -> Result<server::Config, Error> {
         if let Some(name) = &spec.api_group {
             self.group("listen.api_group", name)?;
+        }
+        if let Some(name) = &spec.checkout_group {
+            self.group("listen.checkout_group", name)?;
         }
         if let Some(address) = spec.metrics
             && !address.ip().is_loopback()
@@ -244,6 +214,14 @@ impl Reader<'_> {
                 path: self.absolute(&spec.admin),
                 mode: self.mode("listen.admin_mode", &spec.admin_mode)?,
                 group: spec.admin_group,
+            },
+            checkout_socket: match &spec.checkout {
+                Some(path) => Some(Socket {
+                    path: self.absolute(path),
+                    mode: self.mode("listen.checkout_mode", &spec.checkout_mode)?,
+                    group: spec.checkout_group,
+                }),
+                None => None,
             },
             tcp: None,
             metrics: spec.metrics,

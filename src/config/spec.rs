@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
+use super::paykka::PayKkaSpec;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -40,6 +41,8 @@ pub(super) struct Spec {
     pub(super) psp: Vec<PspSpec>,
     #[serde(default)]
     pub(super) hyperswitch: HyperswitchSpec,
+    #[serde(default)]
+    pub(super) paykka: PayKkaSpec,
     #[serde(default)]
     pub(super) log: LogSpec,
 }
@@ -111,6 +114,12 @@ pub(super) struct ListenSpec {
     pub(super) api_mode: String,
     /// Group of api.sock.
     pub(super) api_group: Option<String>,
+    /// The socket of the pages that payers open, for a front of their own; absent: they are not served.
+    pub(super) checkout: Option<PathBuf>,
+    /// Access bits of that socket, octal text.
+    pub(super) checkout_mode: String,
+    /// Its group.
+    pub(super) checkout_group: Option<String>,
     /// Access bits of admin.sock, octal text.
     pub(super) admin_mode: String,
     /// Group of admin.sock; its members may use it.
@@ -258,6 +267,9 @@ impl Default for ListenSpec {
             admin: PathBuf::from("/run/panvault/admin.sock"),
             api_mode: "0660".to_owned(),
             api_group: None,
+            checkout: None,
+            checkout_mode: "0660".to_owned(),
+            checkout_group: None,
             admin_mode: "0660".to_owned(),
             admin_group: None,
             admin_users: Vec::new(),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hsm::PinSource;
 
 const MINIMAL: &str =
     "version = 1\nstate_dir = \"state\"\npolicy = \"policy.toml\"\n[hsm]\nmodule = \"/m.so\"\ntoken = \"t\"\n";

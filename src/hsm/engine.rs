@@ -65,6 +65,9 @@ impl Engine {
             Job::OpenLocker { .. } | Job::SignLocker { .. } if self.shared.keys.locker.is_none() => {
                 return Err(Fault::Malformed("there is no locker key".to_owned()));
             }
+            Job::SignPlatform { .. } if self.shared.keys.platform.is_none() => {
+                return Err(Fault::Malformed("there is no platform key".to_owned()));
+            }
             Job::Probe => return self.probe(),
             _ => {}
         }
@@ -127,6 +130,11 @@ impl Engine {
                 let key = key.ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))?;
                 sign(&self.session, key.private, Signing::Rs256, message.expose()).map(Reply::Sign)
             }
+            Job::SignPlatform { message } => {
+                let key = self.shared.keys.platform;
+                let key = key.ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))?;
+                sign(&self.session, key, Signing::Rs256, message.expose()).map(Reply::Sign)
+            }
             // Answered by `execute`.
             Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),
         }
@@ -144,7 +152,8 @@ impl Engine {
             | Job::Reseal { .. }
             | Job::Seal { .. }
             | Job::Sign { .. }
-            | Job::SignLocker { .. } => None,
+            | Job::SignLocker { .. }
+            | Job::SignPlatform { .. } => None,
         }
     }
 
@@ -269,7 +278,8 @@ impl Engine {
             | Job::Random { .. }
             | Job::Seal { .. }
             | Job::Sign { .. }
-            | Job::SignLocker { .. } => false,
+            | Job::SignLocker { .. }
+            | Job::SignPlatform { .. } => false,
         };
         if by_data {
             return Err(Fault::Tampered);
@@ -331,6 +341,7 @@ fn epoch_of(job: &Job) -> Option<Epoch> {
         | Job::Probe
         | Job::Random { .. }
         | Job::Sign { .. }
-        | Job::SignLocker { .. } => None,
+        | Job::SignLocker { .. }
+        | Job::SignPlatform { .. } => None,
     }
 }

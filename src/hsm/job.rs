@@ -133,6 +133,11 @@ pub enum Job {
         /// What is signed, as it is: the locker's answers have card numbers in them.
         message: SecretBytes,
     },
+    /// Signs with the platform key: as [`Job::SignLocker`].
+    SignPlatform {
+        /// What is signed, as it is: answers tell of payments.
+        message: SecretBytes,
+    },
     /// Signs with the audit key (Ed25519 over the message; ECDSA P-256 over its SHA-256, r then s).
     Sign {
         /// The message, with its domain label.
@@ -154,11 +159,12 @@ impl Job {
             Self::Seal { .. } => "seal",
             Self::Sign { .. } => "sign",
             Self::SignLocker { .. } => "sign-locker",
+            Self::SignPlatform { .. } => "sign-platform",
         }
     }
 }
 
-/// The answer to a [`Job`] of the same name; those of the locker key are answered as those of other keys.
+/// The answer to a [`Job`] of the same name; those of locker and platform key are answered as those of other keys.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// 32 bytes.
@@ -182,7 +188,7 @@ pub enum Reply {
         /// The parts, in the order given.
         parts: Vec<SealedPart>,
     },
-    /// The signature: 64 bytes, or as long as the locker key's modulus.
+    /// The signature: 64 bytes, or as long as the RSA key's modulus.
     Sign(Vec<u8>),
 }
 

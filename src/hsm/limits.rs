@@ -56,7 +56,9 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             Ok(())
         }
         Job::Sign { message } => at_most("the message", message.len(), TEXT),
-        Job::SignLocker { message } => at_most("the message", message.expose().len(), TEXT),
+        Job::SignLocker { message } | Job::SignPlatform { message } => {
+            at_most("the message", message.expose().len(), TEXT)
+        }
     }
 }
 

@@ -117,16 +117,19 @@ pub struct Keyset {
     pub transport_id: String,
     /// The transport key's public half.
     pub transport_public: PublicKey,
-    /// The locker key pair, where there is one.
+    /// The locker key pair, where there is one: the one key with two uses. Hyperswitch's card vault decrypts JWE and signs
+    /// JWS with one key, and its routers know one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locker: Option<LockerRef>,
+    pub locker: Option<PairRef>,
+    /// The platform key pair, where there is one: it signs answers and notifications of PayKKa's dialect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PairRef>,
 }
 
-/// The locker key pair: the one key with two uses. Hyperswitch's card vault decrypts JWE and signs JWS with one key, and its
-/// routers know one.
+/// A key pair that a dialect needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LockerRef {
+pub struct PairRef {
     /// CKA_ID, hex.
     pub id: String,
     /// Its public half: RSA.

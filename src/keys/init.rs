@@ -24,6 +24,8 @@ pub struct Wanted {
     pub keks: Option<u32>,
     /// There shall be a locker key.
     pub locker: bool,
+    /// There shall be a platform key.
+    pub platform: bool,
 }
 
 /// A key by its role.
@@ -39,6 +41,8 @@ pub enum Role {
     Transport,
     /// Opens and signs for Hyperswitch's locker.
     Locker,
+    /// Signs for PayKKa's dialect.
+    Platform,
 }
 
 /// What an `init` came to.
@@ -143,6 +147,7 @@ fn provision(officer: &mut Officer<'_>, path: &Path, wanted: &Wanted) -> Result<
         mode,
         keks: wanted.keks.or(made).unwrap_or(officer::KEKS),
         locker: wanted.locker,
+        platform: wanted.platform,
         existing,
     })?;
     let keyset = provisioned.keyset;
@@ -177,7 +182,8 @@ fn provision(officer: &mut Officer<'_>, path: &Path, wanted: &Wanted) -> Result<
     )
 }
 
-/// The first key of `before` that is not the same in `after`, but for transport and locker key: nothing at rest hangs on them.
+/// The first key of `before` that is not the same in `after`, but for transport, locker and platform key: nothing at rest
+/// hangs on them.
 fn replaced(before: &Keyset, after: &Keyset) -> Option<Role> {
     if let Some(kek) = before.keks.iter().find(|kek| !after.keks.contains(kek)) {
         return Some(Role::Kek(kek.epoch));
@@ -212,7 +218,12 @@ fn summary(
         let kept = before.is_some_and(|before| before.locker.as_ref() == Some(pair));
         (Role::Locker, kept)
     });
-    let (kept, made): (Vec<_>, Vec<_>) = keks.chain(others).chain(locker).partition(|(_, kept)| *kept);
+    let platform = keyset.platform.as_ref().map(|pair| {
+        let kept = before.is_some_and(|before| before.platform.as_ref() == Some(pair));
+        (Role::Platform, kept)
+    });
+    let all = keks.chain(others).chain(locker).chain(platform);
+    let (kept, made): (Vec<_>, Vec<_>) = all.partition(|(_, kept)| *kept);
     let audit_fingerprint = keyring.audit_fingerprint().map_err(|fault| KeyringError {
         path: path.to_owned(),
         fault: KeyringFault::Signature(fault),
@@ -238,6 +249,7 @@ impl fmt::Display for Role {
             Self::Audit => f.write_str("audit"),
             Self::Transport => f.write_str("transport"),
             Self::Locker => f.write_str("locker"),
+            Self::Platform => f.write_str("platform"),
         }
     }
 }

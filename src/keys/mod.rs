@@ -70,6 +70,7 @@ pub struct Keys {
     audit_public: Arc<PublicKey>,
     transport_public: Arc<TransportPublic>,
     locker_public: Option<Arc<PublicKey>>,
+    platform_public: Option<Arc<PublicKey>>,
     active_epoch: Epoch,
 }
 
@@ -87,6 +88,7 @@ impl Keys {
             audit_public: Arc::new(keyset.audit_public.clone()),
             transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
             locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
+            platform_public: keyset.platform.as_ref().map(|pair| Arc::new(pair.public.clone())),
             active_epoch,
         })
     }
@@ -211,6 +213,17 @@ impl Keys {
         }
     }
 
+    /// The platform key's RS256 signature of just these bytes.
+    ///
+    /// # Errors
+    /// The HSM's; [`hsm::Error::Malformed`] where there is no such key.
+    pub async fn sign_platform(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
+        match self.client.call(Job::SignPlatform { message }).await? {
+            Reply::Sign(signature) => Ok(signature),
+            _ => Err(malformed("not the answer to a sign")),
+        }
+    }
+
     /// Seals one compartment anew (next compartment revision, fresh IV) under the record's own DEK; the others stay as
     /// they are and are not opened. A compartment that the record does not have yet is added.
     ///
@@ -288,6 +301,11 @@ impl Keys {
     /// The locker key's public half, where there is one.
     pub fn locker_public(&self) -> Option<&PublicKey> {
         self.locker_public.as_deref()
+    }
+
+    /// The platform key's public half, where there is one.
+    pub fn platform_public(&self) -> Option<&PublicKey> {
+        self.platform_public.as_deref()
     }
 
     /// New DEKs are wrapped under this epoch.

@@ -5,6 +5,7 @@ mod answer;
 mod audit;
 mod health;
 mod maintenance;
+mod notifications;
 mod upkeep;
 mod verify;
 
@@ -21,6 +22,7 @@ use axum::routing::{delete, get, post, put};
 
 use self::answer::Refusal;
 use crate::hsm::Client;
+use crate::payment::Payments;
 use crate::payment::maintenance::MaintenanceRuns;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -33,6 +35,10 @@ pub struct Services {
     pub vault: Arc<Vault>,
     /// Token maintenance.
     pub maintenance: MaintenanceRuns,
+    /// What tells merchants.
+    pub payments: Arc<Payments>,
+    /// The daemon's process.
+    pub own: Peer,
     /// The workers.
     pub hsm: Client,
     /// The store.
@@ -109,6 +115,8 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/policy/reload", post(upkeep::reload_policy))
         .route("/admin/bin-table/reload", post(upkeep::reload_bin_table))
         .route("/admin/maintenance/run", post(maintenance::run))
+        .route("/admin/notifications", get(notifications::list))
+        .route("/admin/notifications/retry", post(notifications::retry))
         .route("/admin/store/verify", post(verify::store))
         .route("/admin/audit/from/{seq}", get(audit::from))
         .route("/admin/audit/last/{count}", get(audit::last));

@@ -25,11 +25,13 @@ struct Answer {
 impl Operator {
     async fn start(bin_table: Option<PathBuf>) -> Self {
         let idle = Idle::start().await;
-        let maintenance =
-            Arc::new(Payments::new(idle.vault.clone())).start_maintenance(idle.peer, MaintenanceConfig::default());
+        let payments = Arc::new(Payments::new(idle.vault.clone()));
+        let maintenance = payments.start_maintenance(idle.peer, MaintenanceConfig::default());
         let services = Arc::new(Services {
             vault: idle.vault,
             maintenance: maintenance.runs(),
+            payments,
+            own: idle.peer,
             hsm: idle.hsm,
             store: idle.store,
             metrics: idle.metrics,

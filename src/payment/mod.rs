@@ -12,10 +12,12 @@ pub mod orders;
 pub mod psp;
 mod security_code;
 pub mod sessions;
+pub mod shopper;
 mod simulator;
 mod sources;
 mod timed;
 pub mod tokens;
+mod trust;
 pub mod updater;
 pub mod wallet;
 
@@ -49,6 +51,10 @@ pub struct Payments {
     orders_in_use: Arc<OrdersInUse>,
     /// Of network tokens: payment methods that share one come to it and go from it one after another.
     network_turns: Arc<Turns>,
+    shopper: Arc<shopper::Config>,
+    /// Of shoppers' payments: one thing at a time is done with each.
+    payment_turns: Arc<Turns>,
+    outbox: Arc<shopper::Outbox>,
     /// For TEST merchants.
     acquirer: Arc<dyn Acquirer>,
     /// For TEST merchants.
@@ -81,6 +87,9 @@ impl Payments {
             wallet: Arc::default(),
             orders_in_use: Arc::default(),
             network_turns: Arc::default(),
+            shopper: Arc::default(),
+            payment_turns: Arc::default(),
+            outbox: Arc::default(),
             acquirer,
             updater,
             network_tokens,
@@ -103,6 +112,15 @@ impl Payments {
     pub fn with_wallet(self, wallet: wallet::Config) -> Self {
         Self {
             wallet: Arc::new(wallet),
+            ..self
+        }
+    }
+
+    /// With these settings of shoppers' payments.
+    #[must_use]
+    pub fn with_shopper(self, shopper: shopper::Config) -> Self {
+        Self {
+            shopper: Arc::new(shopper),
             ..self
         }
     }

@@ -39,6 +39,8 @@ pub struct Config {
     pub api_socket: Socket,
     /// For operators.
     pub admin_socket: Socket,
+    /// For the front of the pages that payers open.
+    pub checkout_socket: Option<Socket>,
     /// Applications over TCP, loopback only; nobody but `panvault dev` asks for it.
     pub tcp: Option<Tcp>,
     /// `/metrics`, `/healthz` and `/readyz` over TCP, loopback only.
@@ -84,6 +86,8 @@ pub struct Bound {
     pub api: BoundSocket,
     /// For operators.
     pub admin: BoundSocket,
+    /// For the front of payers.
+    pub checkout: Option<BoundSocket>,
     /// Applications over TCP.
     pub tcp: Option<Listener>,
     /// Figures and health over TCP.
@@ -133,6 +137,10 @@ impl Config {
         Ok(Bound {
             api: self.api_socket.bind().await?,
             admin: self.admin_socket.bind().await?,
+            checkout: match &self.checkout_socket {
+                Some(socket) => Some(socket.bind().await?),
+                None => None,
+            },
             tcp: match &self.tcp {
                 Some(tcp) => Some(Listener::Tcp {
                     listener: loopback(tcp.addr).await?,
@@ -161,8 +169,8 @@ impl Config {
 }
 
 impl Bound {
-    /// What each serves: `api` (over TCP, too), `admin` and `health`.
-    pub fn serving(self, api: &Router, admin: Router, health: Router) -> Vec<Endpoint> {
+    /// What each serves: `api` (over TCP, too), `checkout`, `admin` and `health`.
+    pub fn serving(self, api: &Router, checkout: Router, admin: Router, health: Router) -> Vec<Endpoint> {
         use Callers::{Applications, Operators};
         let endpoint = |name, callers, listener, router| Endpoint {
             name,
@@ -174,6 +182,10 @@ impl Bound {
             endpoint("api", Applications, self.api.into(), api.clone()),
             endpoint("admin", Operators, self.admin.into(), admin),
         ];
+        endpoints.extend(
+            self.checkout
+                .map(|listener| endpoint("checkout", Applications, listener.into(), checkout)),
+        );
         endpoints.extend(
             self.tcp
                 .map(|listener| endpoint("tcp", Applications, listener, api.clone())),

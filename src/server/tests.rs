@@ -1,5 +1,6 @@
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::routing::get;
@@ -330,6 +331,7 @@ async fn all_listeners_serve_what_is_theirs() {
     let mut config = Config {
         api_socket: socket(&dir.path().join("api.sock")),
         admin_socket: socket(&dir.path().join("admin.sock")),
+        checkout_socket: Some(socket(&dir.path().join("checkout.sock"))),
         tcp: Some(Tcp {
             addr: "127.0.0.1:0".parse().unwrap(),
             peer: Peer {
@@ -353,11 +355,16 @@ async fn all_listeners_serve_what_is_theirs() {
     let metrics_at = bound.metrics.as_ref().and_then(Listener::tcp_addr).unwrap();
     let named = |name: &'static str| axum::Router::new().route("/", get(move || async move { name }));
     let api = named("api").merge(router());
-    let endpoints = bound.serving(&api, named("admin"), named("health"));
+    let endpoints = bound.serving(&api, named("checkout"), named("admin"), named("health"));
     let server = serve(endpoints, limits(), &Metrics::new().unwrap());
 
     let ask = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    for (path, name) in [(&config.api_socket.path, "api"), (&config.admin_socket.path, "admin")] {
+    let checkout = config.checkout_socket.as_ref().map(|socket| &socket.path).unwrap();
+    for (path, name) in [
+        (&config.api_socket.path, "api"),
+        (&config.admin_socket.path, "admin"),
+        (checkout, "checkout"),
+    ] {
         let mut stream = UnixStream::connect(path).await.unwrap();
         assert!(exchange(&mut stream, ask).await.ends_with(name));
     }
@@ -379,7 +386,7 @@ async fn start_api(path: &Path) -> (ServerHandle, String) {
     let idle = crate::vault::idle::Idle::start().await;
     let services = crate::api::Services::new(idle.vault, idle.metrics.clone());
     // Every caller counts as the one with the grants.
-    let router = crate::api::router(services).layer(Extension(idle.peer));
+    let router = crate::api::router(&Arc::new(services)).layer(Extension(idle.peer));
     let endpoint = Endpoint {
         name: "api",
         callers: Callers::Applications,

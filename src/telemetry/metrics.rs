@@ -53,6 +53,12 @@ pub struct Metrics {
     pub auth_failures: IntCounterVec,
     /// Tokens removed by the sweeper.
     pub expired: IntCounter,
+    /// Attempts to deliver a notification to a merchant, by `outcome`: delivered, failed, dead.
+    pub notifications: IntCounterVec,
+    /// Notifications that wait to be delivered.
+    pub notifications_waiting: IntGauge,
+    /// Notifications that were given up: an alarm.
+    pub notifications_dead: IntGauge,
     /// Open connections by `listener`.
     pub connections: IntGaugeVec,
 }
@@ -155,6 +161,16 @@ impl Metrics {
             )?,
             auth_failures: counter_vec("panvault_auth_failures_total", "Failed authentications", &["dialect"])?,
             expired: counter("panvault_expired_total", "Tokens removed after their expiry")?,
+            notifications: counter_vec(
+                "panvault_notifications_total",
+                "Attempts to deliver a notification to a merchant, by outcome",
+                &["outcome"],
+            )?,
+            notifications_waiting: gauge(
+                "panvault_notifications_waiting",
+                "Notifications that wait to be delivered",
+            )?,
+            notifications_dead: gauge("panvault_notifications_dead", "Notifications that were given up")?,
             connections: gauge_vec("panvault_connections", "Open connections by listener", &["listener"])?,
             registry,
         })

@@ -137,5 +137,6 @@ fn no_keys() -> Keyset {
             e: "AQAB".to_owned(),
         },
         locker: None,
+        platform: None,
     }
 }

@@ -65,6 +65,14 @@ impl Vault {
         Ok(self.sealer.sign_locker(message).await?)
     }
 
+    /// The platform key's RS256 signature.
+    ///
+    /// # Errors
+    /// The HSM's.
+    pub async fn sign_as_platform(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
+        Ok(self.sealer.sign_platform(message).await?)
+    }
+
     /// The transport key's public half, a JWK (RFC 7517) with its RFC 7638 thumbprint as `kid`; JSON text.
     pub fn transport_jwk(&self) -> String {
         self.transport().to_json()

@@ -38,6 +38,9 @@ pub(super) trait Sealer: Send + Sync {
     /// As [`Keys::sign_locker`].
     fn sign_locker(&self, message: SecretBytes) -> Fut<'_, Vec<u8>>;
 
+    /// As [`Keys::sign_platform`].
+    fn sign_platform(&self, message: SecretBytes) -> Fut<'_, Vec<u8>>;
+
     /// As [`Keys::reseal`].
     fn reseal<'a>(
         &'a self,
@@ -92,6 +95,10 @@ impl Sealer for Keys {
 
     fn sign_locker(&self, message: SecretBytes) -> Fut<'_, Vec<u8>> {
         Box::pin(self.sign_locker(message))
+    }
+
+    fn sign_platform(&self, message: SecretBytes) -> Fut<'_, Vec<u8>> {
+        Box::pin(self.sign_platform(message))
     }
 
     fn reseal<'a>(

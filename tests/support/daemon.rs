@@ -37,6 +37,8 @@ enum Launch {
     Files(u32, u32),
     /// Its user and group, and the program in a place that they can read.
     User(u32, PathBuf),
+    /// Nothing; it listens on a free TCP port too.
+    Listening,
 }
 
 impl Daemon {
@@ -57,6 +59,13 @@ impl Daemon {
         let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
         let dir = place.path().to_owned();
         Self::start_at(dir, Some(place), "", Launch::Files(soft, hard))
+    }
+
+    /// Starts one that listens on a free TCP port too.
+    pub(crate) fn start_listening() -> Self {
+        let place = tempfile::Builder::new().prefix("pv").tempdir_in("/tmp").unwrap();
+        let dir = place.path().to_owned();
+        Self::start_at(dir, Some(place), "", Launch::Listening)
     }
 
     /// Starts one as a user other than root, and gives that user.
@@ -138,7 +147,7 @@ impl Daemon {
             .open(self.dir().join("log"))
             .unwrap();
         let mut command = match &self.launch {
-            Launch::Alike => Command::new(PROGRAM),
+            Launch::Alike | Launch::Listening => Command::new(PROGRAM),
             Launch::User(uid, program) => {
                 let mut other = Command::new(program);
                 other.uid(*uid).gid(*uid);
@@ -155,6 +164,10 @@ impl Daemon {
             .arg("dev")
             .arg("--dir")
             .arg(self.dir())
+            .args(match self.launch {
+                Launch::Listening => &["--tcp", "127.0.0.1:0"][..],
+                Launch::Alike | Launch::Files(..) | Launch::User(..) => &[],
+            })
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stderr(log)

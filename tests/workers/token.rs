@@ -112,6 +112,7 @@ fn ceremony() {
         mode: KekMode::SessionSource,
         keks: 1,
         locker: false,
+        platform: false,
         existing: None,
     };
     let made = officer.provision(&plan).unwrap();

@@ -31,7 +31,7 @@ impl Client {
         let idle = Idle::start().await;
         let services = Services::new(idle.vault, idle.metrics);
         Self {
-            router: crate::api::router(services),
+            router: crate::api::router(&Arc::new(services)),
             peer: idle.peer,
             authorization: idle.authorization,
         }
@@ -405,7 +405,7 @@ async fn requests_are_counted_by_route_and_never_by_path() {
     let metrics = idle.metrics.clone();
     let services = Services::new(Arc::clone(&idle.vault), idle.metrics.clone());
     let client = Client {
-        router: crate::api::router(services),
+        router: crate::api::router(&Arc::new(services)),
         peer: idle.peer,
         authorization: idle.authorization,
     };

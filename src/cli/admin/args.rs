@@ -160,6 +160,14 @@ pub(crate) enum MaintenanceCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum NotificationCommand {
+    /// What merchants were not told yet, and what was given up
+    List(Common),
+    /// Deliver again what was given up
+    Retry(Common),
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Which grants allow an operation to a user, and why the others do not
     Explain {

@@ -17,6 +17,7 @@ pub(super) const HYPERSWITCH: &str = "TEST_hyperswitch";
 /// The simulated payment service provider.
 const CONNECTOR: &str = "mca_simulator";
 const LOCKER: &str = "TEST_locker";
+pub(super) const PAYKKA: &str = "TEST_paykka";
 /// Repositories of the Mastercard gateway's dialect, one for each strategy worth trying. `TEST` before the name is both
 /// its TEST twin and the merchant that acts there.
 const MASTERCARD: [(&str, Management, Generation); 4] = [
@@ -140,21 +141,36 @@ pub(super) async fn locker(access: &Access, client: Option<RsaPublicKey>) -> any
     let id = MerchantId::parse(LOCKER)?;
     made(access, &id, Dialect::HyperswitchLocker, None).await?;
     if let Some(key) = client {
-        let accounts = access.accounts();
-        let held = accounts.credentials(Some(&id));
-        if !held.iter().any(|there| there.public_key == key.fingerprint()) {
-            let new = NewCredential {
-                merchant: id.clone(),
-                dialect: Dialect::HyperswitchLocker,
-                kind: CredentialKind::PublicKey,
-                certificate: None,
-                public_key: Some(key),
-                expires_at: None,
-            };
-            accounts.add_credential(AdminActor { peer: own_peer() }, new).await?;
-        }
+        known(access, &id, Dialect::HyperswitchLocker, key).await?;
     }
     Ok(id.to_string())
+}
+
+/// PayKKa's, which signs with this key.
+pub(super) async fn paykka(access: &Access, client: RsaPublicKey) -> anyhow::Result<String> {
+    let id = MerchantId::parse(PAYKKA)?;
+    made(access, &id, Dialect::PayKka, None).await?;
+    known(access, &id, Dialect::PayKka, client).await?;
+    Ok(id.to_string())
+}
+
+/// Makes the merchant's key known if it is not.
+async fn known(access: &Access, id: &MerchantId, dialect: Dialect, key: RsaPublicKey) -> anyhow::Result<()> {
+    let accounts = access.accounts();
+    let held = accounts.credentials(Some(id));
+    if held.iter().any(|there| there.public_key == key.fingerprint()) {
+        return Ok(());
+    }
+    let new = NewCredential {
+        merchant: id.clone(),
+        dialect,
+        kind: CredentialKind::PublicKey,
+        certificate: None,
+        public_key: Some(key),
+        expires_at: None,
+    };
+    accounts.add_credential(AdminActor { peer: own_peer() }, new).await?;
+    Ok(())
 }
 
 /// Makes the merchant if it is not there.

@@ -2,7 +2,8 @@
 //! the daemon does not see the security officer's PIN.
 //!
 //! Every key gets a CKA_ID of 16 random bytes, by which it is found ever after, and a label for people:
-//! `panvault-kek-0001` (the epoch), `panvault-fingerprint`, `panvault-audit`, `panvault-transport`, `panvault-locker`.
+//! `panvault-kek-0001` (the epoch), `panvault-fingerprint`, `panvault-audit`, `panvault-transport`, `panvault-locker`,
+//! `panvault-platform`.
 
 mod client_key;
 mod error;

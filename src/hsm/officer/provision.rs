@@ -12,7 +12,7 @@ use crate::hsm::pkcs11::template::DekRules;
 use crate::hsm::pkcs11::{Handle, Search, describe};
 use crate::hsm::probe::{self, Findings, Tools};
 use crate::hsm::proof::labelled;
-use crate::hsm::{Finding, KekMode, Keyset, LockerRef};
+use crate::hsm::{Finding, KekMode, Keyset, PairRef};
 
 /// KEK epochs made at once, where nothing else is said: each new one needs the security officer again.
 pub const KEKS: u32 = 8;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub keks: u32,
     /// There shall be a locker key. One that is there stays in any case.
     pub locker: bool,
+    /// Likewise a platform key.
+    pub platform: bool,
     /// The keyset of an earlier ceremony on this token: its keys are proved and kept, what is missing is added.
     pub existing: Option<Keyset>,
 }
@@ -118,8 +120,11 @@ impl Officer<'_> {
         let mut known = BTreeSet::new();
         if let Some(keyset) = &plan.existing {
             let roles = [&keyset.fingerprint_id, &keyset.audit_id, &keyset.transport_id];
-            let locker = keyset.locker.as_ref().map(|pair| &pair.id);
-            for id in keyset.keks.iter().map(|kek| &kek.id).chain(roles).chain(locker) {
+            let pairs = [&keyset.locker, &keyset.platform]
+                .into_iter()
+                .flatten()
+                .map(|pair| &pair.id);
+            for id in keyset.keks.iter().map(|kek| &kek.id).chain(roles).chain(pairs) {
                 known.insert(decode_id(id)?);
             }
         }
@@ -163,12 +168,10 @@ impl Officer<'_> {
             }
             _ => self.make_pair(Role::Transport, made)?,
         };
-        let locker = match existing.and_then(|keyset| keyset.locker.as_ref()) {
-            Some(pair) if self.is_there(&pair.id)? => Some(pair.clone()),
-            Some(_) => Some(self.make_locker(made)?),
-            None if plan.locker => Some(self.make_locker(made)?),
-            None => None,
-        };
+        let locker = existing.and_then(|keyset| keyset.locker.as_ref());
+        let locker = self.keep_or_make(locker, plan.locker, Role::Locker, made)?;
+        let platform = existing.and_then(|keyset| keyset.platform.as_ref());
+        let platform = self.keep_or_make(platform, plan.platform, Role::Platform, made)?;
         let keyset = Keyset {
             mode: plan.mode,
             token_label: self.module.token().label().trim().to_owned(),
@@ -181,14 +184,28 @@ impl Officer<'_> {
             transport_id: transport.0,
             transport_public: transport.1,
             locker,
+            platform,
         };
         let checked = check(&self.module, &self.session, &keyset, self.strict)?;
         Ok((keyset, checked.findings.into_inner()))
     }
 
-    fn make_locker(&self, made: &mut Vec<Made>) -> Result<LockerRef, OfficerError> {
-        let (id, public) = self.make_pair(Role::Locker, made)?;
-        Ok(LockerRef { id, public })
+    /// The pair that is there, or a new one where one was there or is wanted.
+    fn keep_or_make(
+        &self,
+        there: Option<&PairRef>,
+        wanted: bool,
+        role: Role,
+        made: &mut Vec<Made>,
+    ) -> Result<Option<PairRef>, OfficerError> {
+        match there {
+            Some(pair) if self.is_there(&pair.id)? => Ok(Some(pair.clone())),
+            None if !wanted => Ok(None),
+            Some(_) | None => {
+                let (id, public) = self.make_pair(role, made)?;
+                Ok(Some(PairRef { id, public }))
+            }
+        }
     }
 
     fn is_there(&self, id: &str) -> Result<bool, OfficerError> {

@@ -5,7 +5,7 @@ use cryptoki_sys as sys;
 use super::provision::Made;
 use super::{Officer, OfficerError};
 use crate::hsm::PublicKey;
-use crate::hsm::pkcs11::template::{Name, audit_ed25519, audit_p256, fingerprint, locker, transport};
+use crate::hsm::pkcs11::template::{Name, audit_ed25519, audit_p256, fingerprint, locker, platform, transport};
 use crate::hsm::pkcs11::{Ckr, Handle, Signing, Template};
 use crate::hsm::proof::{FINGERPRINT_CHECK, LABEL, sign};
 
@@ -13,6 +13,7 @@ use crate::hsm::proof::{FINGERPRINT_CHECK, LABEL, sign};
 pub(super) enum Role {
     Audit,
     Locker,
+    Platform,
     Transport,
 }
 
@@ -40,6 +41,11 @@ impl Officer<'_> {
             Role::Locker => {
                 let label = format!("{LABEL}locker");
                 let (public, private) = self.generate_rsa(locker(&Name { id: &id, label: &label }))?;
+                (label, public, private, None)
+            }
+            Role::Platform => {
+                let label = format!("{LABEL}platform");
+                let (public, private) = self.generate_rsa(platform(&Name { id: &id, label: &label }))?;
                 (label, public, private, None)
             }
             Role::Transport => {

@@ -9,7 +9,7 @@ use crate::hsm::officer::{Officer, OfficerError, Plan, create_token};
 use crate::hsm::pkcs11::template::{DekRules, Name, audit_p256, kek_copy};
 use crate::hsm::pkcs11::{RawSession, Search, Signing};
 use crate::hsm::proof::labelled;
-use crate::hsm::{Config, Job, KekMode, Keyset, LockerRef, PublicKey, Reply, StartFault, Verdict};
+use crate::hsm::{Config, Job, KekMode, Keyset, PairRef, PublicKey, Reply, StartFault, Verdict};
 use secrecy::SecretString;
 
 fn plan(mode: KekMode, keks: u32, existing: Option<&Keyset>) -> Plan {
@@ -17,6 +17,7 @@ fn plan(mode: KekMode, keks: u32, existing: Option<&Keyset>) -> Plan {
         mode,
         keks,
         locker: false,
+        platform: false,
         existing: existing.cloned(),
     }
 }
@@ -107,7 +108,7 @@ scenarios! {
         place.intrude(UserType::User, |_, session| destroy(session, &pair.id));
         assert!(matches!(place.try_start(&more.keyset), Err(StartFault::Keys(text)) if text.contains("locker key")));
         let again = place.provision(&wanted(Some(&more.keyset)), None).unwrap().keyset;
-        let swapped = LockerRef { id: again.locker.clone().unwrap().id, ..pair };
+        let swapped = PairRef { id: again.locker.clone().unwrap().id, ..pair };
         let swapped = Keyset { locker: Some(swapped), ..again };
         assert!(matches!(place.try_start(&swapped), Err(StartFault::Keys(text)) if text.contains("swapped")));
     }
@@ -257,7 +258,7 @@ scenarios! {
     }
 }
 
-fn destroy(session: &RawSession, id: &str) {
+pub(super) fn destroy(session: &RawSession, id: &str) {
     let id = data_encoding::HEXLOWER.decode(id.as_bytes()).unwrap();
     for object in session
         .find(&Search {

@@ -7,6 +7,7 @@ mod attacks;
 mod ceremony;
 mod jobs;
 mod jwe;
+mod platform;
 mod start;
 mod swapped;
 
@@ -124,6 +125,7 @@ impl Place {
             mode,
             keks: 3,
             locker: true,
+            platform: true,
             existing: None,
         };
         self.provision(&plan, Some(SoftHsm::SO_PIN)).unwrap().keyset

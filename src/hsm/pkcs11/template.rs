@@ -22,6 +22,8 @@ const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x
 const TRANSPORT_BITS: CK_ULONG = 3072;
 /// What the protocol's clients are used to; each request pays for a decryption and a signature.
 const LOCKER_BITS: CK_ULONG = 2048;
+/// Its signatures go into a header of at most 500 characters, where one of 3072 bits would not fit.
+const PLATFORM_BITS: CK_ULONG = 2048;
 
 /// How DEKs are kept in, in this mode on this module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +232,22 @@ pub(crate) fn locker(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Template)
         .yes(sys::CKA_SIGN)
         .no(sys::CKA_UNWRAP)
         .only_for(&LOCKER_USES);
+    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
+}
+
+/// The platform key: mechanism, public half, private half. It signs, and nothing else.
+pub(crate) fn platform(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Template) {
+    let public = shown(name)
+        .ulong(sys::CKA_MODULUS_BITS, PLATFORM_BITS)
+        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1])
+        .no(sys::CKA_ENCRYPT)
+        .yes(sys::CKA_VERIFY)
+        .no(sys::CKA_WRAP);
+    let private = hidden(Template::new(), name)
+        .no(sys::CKA_DECRYPT)
+        .yes(sys::CKA_SIGN)
+        .no(sys::CKA_UNWRAP)
+        .only_for(&[sys::CKM_SHA256_RSA_PKCS]);
     (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
 }
 

@@ -185,5 +185,6 @@ pub(in crate::hsm) fn keyset() -> Keyset {
             e: "AQAB".to_owned(),
         },
         locker: None,
+        platform: None,
     }
 }

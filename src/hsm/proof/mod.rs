@@ -30,6 +30,7 @@ pub(crate) struct Keys {
     pub(crate) audit_signs: Signing,
     pub(crate) transport: Recipient,
     pub(crate) locker: Option<Recipient>,
+    pub(crate) platform: Option<Handle>,
 }
 
 /// A KEK, and what tells whether it works.
@@ -81,6 +82,10 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
         Some(pair) => named(role::locker(session, pair, &mut findings, &mut weaknesses), &mut wrong)?,
         None => None,
     };
+    let platform = match &keyset.platform {
+        Some(pair) => named(role::platform(session, pair, &mut weaknesses), &mut wrong)?,
+        None => None,
+    };
     let (Some(fingerprint), Some(audit), Some(transport), true) = (fingerprint, audit, transport, wrong.is_empty())
     else {
         return Err(refuse(session, &wrong)?);
@@ -89,11 +94,13 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
         return Err(StartFault::Keys("the keyring names no KEK".to_owned()));
     }
     findings.pass("canaries", format!("all {} KEKs open their canaries", keks.len()));
-    let which = match &locker {
-        Some(_) => "fingerprint, audit, transport and locker key are the ones that were made",
-        None => "fingerprint, audit and transport key are the ones that were made",
-    };
-    findings.pass("possession", which);
+    let mut which = vec!["fingerprint", "audit", "transport"];
+    which.extend(locker.is_some().then_some("locker"));
+    which.extend(platform.is_some().then_some("platform"));
+    findings.pass(
+        "possession",
+        format!("the keys are the ones that were made: {}", which.join(", ")),
+    );
     let audit_signs = signing(&keyset.audit_public);
     Ok(Proof {
         keys: Keys {
@@ -103,6 +110,7 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
             audit_signs,
             transport,
             locker,
+            platform,
         },
         weaknesses,
         findings,

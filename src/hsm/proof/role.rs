@@ -1,4 +1,4 @@
-//! The keys with one use each: fingerprint, audit, transport. And the locker key, which has two.
+//! The keys with one use each: fingerprint, audit, transport, platform. And the locker key, which has two.
 
 use cryptoki::object::ObjectClass;
 use cryptoki_sys as sys;
@@ -10,7 +10,7 @@ use crate::hsm::jwe::Recipient;
 use crate::hsm::pkcs11::template::{LOCKER_USES, rsa_public};
 use crate::hsm::pkcs11::{Ckr, Handle, Oaep, RawSession, Rsa, Search, Signing};
 use crate::hsm::probe::Findings;
-use crate::hsm::{Keyset, LockerRef, PublicKey};
+use crate::hsm::{Keyset, PairRef, PublicKey};
 
 /// The fingerprint key: its HMAC of a fixed text is the one that `init` noted.
 pub(super) fn fingerprint(
@@ -78,7 +78,7 @@ pub(super) fn transport(
 /// The locker key: it decrypts what the pinned public half encrypted, and its signatures hold under that.
 pub(super) fn locker(
     session: &RawSession,
-    pair: &LockerRef,
+    pair: &PairRef,
     findings: &mut Findings,
     weaknesses: &mut Vec<Weakness>,
 ) -> Result<Recipient, Wrong> {
@@ -105,6 +105,18 @@ pub(super) fn locker(
     }
     weaknesses.extend(attributes::role(session, locker.private, &name, &LOCKER_USES)?);
     Ok(locker)
+}
+
+/// The platform key: its signature of a fresh random text holds under the pinned public half.
+pub(super) fn platform(session: &RawSession, pair: &PairRef, weaknesses: &mut Vec<Weakness>) -> Result<Handle, Wrong> {
+    let name = format!("platform key (CKA_ID {})", pair.id);
+    let key = find(session, ObjectClass::PRIVATE_KEY, &pair.id, &name, |key| {
+        let challenge = random(session)?;
+        let signature = sign(session, key, Signing::Rs256, &challenge)?;
+        Ok(pair.public.verify_rs256(&challenge, &signature).is_ok())
+    })?;
+    weaknesses.extend(attributes::role(session, key, &name, &[sys::CKM_SHA256_RSA_PKCS])?);
+    Ok(key)
 }
 
 /// A private key that decrypts what the pinned public half encrypted, and is right beside.

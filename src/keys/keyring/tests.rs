@@ -35,6 +35,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
             e: "AQAB".to_owned(),
         },
         locker: None,
+        platform: None,
     }
 }
 

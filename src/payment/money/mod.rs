@@ -64,6 +64,17 @@ impl Amount {
         }
     }
 
+    /// So many of the currency's smallest unit (minor units of ISO 4217); none where there are more than 12 digits.
+    pub fn of_minor(minor: u64, currency: Currency) -> Option<Self> {
+        let thousandths = minor.checked_mul(unit(currency.decimals()))?;
+        (minor < MINOR_MAX).then_some(Self { thousandths })
+    }
+
+    /// In the currency's smallest unit; what is finer is cut.
+    pub fn minor(self, currency: Currency) -> u64 {
+        self.thousandths / unit(currency.decimals())
+    }
+
     /// Whether it is nothing.
     pub fn is_zero(self) -> bool {
         self.thousandths == 0
@@ -122,6 +133,9 @@ pub enum BadAmount {
 
 /// Contract of the Mastercard gateway: 1 to 14 characters.
 const MAX_CHARACTERS: usize = 14;
+
+/// Minor units are fewer than this: 12 digits, as most interfaces have it.
+const MINOR_MAX: u64 = 1_000_000_000_000;
 
 /// Thousandths in the smallest unit of a currency with so many decimals.
 fn unit(decimals: u8) -> u64 {

@@ -78,6 +78,31 @@ impl Payments {
         self.record(given_up).await
     }
 
+    /// A transaction that was pending, given up if it has been so for too long. `None`: it still is, or is being worked on.
+    ///
+    /// # Errors
+    /// The store's; the HSM's.
+    pub(in crate::payment) async fn give_up_overdue(
+        &self,
+        actor: &Actor,
+        order: &str,
+        transaction: &str,
+    ) -> Result<Option<TransactionView>, Error> {
+        let Some(_in_use) = self.orders_in_use.take(&actor.merchant, order) else {
+            return Ok(None);
+        };
+        let names = Names::new(order, transaction);
+        let held = self.load_transaction(actor, &names).await?.ok_or_else(Error::damaged)?;
+        if held.stored.view.verdict().is_some() {
+            return Ok(Some(held.stored.view));
+        }
+        if !is_overdue(&held) {
+            return Ok(None);
+        }
+        let given_up = self.give_up_own(actor, &names, transaction).await?;
+        Ok(Some(given_up.view))
+    }
+
     async fn give_up(
         &self,
         actor: &Actor,

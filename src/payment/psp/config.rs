@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret_file::ApiKey;
-use super::stripe::{Stripe, Trust};
+use super::stripe::Stripe;
 use super::{BaseUrl, Connectors, Owner};
 use crate::id::ConnectorId;
+use crate::payment::trust::Trust;
 
 /// One connector as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -257,7 +257,7 @@ impl CredentialKind {
             Self::Certificate => dialect == Dialect::Mastercard,
             Self::DetokenizePassword => dialect == Dialect::Worldpay,
             Self::Password => matches!(dialect, Dialect::Mastercard | Dialect::Worldpay),
-            Self::PublicKey => dialect == Dialect::HyperswitchLocker,
+            Self::PublicKey => matches!(dialect, Dialect::HyperswitchLocker | Dialect::PayKka),
         }
     }
 

@@ -91,7 +91,7 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 22] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
@@ -108,6 +108,12 @@ impl DocumentKind {
         Self::RecordContent,
         Self::Fingerprint,
         Self::Person,
+        Self::ShopperPayment,
+        Self::ShopperPaymentName,
+        Self::Agreement,
+        Self::AgreementOfToken,
+        Self::Notification,
+        Self::Nonce,
     ];
 
     /// Stored and bound: never used again for anything else.
@@ -129,6 +135,12 @@ impl DocumentKind {
             Self::RecordContent => 33,
             Self::Fingerprint => 34,
             Self::Person => 35,
+            Self::ShopperPayment => 48,
+            Self::ShopperPaymentName => 49,
+            Self::Agreement => 50,
+            Self::AgreementOfToken => 51,
+            Self::Notification => 52,
+            Self::Nonce => 53,
         }
     }
 
@@ -136,7 +148,9 @@ impl DocumentKind {
     pub(super) fn secret_max(self) -> usize {
         match self {
             Self::Record => MAX_TEXT,
-            Self::Conflict
+            Self::Agreement
+            | Self::AgreementOfToken
+            | Self::Conflict
             | Self::Customer
             | Self::CustomerReference
             | Self::DeletedMethod
@@ -146,10 +160,14 @@ impl DocumentKind {
             | Self::MethodSession
             | Self::NetworkToken
             | Self::NetworkTokenNumber
+            | Self::Nonce
+            | Self::Notification
             | Self::Order
             | Self::Person
             | Self::RecordContent
             | Self::Session
+            | Self::ShopperPayment
+            | Self::ShopperPaymentName
             | Self::Transaction => Document::SECRET_MAX,
         }
     }

@@ -222,6 +222,10 @@ impl Sealer for SoftSealer {
         Box::pin(async { Err(keys::Error::Hsm(hsm::Error::Malformed("no such key here".to_owned()))) })
     }
 
+    fn sign_platform(&self, _: SecretBytes) -> Fut<'_, Vec<u8>> {
+        Box::pin(async { Err(keys::Error::Hsm(hsm::Error::Malformed("no such key here".to_owned()))) })
+    }
+
     fn reseal<'a>(
         &'a self,
         place: Place,

@@ -18,17 +18,21 @@ pub enum Dialect {
     Mastercard,
     /// panvault's own.
     Native,
+    /// PayKKa's tokenization: shoppers, stored cards and recurring agreements.
+    #[serde(rename = "paykka")]
+    PayKka,
     /// Access Worldpay's tokens, verified tokens and network tokens.
     Worldpay,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Hyperswitch,
         Self::HyperswitchLocker,
         Self::Mastercard,
         Self::Native,
+        Self::PayKka,
         Self::Worldpay,
     ];
 
@@ -39,6 +43,7 @@ impl Dialect {
             Self::HyperswitchLocker => "hyperswitch-locker",
             Self::Mastercard => "mastercard",
             Self::Native => "native",
+            Self::PayKka => "paykka",
             Self::Worldpay => "worldpay",
         }
     }
@@ -47,7 +52,7 @@ impl Dialect {
     pub(in crate::vault) fn names_twice(self) -> bool {
         match self {
             Self::Worldpay => true,
-            Self::Hyperswitch | Self::HyperswitchLocker | Self::Mastercard | Self::Native => false,
+            Self::Hyperswitch | Self::HyperswitchLocker | Self::Mastercard | Self::Native | Self::PayKka => false,
         }
     }
 

@@ -41,6 +41,18 @@ pub enum DocumentKind {
     Fingerprint,
     /// Since when somebody is on record.
     Person,
+    /// A payment of a shopper's, made or to be made.
+    ShopperPayment,
+    /// Which payment the merchant or a session calls so.
+    ShopperPaymentName,
+    /// What a shopper agreed to be charged for again.
+    Agreement,
+    /// That an agreement hangs on a token.
+    AgreementOfToken,
+    /// What a merchant is to be told.
+    Notification,
+    /// That a signed request came.
+    Nonce,
 }
 
 /// A document as it was read.

@@ -63,7 +63,7 @@ impl Client {
         let metrics = Metrics::new().unwrap();
         let services = Services::new(rig.vault, metrics.clone());
         Self {
-            router: crate::api::router(services),
+            router: crate::api::router(&Arc::new(services)),
             peer,
             password,
             metrics,

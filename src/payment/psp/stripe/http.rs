@@ -15,11 +15,11 @@ use zeroize::Zeroizing;
 
 use super::API_VERSION;
 use super::answer::Answer;
-use super::trust::Trust;
 use crate::id::{PspReference, fill_random};
 use crate::payment::psp::BaseUrl;
 use crate::payment::psp::failure::Failure;
 use crate::payment::psp::secret_file::ApiKey;
+use crate::payment::trust::Trust;
 
 /// The provider, and what opens it.
 pub(super) struct Http {

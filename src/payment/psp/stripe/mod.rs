@@ -12,7 +12,6 @@
 mod answer;
 mod form;
 mod http;
-mod trust;
 
 use std::time::{Duration, Instant};
 
@@ -21,13 +20,13 @@ use zeroize::Zeroizing;
 use self::answer::{Customer, PaymentMethod};
 use self::form::Form;
 use self::http::Http;
-pub(super) use self::trust::Trust;
 use super::connector::{Ask, Made, PspConnector};
 use super::failure::Failure;
 use super::token::{TokenKind, TokenStatus};
 use super::{BaseUrl, secret_file::ApiKey};
 use crate::id::PspReference;
 use crate::payment::acquirer::Fut;
+use crate::payment::trust::Trust;
 
 /// The version of the API that is asked for: without it the account's own setting decides what answers look like.
 const API_VERSION: &str = "2024-06-20";

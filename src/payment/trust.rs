@@ -7,11 +7,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 /// The authorities whose certificates are taken.
-pub(in crate::payment::psp) struct Trust(RootCertStore);
+pub struct Trust(RootCertStore);
 
 impl Trust {
     /// Those that browsers trust, as they were when this program was built.
-    pub(in crate::payment::psp) fn built_in() -> Self {
+    pub fn built_in() -> Self {
         Self(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
     }
 
@@ -19,7 +19,7 @@ impl Trust {
     ///
     /// # Errors
     /// For operators.
-    pub(in crate::payment::psp) fn only(pem: &[u8]) -> Result<Self, &'static str> {
+    pub fn only(pem: &[u8]) -> Result<Self, &'static str> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|_| "is not PEM")?;
@@ -34,6 +34,9 @@ impl Trust {
     }
 
     /// The settings of a client that trusts them.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
     pub(super) fn client(self) -> Result<ClientConfig, &'static str> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)

@@ -1,0 +1,135 @@
+//! Letting a request in: whose it is, by its signature; that it is of now; that it did not come before. And signing what
+//! it is answered.
+
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use zeroize::Zeroizing;
+
+use super::refusal::Refusal;
+use super::signature::{Claim, Generation, WINDOW_MS, claim, encoded, lines, nonce, old_lines};
+use super::wire::Head;
+use crate::api::{Services, json};
+use crate::id::{MerchantId, RequestId, UnixMillis};
+use crate::keys::SecretBytes;
+use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError};
+
+/// A request that was let in.
+pub(super) struct Entered {
+    pub(super) actor: Actor,
+    generation: Generation,
+}
+
+/// Lets a request in. A nonce is used up only by a request that its merchant signed.
+///
+/// # Errors
+/// The vendor's codes for signatures, times, and merchants; the core's.
+pub(super) async fn enter(services: &Services, parts: &Parts, body: &[u8]) -> Result<Entered, Refusal> {
+    let peer = parts.extensions.get::<Peer>().copied();
+    let request = parts.extensions.get::<RequestId>().cloned();
+    let (Some(peer), Some(request)) = (peer, request) else {
+        return Err(Refusal::failed("a request without a caller or a name"));
+    };
+    // whatever else is wrong with a body is told to who has signed it
+    let head = json::parse::<Head>(body).ok();
+    let named = head.as_ref().and_then(|head| head.merchant_id.clone()).map(|id| id.0);
+    let timed = head.as_ref().and_then(|head| head.timestamp.clone()).map(|at| at.0);
+    let claim = claim(&parts.headers, named.clone(), timed)?;
+    let now = UnixMillis::now();
+    claim.check_time(now)?;
+    let access = services.vault.access();
+    let merchant = MerchantId::parse(&claim.merchant).ok();
+    let actor = access
+        .authenticate_process(peer, Dialect::PayKka, request, merchant.as_ref())
+        .map_err(|error| match error {
+            Error::Policy(PolicyError::BadCredential) => unknown_merchant(&claim),
+            error => error.into(),
+        })?;
+    let message = claim.message(parts.method.as_str(), parts.uri.path(), body);
+    access
+        .authenticate_signature(&actor, |key| key.verifies(&message, &claim.signature))
+        .map_err(|error| refused(&claim, error))?;
+    if named.is_some_and(|named| named != actor.merchant.as_str()) {
+        return Err(Refusal::unauthorized(
+            "1021",
+            "merchant_id is not the merchant that signed",
+        ));
+    }
+    let until = now.plus(2 * WINDOW_MS);
+    match services.payments.note_nonce(&actor, &claim.nonce, until).await? {
+        true => Ok(Entered {
+            actor,
+            generation: claim.generation,
+        }),
+        false => Err(Refusal::unauthorized(signature_code(&claim), "the request came before")),
+    }
+}
+
+fn unknown_merchant(claim: &Claim) -> Refusal {
+    match claim.generation {
+        Generation::V3 => Refusal::unauthorized("1000", "the merchant does not exist"),
+        Generation::V1 => Refusal::unauthorized("206005", "the merchant does not exist"),
+    }
+}
+
+fn signature_code(claim: &Claim) -> &'static str {
+    match claim.generation {
+        Generation::V3 => "2000",
+        Generation::V1 => "206003",
+    }
+}
+
+fn refused(claim: &Claim, error: Error) -> Refusal {
+    match (claim.generation, error) {
+        (Generation::V1, Error::Policy(PolicyError::NoCredential)) => {
+            Refusal::unauthorized("206006", "the merchant has no public key here")
+        }
+        (Generation::V1, Error::Policy(PolicyError::BadCredential)) => {
+            Refusal::unauthorized("206003", "the signature is not the merchant's")
+        }
+        (_, error) => error.into(),
+    }
+}
+
+/// Signs an answer with the platform key.
+///
+/// # Errors
+/// The HSM's; no random bytes.
+pub(super) async fn sign(
+    services: &Services,
+    entered: &Entered,
+    parts: &Parts,
+    body: &[u8],
+    response: &mut Response,
+) -> Result<(), Refusal> {
+    let timestamp = UnixMillis::now().0.to_string();
+    let nonce = nonce().map_err(Error::from)?;
+    let message = match entered.generation {
+        Generation::V3 => lines(parts.method.as_str(), parts.uri.path(), &timestamp, &nonce, body),
+        Generation::V1 => old_lines(entered.actor.merchant.as_str(), &timestamp, body),
+    };
+    let signature = encoded(&services.vault.sign_as_platform(secret(message)).await?);
+    let headers: &[(&'static str, &str)] = match entered.generation {
+        Generation::V3 => &[
+            ("x-paykka-timestamp", &timestamp),
+            ("x-paykka-nonce", &nonce),
+            ("x-paykka-sign-alg", "SHA256_WITH_RSA"),
+            ("x-paykka-sign", &signature),
+        ],
+        Generation::V1 => &[
+            ("timestamp", &timestamp),
+            ("signature", &signature),
+            ("type", "RSA256"),
+            ("version", "v1.2"),
+        ],
+    };
+    for (name, value) in headers {
+        let value = HeaderValue::try_from(*value).map_err(Refusal::failed)?;
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    Ok(())
+}
+
+fn secret(mut message: Zeroizing<Vec<u8>>) -> SecretBytes {
+    SecretBytes::new(std::mem::take(&mut *message))
+}

@@ -1,0 +1,249 @@
+//! One attempt to pay, and what follows from how the acquirer decided.
+
+use super::ids::{self, Kind};
+use super::stored::{Held, State, Step};
+use super::types::{CardFrom, Consent, Outcome, PaymentType, ShownCard, Terms, Usage};
+use super::{Error, Event, event};
+use crate::card::{Expiry, Pan};
+use crate::hsm::framed;
+use crate::id::{Token, UnixMillis};
+use crate::keys::SecretBytes;
+use crate::payment::acquirer::Verdict;
+use crate::payment::orders::{Action, Instruction, TransactionView};
+use crate::payment::{CardDetails, Part, Payments, Sources};
+use crate::vault::types::{Actor, CallerError};
+use zeroize::Zeroizing;
+
+/// A card that is going to be charged.
+pub(super) struct Charge {
+    sources: Sources,
+    /// The card, to be kept if the payment succeeds.
+    keep: Option<Keep>,
+    token: Option<Token>,
+    /// How it may be shown.
+    shown: ShownCard,
+    /// What makes it the same card.
+    request: SecretBytes,
+}
+
+/// A card to be stored.
+pub(super) struct Keep {
+    pub(super) pan: Pan,
+    pub(super) expiry: Expiry,
+    pub(super) holder: Option<Zeroizing<String>>,
+}
+
+impl Payments {
+    /// What is to be charged. A stored card must be the shopper's and be stored for this.
+    ///
+    /// # Errors
+    /// [`Error::TokenUnknown`], [`Error::UsageDiffers`], [`Error::AgreementUnknown`], [`Error::AgreementInactive`]; a card
+    /// without number or expiry; the core's.
+    pub(super) async fn charge(
+        &self,
+        actor: &Actor,
+        terms: &Terms,
+        card: CardFrom,
+        agreement: Option<&str>,
+    ) -> Result<Charge, Error> {
+        match card {
+            CardFrom::Given(card) => self.charge_given(card, terms.store),
+            CardFrom::Stored { token, code } => {
+                let shopper = terms.shopper.as_ref().ok_or(Error::ShopperMissing)?;
+                let there = self.stored_card(actor, shopper.expose(), &token).await;
+                let there = match (there, agreement) {
+                    // the card is gone, and what hung on it with it
+                    (Err(Error::TokenUnknown), Some(agreement)) => {
+                        return Err(self.gone_with_card(actor, agreement, &token).await?);
+                    }
+                    (there, _) => there?,
+                };
+                if let Some(agreement) = agreement {
+                    self.check_agreement(actor, agreement, &token).await?;
+                }
+                let wanted = match agreement {
+                    Some(_) => Usage::Subscription,
+                    None => Usage::CardOnFile,
+                };
+                if there.usage != wanted || terms.usage.is_some_and(|given| given != wanted) {
+                    return Err(Error::UsageDiffers);
+                }
+                Ok(Charge {
+                    request: SecretBytes::new(framed(&[b"token", token.as_str().as_bytes()])),
+                    sources: Sources {
+                        token: Some(token.clone()),
+                        card: CardDetails {
+                            security_code: code,
+                            ..CardDetails::default()
+                        },
+                        ..Sources::default()
+                    },
+                    keep: None,
+                    token: Some(token),
+                    shown: there.card,
+                })
+            }
+        }
+    }
+
+    /// A card that the payer gave.
+    pub(super) fn charge_given(&self, card: CardDetails, store: bool) -> Result<Charge, Error> {
+        let expiry = card.expiry()?;
+        let pan = card.pan.as_ref().ok_or(crate::payment::Error::Missing(Part::Number))?;
+        if let Some(holder) = &card.holder {
+            self.vault.screen_holder(holder)?;
+        }
+        let when = [expiry.month(), u8::try_from(expiry.year() % 100).unwrap_or_default()];
+        Ok(Charge {
+            request: SecretBytes::new(framed(&[b"card", pan.expose().as_bytes(), &when])),
+            keep: match store {
+                true => Some(Keep {
+                    pan: Pan::parse(pan.expose()).map_err(|_| crate::payment::Error::damaged())?,
+                    expiry,
+                    holder: card.holder.clone(),
+                }),
+                false => None,
+            },
+            shown: self.card_shown(pan),
+            token: None,
+            sources: Sources {
+                card,
+                ..Sources::default()
+            },
+        })
+    }
+
+    /// A card number as it may be shown.
+    fn card_shown(&self, pan: &Pan) -> ShownCard {
+        let (masked, info) = self.vault.look(pan);
+        ShownCard {
+            bin: masked.bin.chars().take(6).collect(),
+            last4: masked.last4,
+            brand: info.brand,
+        }
+    }
+
+    /// Attempts to pay, for who has the payment's turn. One that was cut goes on under its own name, with the same card.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]; the ledger's; the core's. Where the acquirer was not asked, the payment is as before.
+    pub(super) async fn attempt(
+        &self,
+        actor: &Actor,
+        mut held: Held,
+        charge: Charge,
+        consent: Option<Consent>,
+    ) -> Result<Held, Error> {
+        match held.stored.step {
+            Some(Step::Pay(_)) => {}
+            Some(_) => return Err(Error::Busy),
+            None => {
+                held.stored.attempts += 1;
+                let step = Step::Pay(held.stored.attempts);
+                held = self.begin_step(actor, held, step).await?;
+            }
+        }
+        let instruction = Instruction {
+            action: match held.stored.capture {
+                super::Capture::Automatic => Action::Pay,
+                super::Capture::Manual => Action::Authorize,
+            },
+            order: held.order.clone(),
+            transaction: Step::Pay(held.stored.attempts).transaction(),
+            amount: Some(held.stored.amount),
+            currency: Some(held.stored.currency),
+            target: None,
+            sources: charge.sources,
+            recurring: false,
+            street: None,
+            echo: None,
+            personal: None,
+            request: charge.request,
+        };
+        let record = match self.transact(actor, instruction).await {
+            Ok(record) => record,
+            Err(error) => {
+                self.left_undone(actor, held, &error).await;
+                return Err(not_charged(error));
+            }
+        };
+        let consented = consent.is_some() || held.stored.session.is_none();
+        held.stored.card = Some(charge.shown);
+        held.stored.token = charge.token;
+        let keep = charge.keep.filter(|_| consented);
+        held.stored.consent = consent.filter(|_| keep.is_some());
+        self.finish_pay(actor, held, &record.view, keep).await
+    }
+
+    /// Writes down how an attempt ended. The card is stored first: what is told of it is there.
+    pub(super) async fn finish_pay(
+        &self,
+        actor: &Actor,
+        mut held: Held,
+        done: &TransactionView,
+        keep: Option<Keep>,
+    ) -> Result<Held, Error> {
+        let verdict = done.verdict().unwrap_or(Verdict::Unknown);
+        let message = done.answer.as_ref().map(|answer| answer.message.clone());
+        held.stored.outcome = Some(Outcome {
+            verdict,
+            message: message.unwrap_or_else(|| "The outcome is not known".to_owned()),
+        });
+        held.stored.step = None;
+        held.stored.finished_at = Some(UnixMillis::now());
+        let mut more = Vec::new();
+        let (outcome, told) = match verdict {
+            Verdict::Approved => {
+                held.stored.state = State::Paid;
+                if let Some(keep) = keep {
+                    held.stored.token = Some(self.keep_card(actor, &held, keep).await?);
+                }
+                if let Some(token) = held.stored.token.clone()
+                    && held.stored.payment_type == PaymentType::Recurring
+                    && held.stored.agreement.is_none()
+                {
+                    let id = ids::fresh(&self.vault, Kind::Agreement)?;
+                    more.extend(super::agreements::new(&id, &token, &held.order)?);
+                    held.stored.agreement = Some(id);
+                }
+                let told = match held.stored.capture {
+                    super::Capture::Automatic => Event::PaymentSuccess,
+                    super::Capture::Manual => Event::PaymentAuthorization,
+                };
+                ("approved", Some(told))
+            }
+            refused => {
+                // on a page the payer may try another card, but not while money may have moved
+                let again = held.stored.session.is_some()
+                    && held.stored.attempts < ATTEMPTS
+                    && !matches!(refused, Verdict::Unknown | Verdict::TimedOut);
+                if !again {
+                    held.stored.state = State::Failed;
+                }
+                ("refused", (!again).then_some(Event::PaymentFailure))
+            }
+        };
+        let detail = match &held.stored.consent {
+            Some(consent) => format!("{}, stored by consent to text {}", held.order, consent.text),
+            None => held.order.clone(),
+        };
+        let event = event("payment", outcome, held.stored.token.as_ref(), &detail);
+        self.end_step(actor, held, told, None, more, event).await
+    }
+}
+
+/// Why a card was not charged, as far as it is the card's fault.
+fn not_charged(error: crate::payment::Error) -> Error {
+    use crate::payment::Error as Why;
+    match error {
+        Why::Invalid { part: Part::Token, .. } => Error::TokenUnknown,
+        Why::Locked => Error::Busy,
+        Why::Core(crate::vault::types::Error::Caller(CallerError::UnknownToken | CallerError::Expired)) => {
+            Error::TokenUnknown
+        }
+        error => error.into(),
+    }
+}
+
+/// Cards that a payer may try on a page.
+const ATTEMPTS: u32 = 10;

@@ -1,0 +1,86 @@
+//! Ids of ours: two letters and random digits, as the dialect's clients have seen them.
+
+use data_encoding::HEXLOWER;
+use ring::digest::{SHA256, digest};
+
+use super::Error;
+use crate::id::fill_random;
+use crate::vault::Vault;
+
+/// What an id is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Agreement,
+    Order,
+    Refund,
+    Session,
+    Token,
+}
+
+impl Kind {
+    /// The letters in front, and how many digits follow.
+    fn form(self) -> (&'static str, usize) {
+        match self {
+            Self::Agreement => ("RA", 16),
+            Self::Order => ("GW", 17),
+            Self::Refund => ("RG", 17),
+            Self::Session => ("CS", 18),
+            Self::Token => ("TK", 17),
+        }
+    }
+
+    /// Whether `text` looks like one.
+    pub(super) fn is_of(self, text: &str) -> bool {
+        let (letters, digits) = self.form();
+        text.strip_prefix(letters)
+            .is_some_and(|rest| rest.len() == digits && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
+/// A new id. None holds what could be a card number: those are masked in the audit trail and refused elsewhere.
+///
+/// # Errors
+/// No random bytes.
+pub(super) fn fresh(vault: &Vault, kind: Kind) -> Result<String, Error> {
+    let (letters, count) = kind.form();
+    loop {
+        let mut id = String::from(letters);
+        while id.len() < letters.len() + count {
+            let mut random = [0; 24];
+            fill_random(&mut random)?;
+            // bytes below 250 give every digit as often
+            let digits = random
+                .iter()
+                .filter(|byte| **byte < 250)
+                .map(|byte| char::from(b'0' + byte % 10));
+            id.extend(digits.take(letters.len() + count - id.len()));
+        }
+        if !vault.holds_card_number(&id) {
+            return Ok(id);
+        }
+    }
+}
+
+/// The name of a document for an id of the merchant's, which may have any characters.
+pub(super) fn hashed(what: &str, id: &str) -> String {
+    format!("{what}/{}", HEXLOWER.encode(digest(&SHA256, id.as_bytes()).as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_known_by_their_form() {
+        assert!(Kind::Token.is_of("TK20231435132143229"));
+        for other in [
+            "TK2023143513214322",
+            "RA20231435132143229",
+            "TK2023143513214322x",
+            "TK",
+            "",
+        ] {
+            assert!(!Kind::Token.is_of(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Money given back.
+
+use super::back::outcome;
+use super::ids::{self, Kind};
+use super::open::field;
+use super::stored::{Held, Step};
+use super::types::{NewRefund, PaymentView, RefundStatus, RefundView};
+use super::{Error, Event, event, name_of};
+use crate::id::UnixMillis;
+use crate::payment::Payments;
+use crate::payment::acquirer::Verdict;
+use crate::payment::money::Amount;
+use crate::payment::orders::{Action, TransactionView};
+use crate::vault::to_its_end;
+use crate::vault::types::{Actor, Operation};
+
+impl Payments {
+    /// Gives money back. The same request again gives what it gave; one that was cut is brought to its end.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] payment; [`Error::IdTaken`]; more than is left; the core's, the ledger's. A refusal of the
+    /// acquirer's is none.
+    pub async fn refund(&self, actor: &Actor, new: NewRefund) -> Result<(RefundView, PaymentView), Error> {
+        self.vault.access().permit(actor, Operation::Pay, 0)?;
+        if !(1..=64).contains(&new.trans_id.chars().count()) {
+            return Err(field("refund_trans_id", "must have 1 to 64 characters"));
+        }
+        if self.vault.holds_card_number(&new.trans_id) {
+            return Err(field("refund_trans_id", "holds what looks like a card number"));
+        }
+        if !Kind::Order.is_of(&new.order) {
+            return Err(Error::Unknown);
+        }
+        if let Some(url) = &new.notify_url {
+            self.shopper.hosts.admit(url.expose()).ok_or(Error::NotifyUrl)?;
+        }
+        let (payments, actor) = (self.clone(), actor.clone());
+        to_its_end(async move { payments.refund_at_once(&actor, new).await }).await
+    }
+
+    async fn refund_at_once(&self, actor: &Actor, new: NewRefund) -> Result<(RefundView, PaymentView), Error> {
+        let name = ids::hashed("r", &new.trans_id);
+        if let Some(order) = self.order_named(actor, &name).await?
+            && order != new.order
+        {
+            return Err(Error::IdTaken);
+        }
+        let _turn = self.payment_turn(actor, &new.order).await;
+        let mut held = self.held_payment(actor, &new.order).await?;
+        if held.stored.currency != new.currency {
+            return Err(field("currency", "is not the payment's"));
+        }
+        let found = held
+            .stored
+            .refunds
+            .iter()
+            .position(|refund| refund.trans_id == new.trans_id);
+        let place = match found {
+            Some(place) => {
+                if held
+                    .stored
+                    .refunds
+                    .get(place)
+                    .is_some_and(|refund| refund.amount != new.amount)
+                {
+                    return Err(Error::IdTaken);
+                }
+                if held.stored.step != Some(Step::Refund(place)) {
+                    return self.refund_shown(actor, held, place).await;
+                }
+                place
+            }
+            None => {
+                if held.stored.step.is_some() {
+                    return Err(Error::Busy);
+                }
+                let left = self.view_of(actor, &held).await?.balances;
+                let left = left.captured.checked_sub(left.refunded).unwrap_or(Amount::ZERO);
+                if new.amount.is_zero() || new.amount > left {
+                    return Err(field(
+                        "refund_amount",
+                        "must be more than zero and no more than what is left",
+                    ));
+                }
+                let place = held.stored.refunds.len();
+                if place >= REFUNDS {
+                    return Err(field("ori_order_id", "has as many refunds as it can have"));
+                }
+                held.stored.refunds.push(RefundView {
+                    id: ids::fresh(&self.vault, Kind::Refund)?,
+                    trans_id: new.trans_id.clone(),
+                    amount: new.amount,
+                    status: RefundStatus::Processing,
+                    outcome: None,
+                    finished_at: None,
+                });
+                held.private.refund_urls.push(new.notify_url);
+                held = self.begin_refund(actor, held, place, name).await?;
+                place
+            }
+        };
+        let step = Step::Refund(place);
+        let held = self
+            .do_step(actor, held, step, Action::Refund, Some(new.amount))
+            .await?;
+        self.refund_shown(actor, held, place).await
+    }
+
+    async fn begin_refund(&self, actor: &Actor, held: Held, place: usize, name: String) -> Result<Held, Error> {
+        let id = held.stored.refunds.get(place).map(|refund| refund.id.clone());
+        let id = id.ok_or_else(crate::payment::Error::damaged)?;
+        let names = vec![
+            name_of(name, &held.order)?,
+            name_of(ids::hashed("g", &id), &held.order)?,
+        ];
+        let event = event("refund-open", "ok", held.stored.token.as_ref(), &held.order);
+        let held = self.must_write_payment(actor, held, names, event).await?;
+        self.begin_step(actor, held, Step::Refund(place)).await
+    }
+
+    /// A refund as it stands, by the merchant's id or by ours.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; not granted; the store's.
+    pub async fn refund_by(
+        &self,
+        actor: &Actor,
+        trans_id: Option<&str>,
+        id: Option<&str>,
+    ) -> Result<(RefundView, PaymentView), Error> {
+        self.vault.access().permit(actor, Operation::Inspect, 1)?;
+        let name = match (trans_id, id) {
+            (Some(trans_id), _) => ids::hashed("r", trans_id),
+            (None, Some(id)) => ids::hashed("g", id),
+            (None, None) => return Err(Error::Unknown),
+        };
+        let order = self.order_named(actor, &name).await?.ok_or(Error::Unknown)?;
+        let held = self.held_payment(actor, &order).await?;
+        let place = held
+            .stored
+            .refunds
+            .iter()
+            .position(|refund| Some(refund.trans_id.as_str()) == trans_id || Some(refund.id.as_str()) == id);
+        self.refund_shown(actor, held, place.ok_or(Error::Unknown)?).await
+    }
+
+    async fn refund_shown(&self, actor: &Actor, held: Held, place: usize) -> Result<(RefundView, PaymentView), Error> {
+        let refund = held.stored.refunds.get(place).cloned().ok_or(Error::Unknown)?;
+        Ok((refund, self.payment_view(actor, held).await?))
+    }
+
+    pub(super) async fn finish_refund(
+        &self,
+        actor: &Actor,
+        mut held: Held,
+        place: usize,
+        done: &TransactionView,
+    ) -> Result<Held, Error> {
+        let outcome = outcome(done);
+        let approved = outcome.verdict == Verdict::Approved;
+        let refund = held
+            .stored
+            .refunds
+            .get_mut(place)
+            .ok_or_else(crate::payment::Error::damaged)?;
+        refund.status = match approved {
+            true => RefundStatus::Success,
+            false => RefundStatus::Failure,
+        };
+        refund.outcome = Some(outcome);
+        refund.finished_at = Some(UnixMillis::now());
+        held.stored.step = None;
+        let (word, told) = match approved {
+            true => ("approved", Event::RefundSuccess),
+            false => ("refused", Event::RefundFailure),
+        };
+        let event = event("refund", word, held.stored.token.as_ref(), &held.order);
+        self.end_step(actor, held, Some(told), Some(place), Vec::new(), event)
+            .await
+    }
+}
+
+/// Refunds of one payment: all are kept with it.
+const REFUNDS: usize = 64;

@@ -1,0 +1,158 @@
+//! Steps: begun on paper before the acquirer is asked, ended with a notification, and settled by what the ledger says where
+//! a crash came in between.
+
+use super::outbox;
+use super::stored::{Held, State, Step};
+use super::types::{Outcome, RefundStatus};
+use super::{Error, Event, event};
+use crate::id::UnixMillis;
+use crate::payment::acquirer::Verdict;
+use crate::payment::orders::TransactionView;
+use crate::payment::{self, Part, Payments};
+use crate::vault::types::{Actor, DocumentEvent, DocumentWrite};
+
+impl Payments {
+    /// Writes down that `step` begins, and with it who looks after it if it does not end.
+    pub(super) async fn begin_step(&self, actor: &Actor, mut held: Held, step: Step) -> Result<Held, Error> {
+        held.stored.step = Some(step);
+        held.stored.notified += 1;
+        let guard = outbox::undecided(&held.order, held.stored.notified)?;
+        let event = event("payment-step", "begun", held.stored.token.as_ref(), &held.order);
+        let held = self.must_write_payment(actor, held, vec![guard], event).await?;
+        self.outbox.note(UnixMillis::now().plus(outbox::UNDECIDED_MS));
+        Ok(held)
+    }
+
+    /// Writes down how the step ended that is no longer in `held`; whoever is to be told is told `told`.
+    pub(super) async fn end_step(
+        &self,
+        actor: &Actor,
+        held: Held,
+        told: Option<Event>,
+        refund: Option<usize>,
+        mut more: Vec<DocumentWrite>,
+        event: DocumentEvent,
+    ) -> Result<Held, Error> {
+        let of_refund = refund
+            .and_then(|place| held.private.refund_urls.get(place))
+            .cloned()
+            .flatten();
+        let url = of_refund.or_else(|| held.private.notify_url.clone());
+        let there = self.notification(actor, &held.order, held.stored.notified).await?;
+        match (told, url) {
+            (Some(told), Some(url)) => {
+                let payment = self.view_of(actor, &held).await?;
+                let refund = refund.and_then(|place| held.stored.refunds.get(place)).cloned();
+                more.push(outbox::decided(
+                    &held.order,
+                    held.stored.notified,
+                    there,
+                    told,
+                    url,
+                    payment,
+                    refund,
+                )?);
+            }
+            // nobody is told: the guard goes
+            (None, _) | (_, None) => more.extend(there.map(outbox::removed)),
+        }
+        let held = self.must_write_payment(actor, held, more, event).await?;
+        self.outbox.note(UnixMillis::now());
+        Ok(held)
+    }
+
+    /// Settles what was left of a step. `None`: the acquirer may still answer, or whoever asked it is at it.
+    ///
+    /// # Errors
+    /// The core's.
+    pub(super) async fn settle(&self, actor: &Actor, order: &str) -> Result<Option<()>, Error> {
+        let _turn = self.payment_turn(actor, order).await;
+        let held = match self.held_payment(actor, order).await {
+            Err(Error::Unknown) => return Ok(Some(())),
+            held => held?,
+        };
+        self.settle_held(actor, held).await
+    }
+
+    /// [`Self::settle`], for who has the turn.
+    pub(super) async fn settle_held(&self, actor: &Actor, mut held: Held) -> Result<Option<()>, Error> {
+        let Some(step) = held.stored.step.clone() else {
+            return Ok(Some(()));
+        };
+        let Some(done) = self.ledger_says(actor, &held.order, &step).await? else {
+            // the acquirer was not asked: as before
+            held.stored.step = None;
+            let (told, refund) = match step {
+                Step::Pay(_) if held.stored.session.is_none() => {
+                    held.stored.state = State::Failed;
+                    held.stored.finished_at = Some(UnixMillis::now());
+                    held.stored.outcome = Some(not_asked());
+                    (Some(Event::PaymentFailure), None)
+                }
+                Step::Refund(place) => {
+                    if let Some(refund) = held.stored.refunds.get_mut(place) {
+                        refund.status = RefundStatus::Failure;
+                        refund.finished_at = Some(UnixMillis::now());
+                        refund.outcome = Some(not_asked());
+                    }
+                    (Some(Event::RefundFailure), Some(place))
+                }
+                Step::Pay(_) | Step::Void | Step::Capture(_) => (None, None),
+            };
+            let event = event("payment-step", "not-asked", held.stored.token.as_ref(), &held.order);
+            self.end_step(actor, held, told, refund, Vec::new(), event).await?;
+            return Ok(Some(()));
+        };
+        if done.verdict().is_none() {
+            let given_up = self
+                .give_up_overdue(actor, &held.order, &done.id)
+                .await
+                .map_err(Error::from)?;
+            let Some(done) = given_up else { return Ok(None) };
+            self.finish(actor, held, &step, &done).await?;
+            return Ok(Some(()));
+        }
+        self.finish(actor, held, &step, &done).await?;
+        Ok(Some(()))
+    }
+
+    /// What becomes of a step that the ledger did not do. Where the request was at fault it is over; else the same request
+    /// again goes on with it, and if none comes it is settled like one that a crash cut.
+    pub(super) async fn left_undone(&self, actor: &Actor, held: Held, why: &payment::Error) {
+        if why.is_of_request()
+            && let Err(error) = self.settle_held(actor, held).await
+        {
+            tracing::warn!(%error, request = %actor.request, "a payment waits to be settled");
+        }
+    }
+
+    /// Writes down what the ledger says of a step. A card that was to be stored is gone with who gave it.
+    pub(super) async fn finish(
+        &self,
+        actor: &Actor,
+        held: Held,
+        step: &Step,
+        done: &TransactionView,
+    ) -> Result<Held, Error> {
+        match step {
+            Step::Pay(_) => self.finish_pay(actor, held, done, None).await,
+            Step::Refund(place) => self.finish_refund(actor, held, *place, done).await,
+            Step::Void | Step::Capture(_) => self.finish_change(actor, held, step, done).await,
+        }
+    }
+
+    async fn ledger_says(&self, actor: &Actor, order: &str, step: &Step) -> Result<Option<TransactionView>, Error> {
+        match self.order_and_target(actor, order, Some(&step.transaction())).await {
+            Ok((_, done)) => Ok(done),
+            Err(payment::Error::Unknown(Part::Order)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn not_asked() -> Outcome {
+    Outcome {
+        verdict: Verdict::SystemError,
+        message: "The acquirer was not asked".to_owned(),
+    }
+}
