@@ -59,6 +59,8 @@ fn the_contract_holds() {
             ("removal", flows::removal),
             ("after a payment", flows::after_a_payment),
             ("declined", flows::declined),
+            ("renewed", flows::renewed),
+            ("unknown", flows::unknown),
             ("signatures", refused::signatures),
             ("rules", refused::rules),
             ("edges", refused::edges),
@@ -66,6 +68,9 @@ fn the_contract_holds() {
             ("a page", page::card_on_file),
             ("a page for a subscription", page::subscription),
             ("what a page refuses", page::refused),
+            ("a live merchant", refused::a_live_merchant),
+            ("two keys", refused::two_keys),
+            ("what is on record", page::on_record),
         ],
     );
 }
@@ -88,6 +93,11 @@ fn merchants_are_told() {
 #[test]
 fn what_merchants_refuse_is_told_again() {
     told::again();
+}
+
+#[test]
+fn what_is_given_up_is_dead() {
+    told::dead();
 }
 
 #[test]

@@ -216,6 +216,7 @@ impl Parts {
         let maintenance = payments.start_maintenance(own_peer(), config.maintenance);
         let settings = OutboxSettings {
             timeout: config.paykka.timeout,
+            give_up: config.paykka.give_up,
             trust,
         };
         let dress = Arc::new(api::paykka::Notifications::new(vault.clone()));

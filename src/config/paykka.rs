@@ -1,5 +1,6 @@
 //! `[paykka]`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::api::paykka;
 use crate::id::MerchantId;
 use crate::payment::shopper::{self, Hosts};
 
+/// The longest time in which a merchant is told, in seconds: 30 days.
+const MAX_GIVE_UP: u64 = 30 * 24 * 3_600;
+
 /// PayKKa's dialect.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,12 +25,14 @@ pub(super) struct PayKkaSpec {
     pub(super) checkout_url: Option<String>,
     /// Merchants that may send card numbers in plain.
     pub(super) pci_merchants: Vec<String>,
-    /// Hosts that merchants may be told at, each with its port where that is not 443; without one none is told.
-    pub(super) notify_hosts: Vec<String>,
+    /// Hosts that a merchant may be told at, each with its port where that is not 443; who has none is not told.
+    pub(super) notify_hosts: BTreeMap<String, Vec<String>>,
     /// The authorities, PEM, that may vouch for those hosts; relative to the file. Without it those that browsers trust.
     pub(super) ca_file: Option<PathBuf>,
     /// One attempt to tell a merchant takes no longer. Milliseconds, 100 to 60000.
     pub(super) timeout_ms: u64,
+    /// A notification is attempted for so long, then it is given up. Seconds, 1 to 2592000.
+    pub(super) give_up_s: u64,
     /// What a payment with a token that cannot be used is answered.
     pub(super) unknown_token_code: String,
     /// What the removal of a token that is not there is answered.
@@ -40,9 +46,10 @@ impl Default for PayKkaSpec {
             enabled: config.enabled,
             checkout_url: None,
             pci_merchants: Vec::new(),
-            notify_hosts: Vec::new(),
+            notify_hosts: BTreeMap::new(),
             ca_file: None,
             timeout_ms: 10_000,
+            give_up_s: config.give_up.as_secs(),
             unknown_token_code: config.unknown_token_code,
             unknown_token_on_remove_code: config.unknown_token_on_remove_code,
         }
@@ -61,6 +68,9 @@ impl Reader<'_> {
         let hosts = Hosts::parse(&spec.notify_hosts).map_err(|why| self.value("paykka.notify_hosts", why))?;
         if !(100..=60_000).contains(&spec.timeout_ms) {
             return Err(self.value("paykka.timeout_ms", "must be 100 to 60000".to_owned()));
+        }
+        if !(1..=MAX_GIVE_UP).contains(&spec.give_up_s) {
+            return Err(self.value("paykka.give_up_s", format!("must be 1 to {MAX_GIVE_UP}")));
         }
         for (key, code) in [
             ("paykka.unknown_token_code", &spec.unknown_token_code),
@@ -82,6 +92,7 @@ impl Reader<'_> {
             },
             ca_file: spec.ca_file.as_deref().map(|path| self.absolute(path)),
             timeout: Duration::from_millis(spec.timeout_ms),
+            give_up: Duration::from_secs(spec.give_up_s),
             unknown_token_code: spec.unknown_token_code,
             unknown_token_on_remove_code: spec.unknown_token_on_remove_code,
         })

@@ -55,7 +55,7 @@ pub struct Metrics {
     pub expired: IntCounter,
     /// Attempts to deliver a notification to a merchant, by `outcome`: delivered, failed, dead.
     pub notifications: IntCounterVec,
-    /// Notifications that wait to be delivered.
+    /// Payments whose notifications wait, or are under way.
     pub notifications_waiting: IntGauge,
     /// Notifications that were given up: an alarm.
     pub notifications_dead: IntGauge,
@@ -168,7 +168,7 @@ impl Metrics {
             )?,
             notifications_waiting: gauge(
                 "panvault_notifications_waiting",
-                "Notifications that wait to be delivered",
+                "Payments whose notifications wait, or are under way",
             )?,
             notifications_dead: gauge("panvault_notifications_dead", "Notifications that were given up")?,
             connections: gauge_vec("panvault_connections", "Open connections by listener", &["listener"])?,

@@ -55,6 +55,39 @@ impl<'a> Shop<'a> {
         }
     }
 
+    /// Another merchant of the daemon's, with the same key.
+    pub(crate) fn another(&self, name: &str, more: &[&str]) -> Self {
+        let add = ["merchant", "add", name, "--dialect", "paykka"];
+        self.daemon.run(&[&add[..], more].concat(), 0);
+        let key = self.daemon.dir().join("paykka-merchant-public.pem");
+        let add = [
+            "credential",
+            "add",
+            "--merchant",
+            name,
+            "--dialect",
+            "paykka",
+            "--public-key",
+        ];
+        self.daemon.run(&[&add[..], &[key.to_str().unwrap()]].concat(), 0);
+        Self {
+            daemon: self.daemon,
+            merchant: name.to_owned(),
+            key: self.key.clone(),
+            platform: self.platform.clone(),
+        }
+    }
+
+    /// The same merchant, signing with another key.
+    pub(crate) fn signing_with(&self, key: &str) -> Self {
+        Self {
+            daemon: self.daemon,
+            merchant: self.merchant.clone(),
+            key: self.daemon.dir().join(key),
+            platform: self.platform.clone(),
+        }
+    }
+
     /// Signs a request as version 3 has it.
     pub(crate) fn sign(&self, path: &str, body: &Value) -> Signed {
         self.sign_text(path, body.to_string(), now_ms().to_string(), fresh("nonce-0123456789"))

@@ -85,6 +85,14 @@ pub(crate) fn subscription(shop: &Shop<'_>) {
     };
     assert_eq!(refused(&json!("RA0000000000000000"), &shopper, None).1, "2015");
     assert_eq!(refused(agreement, "somebody", None).1, "2099");
+    let mut purchase = charge(fresh("trans"), agreement, &shopper, None);
+    purchase["payment_type"] = json!("PURCHASE");
+    purchase["mit"] = json!(null);
+    assert_eq!(
+        shop.refused("/v3/payment/acq", purchase).1,
+        "2015",
+        "a subscription's card is for its charges"
+    );
     assert_eq!(refused(agreement, &shopper, Some("CARD_ON_FILE")).1, "2099");
 
     assert_eq!(shop.tokens(&shopper)[0]["recurring_agreement_id"], *agreement);
@@ -150,7 +158,15 @@ pub(crate) fn removal(shop: &Shop<'_>) {
     let charge = json!({"payment_type": "RECURRING", "mit": true, "trans_id": fresh("trans"), "currency": "EUR",
         "amount": "1", "recurring_agreement_id": paid["recurring_agreement_id"],
         "payment": {"token": paid["token"], "shopper_reference": shopper}});
-    assert_eq!(shop.refused("/v3/payment/acq", charge).1, "2016");
+    assert_eq!(shop.refused("/v3/payment/acq", charge.clone()).1, "2016");
+    let mut others = charge;
+    others["trans_id"] = json!(fresh("trans"));
+    others["payment"]["shopper_reference"] = json!("somebody");
+    assert_eq!(
+        shop.refused("/v3/payment/acq", others).1,
+        "2099",
+        "others hear what they hear of any token"
+    );
     assert!(shop.tokens(&fresh("nobody")).is_empty());
 }
 
@@ -215,11 +231,91 @@ pub(crate) fn after_a_payment(shop: &Shop<'_>) {
         "CANCELED"
     );
     let two = reserved("1000");
-    let taken = shop.data(
-        "/v3/payment/acq/capture",
-        json!({"order_id": two["order_id"], "amount": "400", "currency": "EUR"}),
+    let capture =
+        |amount: &str, currency: &str| json!({"order_id": two["order_id"], "amount": amount, "currency": currency});
+    assert_eq!(
+        shop.refused("/v3/payment/acq/capture", capture("400", "JPY")).1,
+        "010000",
+        "another currency"
     );
+    let taken = shop.data("/v3/payment/acq/capture", capture("400", "EUR"));
     assert_eq!(taken["balances"]["captured_amount"], 400, "{taken}");
+    // what was taken or given back is not undone
+    for order in [&two["order_id"], &paid["order_id"]] {
+        assert_eq!(
+            shop.refused("/v3/payment/acq/void", json!({"order_id": order})).1,
+            "010000"
+        );
+    }
+    assert_eq!(query()["status"], "REFUNDED");
+    let whole = shop.store(&fresh("shopper"), VISA);
+    let undone = shop.data("/v3/payment/acq/void", json!({"order_id": whole["order_id"]}));
+    assert_eq!(
+        (&undone["status"], &undone["balances"]["captured_amount"]),
+        (&json!("CANCELED"), &json!(0))
+    );
+}
+
+/// A card that was renewed under its number keeps its token, and is charged with its new expiry.
+pub(crate) fn renewed(shop: &Shop<'_>) {
+    let shopper = fresh("shopper");
+    let store = |month: &str, year: &str| {
+        shop.data(
+            "/v3/payment/acq",
+            json!({"payment_type": "RECURRING", "mit": false, "trans_id": fresh("trans"), "currency": "EUR", "amount": "5",
+                "payment": {"store_payment_method": true, "token_usage": "SUBSCRIPTION", "shopper_reference": shopper,
+                    "card_no": VISA, "exp_month": month, "exp_year": year, "cvv": "100"}}),
+        )
+    };
+    let first = store("08", "2035");
+    // the simulator declines what expires then: with this the token's own expiry shows
+    let charge = |paid: &serde_json::Value| {
+        shop.data(
+            "/v3/payment/acq",
+            json!({"payment_type": "RECURRING", "mit": true, "trans_id": fresh("trans"), "currency": "EUR", "amount": "5",
+                "recurring_agreement_id": paid["recurring_agreement_id"],
+                "payment": {"token": paid["token"], "shopper_reference": shopper}}),
+        )["status"]
+            .clone()
+    };
+    assert_eq!(charge(&first), "SUCCESS");
+    let second = store("09", "2036");
+    assert_eq!(second["token"], first["token"]);
+    assert_eq!(charge(&second), "SUCCESS");
+    let html = crate::page::Page::open(shop, "PURCHASE", json!({"shopper_reference": shopper}))
+        .show()
+        .text();
+    assert!(
+        !html.contains("ending in"),
+        "a subscription's card is not for payments with the shopper"
+    );
+    let trail = shop.daemon.run(&["audit", "tail", "--lines", "60"], 0);
+    let token = first["token"].as_str().unwrap();
+    assert!(
+        trail
+            .lines()
+            .any(|line| line.contains("\"update\"") && line.contains(token)),
+        "{trail}"
+    );
+}
+
+/// Where the acquirer does not say how it ended, nobody is told that it failed, and it is not tried again.
+pub(crate) fn unknown(shop: &Shop<'_>) {
+    let trans = fresh("trans");
+    let pay = json!({"trans_id": trans, "currency": "EUR", "amount": "5", "payment": {"card_no": VISA,
+        "exp_month": "05", "exp_year": "2037", "cvv": "100"}});
+    let asked = shop.data("/v3/payment/acq", pay.clone());
+    assert_eq!(
+        (&asked["status"], &asked["error_code"]),
+        (&json!("PROCESSING"), &json!("999999"))
+    );
+    assert_eq!(shop.data("/v3/payment/acq", pay)["order_id"], asked["order_id"]);
+    let page = crate::page::Page::open(shop, "PURCHASE", json!({}));
+    assert_eq!(
+        page.fill(&format!("number={VISA}&month=5&year=2037&cvv=100")).status,
+        303
+    );
+    assert!(page.show().text().contains("not known yet"), "{}", page.show().text());
 }
 
 /// A refusal of the acquirer's is no error of the request, and stores nothing.

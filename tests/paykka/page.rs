@@ -120,6 +120,14 @@ pub(crate) fn subscription(shop: &Shop<'_>) {
         html.contains("id=\"agreement\"") && !html.contains("id=\"consent\""),
         "{html}"
     );
+    assert_eq!(page.fill(&new_card(MASTERCARD, "")).status, 422, "nobody was told");
+    let on_file = shop.store(&shopper, VISA);
+    let crafted = format!("card={}&cvv=100", on_file["token"].as_str().unwrap());
+    assert_eq!(
+        page.fill(&crafted).status,
+        422,
+        "a card for other payments begins no agreement"
+    );
     assert_eq!(page.fill(&new_card(MASTERCARD, "&consent=2026-11")).status, 303);
     let paid = shop.data("/v3/payment/acq/query", json!({"session_id": page.session}));
     assert_eq!(paid["status"], "SUCCESS");
@@ -169,6 +177,23 @@ pub(crate) fn refused(shop: &Shop<'_>) {
     let gone = json!({"trans_id": fresh("trans"), "currency": "EUR", "amount": "1", "return_url": "https://shop.example/",
         "expire_time": "2020-01-01T00:00:00+08:00"});
     assert_eq!(shop.refused("/v3/payment/acq/session", gone).1, "010000");
+}
+
+/// When, where and to what a payer agreed stands in the audit trail.
+pub(crate) fn on_record(shop: &Shop<'_>) {
+    let payment =
+        json!({"store_payment_method": true, "token_usage": "CARD_ON_FILE", "shopper_reference": fresh("shopper")});
+    let page = Page::open(shop, "PURCHASE", payment);
+    assert_eq!(page.fill(&new_card(VISA, "&consent=2026-11")).status, 303);
+    let order = shop.data("/v3/payment/acq/query", json!({"session_id": page.session}))["order_id"].clone();
+    let trail = shop.daemon.run(&["audit", "tail", "--lines", "50"], 0);
+    // in groups, because long numbers are masked there
+    let of_it = |line: &&str| line.replace('.', "").contains(order.as_str().unwrap());
+    let line = trail.lines().filter(of_it).find(|line| line.contains("consent"));
+    assert!(
+        line.is_some_and(|line| line.contains("consent to text 2026-11")),
+        "{trail}"
+    );
 }
 
 /// Neither number nor code nor a shopper's name is in any file, log or metric.

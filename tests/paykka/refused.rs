@@ -227,9 +227,77 @@ pub(crate) fn the_older_form(shop: &Shop<'_>) {
         answer.text()
     );
     assert!(shop.is_platforms(&text, answer.header("signature").unwrap()));
+    // it covers no path, so it is good on its own paths only
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("signature", signature.as_str()),
+        ("type", "RSA256"),
+    ];
+    let elsewhere = http::request(
+        &shop.daemon.api(),
+        "POST",
+        "/v3/payment/acq/token/query",
+        &headers,
+        body.as_bytes(),
+    );
+    assert_eq!(elsewhere.unwrap().json()["ret_code"], "2002");
     let code = |answer: http::Answer| answer.json()["ret_code"].as_str().unwrap().to_owned();
     assert_eq!(code(send(&signature, &body)), "206003", "the same request again");
     assert_eq!(code(send(&signature, &body.replace("none", "some"))), "206003");
     let old = json!({"merchant_id": shop.merchant, "timestamp": at - 400_000, "shopper_reference": "none"}).to_string();
     assert_eq!(code(send(&sign(&old, at - 400_000), &old)), "206004");
+}
+
+/// Nobody simulates anything for a merchant that is no TEST merchant.
+pub(crate) fn a_live_merchant(shop: &Shop<'_>) {
+    let live = shop.another("LIVE1", &[]);
+    let pay = json!({"trans_id": fresh("trans"), "currency": "EUR", "amount": "1",
+        "payment": {"card_no": VISA, "exp_month": "08", "exp_year": "2035", "cvv": "100"}});
+    assert_eq!(
+        live.refused("/v3/payment/acq", pay).1,
+        "1008",
+        "and it is not certified"
+    );
+    let session =
+        json!({"trans_id": fresh("trans"), "currency": "EUR", "amount": "1", "return_url": "https://shop.example/"});
+    assert_eq!(live.refused("/v3/payment/acq/session", session).1, "1016");
+    // what one merchant has, another does not
+    let paid = shop.store(&fresh("shopper"), VISA);
+    assert_eq!(
+        live.refused(QUERY, json!({"order_id": paid["order_id"]})),
+        (404, "206024".to_owned())
+    );
+}
+
+/// Two keys of a merchant may be live, so that one takes over from the other; each is good while it is.
+pub(crate) fn two_keys(shop: &Shop<'_>) {
+    let add = |name: &str, key: &str, code: i32| {
+        let key = shop.daemon.dir().join(key);
+        let add = [
+            "credential",
+            "add",
+            "--merchant",
+            name,
+            "--dialect",
+            "paykka",
+            "--json",
+            "--public-key",
+        ];
+        shop.daemon.run(&[&add[..], &[key.to_str().unwrap()]].concat(), code)
+    };
+    let first = shop.another("TEST_keys", &["--test"]);
+    let added: Value = serde_json::from_str(&add("TEST_keys", "locker-client-public.pem", 0)).unwrap();
+    let second = first.signing_with("locker-client.pem");
+    for one in [&first, &second] {
+        assert_eq!(one.ask(QUERY, json!({"trans_id": "none"})).status, 404);
+    }
+    let id = added["credential"]["id"]
+        .as_str()
+        .or(added["id"].as_str())
+        .unwrap()
+        .to_owned();
+    shop.daemon.run(&["credential", "remove", &id], 0);
+    let signed = second.sign(QUERY, &json!({"merchant_id": "TEST_keys", "trans_id": "none"}));
+    assert_eq!(code(&second, &signed), (401, "2000".to_owned()));
+    assert_eq!(first.ask(QUERY, json!({"trans_id": "none"})).status, 404);
 }

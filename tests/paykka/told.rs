@@ -10,9 +10,13 @@ use crate::support::daemon::{Daemon, VISA};
 use crate::support::http;
 
 fn start(place: &std::path::Path) -> (Receiver, Daemon) {
+    start_with(place, "")
+}
+
+fn start_with(place: &std::path::Path, more: &str) -> (Receiver, Daemon) {
     let receiver = Receiver::start(place);
     let settings = format!(
-        "paykka.notify_hosts = [\"localhost:{}\"]\npaykka.ca_file = \"{}\"\npaykka.timeout_ms = 2000",
+        "paykka.notify_hosts = {{TEST_paykka = [\"localhost:{}\"]}}\npaykka.ca_file = \"{}\"\npaykka.timeout_ms = 2000\n{more}",
         receiver.port,
         place.join("ca.pem").display()
     );
@@ -118,6 +122,32 @@ pub(crate) fn again() {
     assert!(daemon.metric("panvault_notifications_total{outcome=\"failed\"}") >= 2.0);
 }
 
+/// What is given up is dead: seen in the list and in the figures, out of the way of what comes later, and told when the
+/// operator says so.
+pub(crate) fn dead() {
+    let place = tempfile::tempdir().unwrap();
+    let (receiver, daemon) = start_with(place.path(), "paykka.give_up_s = 1");
+    let shop = Shop::of(&daemon);
+    receiver.answers(503);
+    let paid = pay(&shop, &receiver);
+    daemon.wait(Duration::from_secs(20), "a dead one", || {
+        daemon.metric("panvault_notifications_dead") == 1.0
+    });
+    let list = || daemon.run(&["notification", "list", "--json"], 0);
+    let all: Value = serde_json::from_str(&list()).unwrap();
+    let one = &all["notifications"][0];
+    assert_eq!((&one["dead"], &one["attempts"]), (&json!(true), &json!(1)), "{all}");
+    assert!(one["fault"].as_str().unwrap().contains("503"), "{all}");
+    receiver.answers(200);
+    shop.data("/v3/payment/acq/void", json!({"order_id": paid["order_id"]}));
+    assert_eq!(bodies(&daemon, &receiver, 2)[1]["notify_type"], "PAYMENT.CANCELED");
+    assert!(daemon.run(&["notification", "retry"], 0).contains('1'));
+    assert_eq!(bodies(&daemon, &receiver, 3)[2]["notify_type"], "PAYMENT.SUCCESS");
+    daemon.wait(Duration::from_secs(20), "none is left", || {
+        !list().contains("dead\": true")
+    });
+}
+
 /// Killed after the payment and before the merchant was told, and in the middle of payments.
 pub(crate) fn after_a_kill() {
     let place = tempfile::tempdir().unwrap();
@@ -138,6 +168,7 @@ pub(crate) fn after_a_kill() {
     });
 
     // at any moment of a payment: what the ledger says was done is told
+    let mut decided_after = 0;
     let rounds = if std::env::var_os("PANVAULT_LONG").is_some() {
         20
     } else {
@@ -185,13 +216,15 @@ pub(crate) fn after_a_kill() {
             if query()["ret_code"] != "000000" {
                 continue;
             }
-            // one that the acquirer was asked about and that nobody repeats is given up after ten minutes only
+            // one that the acquirer was asked about and that nobody repeats is given up after ten minutes only: the ledger
+            // has it as pending then, and no other waits
             let decided = || matches!(query()["data"]["status"].as_str(), Some("SUCCESS" | "FAILURE"));
             let begun = std::time::Instant::now();
-            while !decided() && begun.elapsed() < Duration::from_secs(5) {
+            while !decided() && begun.elapsed() < Duration::from_secs(20) {
                 std::thread::sleep(Duration::from_millis(100));
             }
             if decided() {
+                decided_after += 1;
                 daemon.wait(Duration::from_secs(40), trans, || {
                     receiver
                         .told()
@@ -201,4 +234,5 @@ pub(crate) fn after_a_kill() {
             }
         }
     }
+    assert!(decided_after > 0, "no round cut a payment that had begun");
 }

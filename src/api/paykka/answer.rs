@@ -17,6 +17,7 @@ const CARD: MethodData = MethodData {
 pub(super) fn payment(merchant: &MerchantId, view: PaymentView) -> PaymentData {
     let (code, description) = match view.status {
         PaymentStatus::Failure => failure(view.outcome.as_ref()),
+        PaymentStatus::Processing if view.is_unknown() => failure(view.outcome.as_ref()),
         PaymentStatus::Authorized
         | PaymentStatus::Canceled
         | PaymentStatus::PartiallyRefunded

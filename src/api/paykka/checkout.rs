@@ -152,6 +152,7 @@ impl From<Error> for Told {
             Error::Unknown => UNKNOWN,
             Error::SessionOver => Self::new(StatusCode::GONE, "The time for this payment is over."),
             Error::CodeMissing => wrong("The security code is missing."),
+            Error::ConsentMissing => wrong("This page was changed meanwhile. Please read it again before you pay."),
             Error::TokenUnknown | Error::UsageDiffers | Error::ShopperMissing => wrong("This card cannot be used."),
             Error::Busy => Self::new(
                 StatusCode::CONFLICT,

@@ -18,6 +18,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// One attempt to tell a merchant takes no longer.
     pub timeout: Duration,
+    /// A merchant is told for so long, then it is given up.
+    pub give_up: Duration,
     /// What is said to a payment with a token that cannot be used: no source says it.
     pub unknown_token_code: String,
     /// What is said to the removal of a token that is not there: no source says it.
@@ -32,6 +34,7 @@ impl Default for Config {
             shopper: shopper::Config::default(),
             ca_file: None,
             timeout: Duration::from_secs(10),
+            give_up: Duration::from_secs(24 * 3_600),
             unknown_token_code: "2099".to_owned(),
             unknown_token_on_remove_code: "010000".to_owned(),
         }

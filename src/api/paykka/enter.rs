@@ -36,6 +36,13 @@ pub(super) async fn enter(services: &Services, parts: &Parts, body: &[u8]) -> Re
     let timed = head.as_ref().and_then(|head| head.timestamp.clone()).map(|at| at.0);
     let claim = claim(&parts.headers, named.clone(), timed)?;
     let now = UnixMillis::now();
+    // its signature covers no path: it is good where its paths are
+    if claim.generation == Generation::V1 && parts.uri.path().starts_with("/v3/") {
+        return Err(Refusal::unauthorized(
+            "2002",
+            "signatures of version 1.2 are for its own paths",
+        ));
+    }
     claim.check_time(now)?;
     let access = services.vault.access();
     let merchant = MerchantId::parse(&claim.merchant).ok();

@@ -23,6 +23,7 @@ impl From<shopper::Error> for Refusal {
             Why::TokenUnknown | Why::UsageDiffers => Some("2099"),
             Why::Busy
             | Why::CodeMissing
+            | Why::ConsentMissing
             | Why::IdTaken
             | Why::NotifyUrl
             | Why::SessionOver

@@ -129,16 +129,17 @@ async fn done(services: &Services, entered: &Entered, endpoint: Endpoint, body: 
         }
         Endpoint::Capture => {
             let asked: wire::Change = parsed(body)?;
-            let amount = match (asked.amount, asked.currency) {
+            let wanted = match (asked.amount, asked.currency) {
                 (Some(amount), Some(currency)) => {
-                    Some(values::amount("amount", &amount, values::currency(&currency)?)?)
+                    let currency = values::currency(&currency)?;
+                    Some((values::amount("amount", &amount, currency)?, currency))
                 }
                 (Some(_), None) => return Err(Refusal::invalid("currency is missing")),
                 (None, _) => None,
             };
             said(&answer::payment(
                 merchant,
-                payments.capture_payment(actor, &asked.order_id, amount).await?,
+                payments.capture_payment(actor, &asked.order_id, wanted).await?,
             ))
         }
         Endpoint::Refund => {

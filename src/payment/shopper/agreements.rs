@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::Kind;
 use super::stored::{decode, encode};
 use super::{Error, event};
-use crate::id::{Token, UnixMillis};
+use crate::id::{Namespace, Token, UnixMillis};
 use crate::payment::Payments;
 use crate::vault::types::{
     Actor, CallerError, Document, DocumentKind, DocumentWrite, Expect, Operation, Secret, Written,
@@ -16,6 +16,8 @@ use crate::vault::types::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Agreement {
     pub(super) token: Token,
+    /// The shopper's, as tokens know it.
+    pub(super) namespace: Namespace,
     /// The payment that began it.
     pub(super) order: String,
     pub(super) made_at: UnixMillis,
@@ -23,9 +25,10 @@ pub(super) struct Agreement {
 }
 
 /// The documents of a new agreement.
-pub(super) fn new(id: &str, token: &Token, order: &str) -> Result<Vec<DocumentWrite>, Error> {
+pub(super) fn new(id: &str, token: &Token, namespace: Namespace, order: &str) -> Result<Vec<DocumentWrite>, Error> {
     let agreement = Agreement {
         token: token.clone(),
+        namespace,
         order: order.to_owned(),
         made_at: UnixMillis::now(),
         cancelled_at: None,
@@ -109,15 +112,21 @@ impl Payments {
         }
     }
 
-    /// What to say of an agreement whose card cannot be used.
-    pub(super) async fn gone_with_card(&self, actor: &Actor, id: &str, token: &Token) -> Result<Error, Error> {
+    /// What to say of an agreement whose card cannot be used: to its own shopper that it has ended with it, to others what
+    /// they hear of any token.
+    pub(super) async fn gone_with_card(
+        &self,
+        actor: &Actor,
+        id: &str,
+        token: &Token,
+        shopper: &str,
+    ) -> Result<Error, Error> {
+        let namespace = self.vault.personal_namespace(actor, shopper).await?;
         Ok(match self.agreement(actor, id).await {
-            // it hung on that card: nothing is told of other shoppers' cards, since the two are known together
-            Ok((_, agreement)) if agreement.token == *token && agreement.cancelled_at.is_some() => {
+            Ok((_, agreement)) if agreement.namespace == namespace && agreement.token == *token => {
                 Error::AgreementInactive
             }
-            Ok(_) => Error::TokenUnknown,
-            Err(Error::AgreementUnknown) => Error::AgreementUnknown,
+            Ok(_) | Err(Error::AgreementUnknown) => Error::TokenUnknown,
             Err(error) => return Err(error),
         })
     }

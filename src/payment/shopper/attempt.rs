@@ -1,17 +1,17 @@
 //! One attempt to pay, and what follows from how the acquirer decided.
 
-use super::ids::{self, Kind};
+use super::open::field;
 use super::stored::{Held, State, Step};
-use super::types::{CardFrom, Consent, Outcome, PaymentType, ShownCard, Terms, Usage};
+use super::types::{CardFrom, Consent, Outcome, ShownCard, Terms, Usage};
 use super::{Error, Event, event};
 use crate::card::{Expiry, Pan};
 use crate::hsm::framed;
-use crate::id::{Token, UnixMillis};
+use crate::id::UnixMillis;
 use crate::keys::SecretBytes;
 use crate::payment::acquirer::Verdict;
-use crate::payment::orders::{Action, Instruction, TransactionView};
+use crate::payment::orders::{Action, Instruction, ShownCard as OrderCard, TransactionView};
 use crate::payment::{CardDetails, Part, Payments, Sources};
-use crate::vault::types::{Actor, CallerError};
+use crate::vault::types::{Actor, CallerError, Operation};
 use zeroize::Zeroizing;
 
 /// A card that is going to be charged.
@@ -19,9 +19,6 @@ pub(super) struct Charge {
     sources: Sources,
     /// The card, to be kept if the payment succeeds.
     keep: Option<Keep>,
-    token: Option<Token>,
-    /// How it may be shown.
-    shown: ShownCard,
     /// What makes it the same card.
     request: SecretBytes,
 }
@@ -47,14 +44,14 @@ impl Payments {
         agreement: Option<&str>,
     ) -> Result<Charge, Error> {
         match card {
-            CardFrom::Given(card) => self.charge_given(card, terms.store),
+            CardFrom::Given(card) => self.charge_given(actor, card, terms.store),
             CardFrom::Stored { token, code } => {
                 let shopper = terms.shopper.as_ref().ok_or(Error::ShopperMissing)?;
                 let there = self.stored_card(actor, shopper.expose(), &token).await;
                 let there = match (there, agreement) {
                     // the card is gone, and what hung on it with it
                     (Err(Error::TokenUnknown), Some(agreement)) => {
-                        return Err(self.gone_with_card(actor, agreement, &token).await?);
+                        return Err(self.gone_with_card(actor, agreement, &token, shopper.expose()).await?);
                     }
                     (there, _) => there?,
                 };
@@ -71,7 +68,7 @@ impl Payments {
                 Ok(Charge {
                     request: SecretBytes::new(framed(&[b"token", token.as_str().as_bytes()])),
                     sources: Sources {
-                        token: Some(token.clone()),
+                        token: Some(token),
                         card: CardDetails {
                             security_code: code,
                             ..CardDetails::default()
@@ -79,15 +76,23 @@ impl Payments {
                         ..Sources::default()
                     },
                     keep: None,
-                    token: Some(token),
-                    shown: there.card,
                 })
             }
         }
     }
 
     /// A card that the payer gave.
-    pub(super) fn charge_given(&self, card: CardDetails, store: bool) -> Result<Charge, Error> {
+    pub(super) fn charge_given(&self, actor: &Actor, card: CardDetails, store: bool) -> Result<Charge, Error> {
+        if store {
+            // what could not be stored is not charged first
+            self.vault.access().permit(actor, Operation::Tokenize, 0)?;
+            if actor.rules.is_some() {
+                return Err(field(
+                    "payment",
+                    "cannot be stored: the repository has rules of another dialect",
+                ));
+            }
+        }
         let expiry = card.expiry()?;
         let pan = card.pan.as_ref().ok_or(crate::payment::Error::Missing(Part::Number))?;
         if let Some(holder) = &card.holder {
@@ -104,23 +109,11 @@ impl Payments {
                 }),
                 false => None,
             },
-            shown: self.card_shown(pan),
-            token: None,
             sources: Sources {
                 card,
                 ..Sources::default()
             },
         })
-    }
-
-    /// A card number as it may be shown.
-    fn card_shown(&self, pan: &Pan) -> ShownCard {
-        let (masked, info) = self.vault.look(pan);
-        ShownCard {
-            bin: masked.bin.chars().take(6).collect(),
-            last4: masked.last4,
-            brand: info.brand,
-        }
     }
 
     /// Attempts to pay, for who has the payment's turn. One that was cut goes on under its own name, with the same card.
@@ -138,9 +131,8 @@ impl Payments {
             Some(Step::Pay(_)) => {}
             Some(_) => return Err(Error::Busy),
             None => {
-                held.stored.attempts += 1;
-                let step = Step::Pay(held.stored.attempts);
-                held = self.begin_step(actor, held, step).await?;
+                let step = Step::Pay(held.stored.attempts + 1);
+                held = self.begin_step(actor, held, step, Vec::new()).await?;
             }
         }
         let instruction = Instruction {
@@ -167,12 +159,21 @@ impl Payments {
                 return Err(not_charged(error));
             }
         };
-        let consented = consent.is_some() || held.stored.session.is_none();
-        held.stored.card = Some(charge.shown);
-        held.stored.token = charge.token;
-        let keep = charge.keep.filter(|_| consented);
-        held.stored.consent = consent.filter(|_| keep.is_some());
+        let keep = charge
+            .keep
+            .filter(|_| consent.is_some() || held.stored.session.is_none());
+        if record.view.approved() {
+            held.stored.consent = consent.filter(|_| keep.is_some());
+        }
         self.finish_pay(actor, held, &record.view, keep).await
+    }
+
+    /// Stores the card of a payment that was settled without it.
+    pub(super) async fn keep_late(&self, actor: &Actor, mut held: Held, charge: Charge) -> Result<Held, Error> {
+        let Some(keep) = charge.keep else { return Ok(held) };
+        let more = self.keep_paid(actor, &mut held, keep).await?;
+        let event = event("payment-card", "stored", held.stored.token.as_ref(), &held.order);
+        self.must_write_payment(actor, held, more, event).await
     }
 
     /// Writes down how an attempt ended. The card is stored first: what is told of it is there.
@@ -191,20 +192,14 @@ impl Payments {
         });
         held.stored.step = None;
         held.stored.finished_at = Some(UnixMillis::now());
+        held.stored.card = done.card.as_ref().map(shown);
+        held.stored.token = done.card.as_ref().and_then(|card| card.token.clone());
         let mut more = Vec::new();
         let (outcome, told) = match verdict {
             Verdict::Approved => {
                 held.stored.state = State::Paid;
                 if let Some(keep) = keep {
-                    held.stored.token = Some(self.keep_card(actor, &held, keep).await?);
-                }
-                if let Some(token) = held.stored.token.clone()
-                    && held.stored.payment_type == PaymentType::Recurring
-                    && held.stored.agreement.is_none()
-                {
-                    let id = ids::fresh(&self.vault, Kind::Agreement)?;
-                    more.extend(super::agreements::new(&id, &token, &held.order)?);
-                    held.stored.agreement = Some(id);
+                    more = self.keep_paid(actor, &mut held, keep).await?;
                 }
                 let told = match held.stored.capture {
                     super::Capture::Automatic => Event::PaymentSuccess,
@@ -212,23 +207,46 @@ impl Payments {
                 };
                 ("approved", Some(told))
             }
-            refused => {
-                // on a page the payer may try another card, but not while money may have moved
-                let again = held.stored.session.is_some()
-                    && held.stored.attempts < ATTEMPTS
-                    && !matches!(refused, Verdict::Unknown | Verdict::TimedOut);
+            // money may have moved: nobody is told what nobody knows, and it is not tried again
+            Verdict::Unknown | Verdict::TimedOut => {
+                held.stored.state = State::Unknown;
+                ("unknown", None)
+            }
+            Verdict::Declined
+            | Verdict::ExpiredCard
+            | Verdict::InsufficientFunds
+            | Verdict::InvalidSecurityCode
+            | Verdict::SystemError
+            | Verdict::UnspecifiedFailure => {
+                // on a page the payer may try another card
+                let again = held.stored.session.is_some() && held.stored.attempts < ATTEMPTS;
                 if !again {
                     held.stored.state = State::Failed;
                 }
                 ("refused", (!again).then_some(Event::PaymentFailure))
             }
         };
-        let detail = match &held.stored.consent {
-            Some(consent) => format!("{}, stored by consent to text {}", held.order, consent.text),
-            None => held.order.clone(),
-        };
-        let event = event("payment", outcome, held.stored.token.as_ref(), &detail);
+        let mut event = event("payment", outcome, held.stored.token.as_ref(), &held.order);
+        if let (Some(consent), Some(detail)) = (&held.stored.consent, &mut event.detail) {
+            detail.push_str(&format!(", stored by consent to text {}", consent.text));
+        }
         self.end_step(actor, held, told, None, more, event).await
+    }
+}
+
+/// The card of a transaction, as it may be shown: of a masked number the first six digits and the last four.
+fn shown(card: &OrderCard) -> ShownCard {
+    let digits = |text: &str| {
+        text.chars()
+            .take_while(char::is_ascii_digit)
+            .take(6)
+            .collect::<String>()
+    };
+    let last4: String = card.masked.chars().rev().take(4).collect();
+    ShownCard {
+        bin: digits(&card.masked),
+        last4: last4.chars().rev().collect(),
+        brand: card.brand.clone(),
     }
 }
 

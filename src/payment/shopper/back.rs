@@ -2,46 +2,71 @@
 
 use super::ids::Kind;
 use super::open::field;
+use super::settle::instruction;
 use super::stored::{Held, State, Step};
-use super::types::{Outcome, PaymentView};
+use super::types::{Capture, Outcome, PaymentStatus, PaymentView};
 use super::{Error, Event, event};
-use crate::hsm::framed;
-use crate::keys::SecretBytes;
+use crate::payment::Payments;
 use crate::payment::acquirer::Verdict;
-use crate::payment::money::Amount;
-use crate::payment::orders::{Action, Instruction, TransactionView};
-use crate::payment::{Payments, Sources};
+use crate::payment::money::{Amount, Currency};
+use crate::payment::orders::TransactionView;
 use crate::vault::to_its_end;
 use crate::vault::types::{Actor, Operation};
 
 impl Payments {
-    /// Undoes a payment that is not refunded. One that is undone stays so.
+    /// Undoes a payment of which nothing was refunded, or a reservation of which nothing was taken. One that is undone stays
+    /// so.
     ///
     /// # Errors
-    /// [`Error::Unknown`]; it is not paid, or was refunded; the acquirer refused; the core's, the ledger's.
+    /// [`Error::Unknown`]; it is not paid, or was refunded or taken; the acquirer refused; the core's, the ledger's.
     pub async fn void_payment(&self, actor: &Actor, order: &str) -> Result<PaymentView, Error> {
-        self.change_payment(actor, order, None).await
+        let change = |held: &Held, view: &PaymentView| {
+            if view.status == PaymentStatus::Canceled {
+                return Ok(None);
+            }
+            let taken = held.stored.capture == Capture::Manual && !view.balances.captured.is_zero();
+            match (&held.stored.step, taken || !view.balances.refunded.is_zero()) {
+                (Some(step @ Step::Void(_)), _) => Ok(Some(step.clone())),
+                (_, true) => Err(field(
+                    "order_id",
+                    "is of a payment that was captured or refunded: refund it",
+                )),
+                (_, false) => Ok(Some(Step::Void(held.stored.notified + 1))),
+            }
+        };
+        self.change_payment(actor, order, change).await
     }
 
-    /// Takes what is reserved, all of it where no amount is given.
+    /// Takes what is reserved: so much in the payment's currency, or all of it.
     ///
     /// # Errors
-    /// As [`Payments::void_payment`].
+    /// As [`Payments::void_payment`]; another currency.
     pub async fn capture_payment(
         &self,
         actor: &Actor,
         order: &str,
-        amount: Option<Amount>,
+        wanted: Option<(Amount, Currency)>,
     ) -> Result<PaymentView, Error> {
-        self.change_payment(actor, order, Some(amount)).await
+        let change = move |held: &Held, view: &PaymentView| {
+            if wanted.is_some_and(|(_, currency)| currency != held.stored.currency) {
+                return Err(field("currency", "is not the payment's"));
+            }
+            let left = view.balances.authorized.checked_sub(view.balances.captured);
+            let amount = wanted.map(|(amount, _)| amount).or(left).unwrap_or_default();
+            Ok(Some(match &held.stored.step {
+                Some(step @ Step::Capture(_, begun)) if *begun == amount => step.clone(),
+                _ => Step::Capture(held.stored.notified + 1, amount),
+            }))
+        };
+        self.change_payment(actor, order, change).await
     }
 
-    /// `captured`: how much is to be taken; none: it is to be undone.
+    /// `change` says with which step the payment changes, the one under way or a new one; none: it is so already.
     async fn change_payment(
         &self,
         actor: &Actor,
         order: &str,
-        captured: Option<Option<Amount>>,
+        change: impl Fn(&Held, &PaymentView) -> Result<Option<Step>, Error> + Send + 'static,
     ) -> Result<PaymentView, Error> {
         self.vault.access().permit(actor, Operation::Pay, 0)?;
         if !Kind::Order.is_of(order) {
@@ -56,22 +81,15 @@ impl Payments {
                 return Err(field("order_id", "is of a payment that did not succeed"));
             }
             let view = payments.view_of(actor, &held).await?;
-            let (step, action, amount) = match captured {
-                None if view.status == super::PaymentStatus::Canceled => return Ok(view),
-                None => (Step::Void, Action::Void, None),
-                Some(amount) => {
-                    let left = view.balances.authorized.checked_sub(view.balances.captured);
-                    let amount = amount.or(left);
-                    let number = held.stored.notified + 1;
-                    (Step::Capture(number), Action::Capture, amount)
-                }
+            let Some(step) = change(&held, &view)? else {
+                return Ok(view);
             };
             let held = match &held.stored.step {
-                None => payments.begin_step(actor, held, step.clone()).await?,
+                None => payments.begin_step(actor, held, step.clone(), Vec::new()).await?,
                 Some(under_way) if *under_way == step => held,
                 Some(_) => return Err(Error::Busy),
             };
-            let held = payments.do_step(actor, held, step, action, amount).await?;
+            let held = payments.do_step(actor, held, step).await?;
             let approved = held
                 .stored
                 .outcome
@@ -86,29 +104,8 @@ impl Payments {
     }
 
     /// Has the acquirer do a step that was begun, and writes down how it ended.
-    pub(super) async fn do_step(
-        &self,
-        actor: &Actor,
-        held: Held,
-        step: Step,
-        action: Action,
-        amount: Option<Amount>,
-    ) -> Result<Held, Error> {
-        let transaction = step.transaction();
-        let instruction = Instruction {
-            action,
-            order: held.order.clone(),
-            request: SecretBytes::new(framed(&[b"step", transaction.as_bytes()])),
-            transaction,
-            amount,
-            currency: Some(held.stored.currency),
-            target: None,
-            sources: Sources::default(),
-            recurring: false,
-            street: None,
-            echo: None,
-            personal: None,
-        };
+    pub(super) async fn do_step(&self, actor: &Actor, held: Held, step: Step) -> Result<Held, Error> {
+        let instruction = instruction(&held, &step)?;
         match self.transact(actor, instruction).await {
             Ok(record) => self.finish(actor, held, &step, &record.view).await,
             Err(error) => {
@@ -131,8 +128,8 @@ impl Payments {
         held.stored.step = None;
         held.stored.outcome = Some(outcome);
         let (action, told) = match step {
-            Step::Capture(_) => ("payment-capture", Event::PaymentSuccess),
-            Step::Pay(_) | Step::Refund(_) | Step::Void => ("payment-void", Event::PaymentCanceled),
+            Step::Capture(..) => ("payment-capture", Event::PaymentSuccess),
+            Step::Pay(_) | Step::Refund(_) | Step::Void(_) => ("payment-void", Event::PaymentCanceled),
         };
         let word = match approved {
             true => "approved",

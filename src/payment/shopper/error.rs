@@ -54,6 +54,9 @@ pub enum Error {
     /// Something else is being done with the payment.
     #[error("another operation on the payment is under way")]
     Busy,
+    /// A subscription's card is stored, and the payer must have been told.
+    #[error("the payer has to agree that the card is stored")]
+    ConsentMissing,
     /// A stored card is used with its security code.
     #[error("the security code is needed")]
     CodeMissing,

@@ -61,6 +61,21 @@ pub(super) fn fresh(vault: &Vault, kind: Kind) -> Result<String, Error> {
     }
 }
 
+/// An id as it stands in the audit trail, which masks what has 12 digits in a row: in groups of six, with dots.
+pub(super) fn grouped(id: &str) -> String {
+    let mut text = String::with_capacity(id.len() + 4);
+    let mut digits = 0;
+    for c in id.chars() {
+        digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
+        if digits == 7 {
+            text.push('.');
+            digits = 1;
+        }
+        text.push(c);
+    }
+    text
+}
+
 /// The name of a document for an id of the merchant's, which may have any characters.
 pub(super) fn hashed(what: &str, id: &str) -> String {
     format!("{what}/{}", HEXLOWER.encode(digest(&SHA256, id.as_bytes()).as_ref()))
@@ -69,6 +84,13 @@ pub(super) fn hashed(what: &str, id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_grouped_for_the_audit_trail() {
+        assert_eq!(grouped("GW20231435132143229/000001"), "GW202314.351321.43229/000001");
+        assert_eq!(grouped("RA1234567812345678"), "RA123456.781234.5678");
+        assert_eq!(grouped("none"), "none");
+    }
 
     #[test]
     fn ids_are_known_by_their_form() {

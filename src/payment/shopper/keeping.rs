@@ -6,12 +6,12 @@ use super::Error;
 use super::attempt::Keep;
 use super::ids::{self, Kind};
 use super::stored::Held;
-use super::types::{ShownCard, StoredCard, Usage};
+use super::types::{PaymentType, ShownCard, StoredCard, Usage};
 use crate::id::{MerchantId, Token};
 use crate::payment::Payments;
 use crate::vault::types::{
-    Actor, CallerError, Error as CoreError, Format, NewToken, Operation, Profile, Query, Reuse, Status, Terms,
-    Tokenized, Uses, View,
+    Actor, CallerError, Change, DocumentWrite, Error as CoreError, Format, NewToken, Operation, Patch, Profile, Query,
+    Reuse, Status, Terms, Tokenized, Uses, View,
 };
 
 /// What a token's metadata says.
@@ -23,8 +23,39 @@ struct Kept {
 }
 
 impl Payments {
-    /// Stores a card after its payment.
-    pub(super) async fn keep_card(&self, actor: &Actor, held: &Held, keep: Keep) -> Result<Token, Error> {
+    /// Stores the card of a payment that succeeded, and makes the agreement that it begins; gives what is to be written with
+    /// it. Where the card cannot be stored for good, the payment stands without.
+    ///
+    /// # Errors
+    /// What may work later: the HSM's, the store's.
+    pub(super) async fn keep_paid(
+        &self,
+        actor: &Actor,
+        held: &mut Held,
+        keep: Keep,
+    ) -> Result<Vec<DocumentWrite>, Error> {
+        let token = match self.keep_card(actor, held, keep).await {
+            Ok(token) => token,
+            Err(error @ Error::Payment(crate::payment::Error::Core(CoreError::Dependency(_)))) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, request = %actor.request, "a card could not be stored after its payment");
+                held.stored.consent = None;
+                return Ok(Vec::new());
+            }
+        };
+        held.stored.token = Some(token.clone());
+        if held.stored.payment_type == PaymentType::Purchase || held.stored.agreement.is_some() {
+            return Ok(Vec::new());
+        }
+        let shopper = held.private.shopper.as_ref().ok_or(Error::ShopperMissing)?;
+        let namespace = self.vault.personal_namespace(actor, shopper.expose()).await?;
+        let id = ids::fresh(&self.vault, Kind::Agreement)?;
+        let documents = super::agreements::new(&id, &token, namespace, &held.order)?;
+        held.stored.agreement = Some(id);
+        Ok(documents)
+    }
+
+    async fn keep_card(&self, actor: &Actor, held: &Held, keep: Keep) -> Result<Token, Error> {
         let shopper = held.private.shopper.as_ref().ok_or(Error::ShopperMissing)?;
         let usage = held.stored.usage.ok_or(Error::UsageMissing)?;
         let namespace = self.vault.personal_namespace(actor, shopper.expose()).await?;
@@ -56,12 +87,32 @@ impl Payments {
             let id = ids::fresh(&self.vault, Kind::Token)?;
             new.format = Format::Supplied(Token::parse(&id).map_err(|_| crate::payment::Error::damaged())?);
             match self.vault.tokenize_again(actor, &new).await {
-                Ok(Tokenized::Created(view) | Tokenized::Reused(view)) => return Ok(view.token),
+                Ok(Tokenized::Created(view)) => return Ok(view.token),
+                Ok(Tokenized::Reused(view)) => {
+                    self.renew_stored(actor, &view, &new).await;
+                    return Ok(view.token);
+                }
                 Err(CoreError::Caller(CallerError::TokenTaken)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(CallerError::Contended.into())
+    }
+
+    /// Has a card that was there take over the expiry of the one that was paid with: the issuer renews cards under their
+    /// numbers.
+    async fn renew_stored(&self, actor: &Actor, there: &View, new: &NewToken) {
+        if there.expiry == new.expiry {
+            return;
+        }
+        let patch = Patch {
+            expiry: new.expiry.map_or(Change::Keep, Change::Set),
+            holder: new.profile.holder.clone().map_or(Change::Keep, Change::Set),
+            ..Patch::default()
+        };
+        if let Err(error) = self.vault.update(actor, &there.token, patch).await {
+            tracing::warn!(%error, request = %actor.request, "a stored card keeps its old expiry");
+        }
     }
 
     /// The shopper's stored cards, those first that were stored last.
@@ -101,13 +152,14 @@ impl Payments {
     /// # Errors
     /// [`Error::TokenUnknown`], whether there is none or it is another shopper's; the core's.
     pub(super) async fn stored_card(&self, actor: &Actor, shopper: &str, token: &Token) -> Result<StoredCard, Error> {
+        // made before the token is looked for: it takes as long whether it is there or not
+        let namespace = self.vault.personal_namespace(actor, shopper).await?;
         let view = match self.vault.inspect(actor, token).await {
             Err(CoreError::Caller(CallerError::UnknownToken | CallerError::Expired)) => {
                 return Err(Error::TokenUnknown);
             }
             view => view?,
         };
-        let namespace = self.vault.personal_namespace(actor, shopper).await?;
         let own = view.namespace.as_ref() == Some(&namespace) && view.status == Status::Active;
         match usage_of(actor, &view).filter(|_| own) {
             Some(usage) => Ok(card(view, usage, Vec::new())),

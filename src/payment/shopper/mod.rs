@@ -127,12 +127,13 @@ fn expect(document: Option<&Document>) -> Expect {
     document.map_or(Expect::Absent, |document| Expect::Rev(document.rev))
 }
 
-fn event(action: &'static str, outcome: &'static str, token: Option<&Token>, order: &str) -> DocumentEvent {
+/// What happened to what has this id.
+fn event(action: &'static str, outcome: &'static str, token: Option<&Token>, id: &str) -> DocumentEvent {
     DocumentEvent {
         action,
         outcome,
         token: token.cloned(),
-        detail: Some(order.to_owned()),
+        detail: Some(ids::grouped(id)),
     }
 }
 

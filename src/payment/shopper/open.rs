@@ -3,7 +3,9 @@
 use data_encoding::HEXLOWER;
 
 use super::ids::{self, Kind};
-use super::stored::{Held, Private, State, Stored, StoredSession};
+use super::outbox::UNDECIDED_MS;
+use super::settle::begin;
+use super::stored::{Held, Private, State, Step, Stored, StoredSession};
 use super::types::{By, NewPayment, NewSession, OpenedSession, PaymentView, Terms};
 use super::{Error, event, name_of, rules};
 use crate::hsm::framed;
@@ -12,7 +14,7 @@ use crate::keys::SecretBytes;
 use crate::payment::Payments;
 use crate::payment::wallet::{Json, Text};
 use crate::vault::to_its_end;
-use crate::vault::types::{Actor, CallerError, Operation};
+use crate::vault::types::{Actor, CallerError, DocumentWrite, Operation};
 
 impl Payments {
     /// Pays. The same request again gives what it gave; one that was cut is brought to its end.
@@ -24,7 +26,7 @@ impl Payments {
         self.vault.access().permit(actor, Operation::Pay, 0)?;
         self.acquirer(actor)?;
         rules::of_payment(&new)?;
-        self.screen_terms(&new.terms)?;
+        self.screen_terms(actor, &new.terms)?;
         let (payments, actor) = (self.clone(), actor.clone());
         to_its_end(async move { payments.pay_at_once(&actor, new).await }).await
     }
@@ -44,7 +46,9 @@ impl Payments {
         {
             return Err(Error::IdTaken);
         }
-        if let Some(held) = begun.take_if(|held| held.stored.is_over()) {
+        let lacks_card =
+            |held: &Held| held.stored.state == State::Paid && held.stored.store && held.stored.token.is_none();
+        if let Some(held) = begun.take_if(|held| held.stored.is_over() && !lacks_card(held)) {
             return self.payment_view(actor, held).await;
         }
         // nothing is written for what cannot be paid
@@ -53,9 +57,11 @@ impl Payments {
             Some(held) => held.order,
             None => {
                 let mut held = self.new_payment(terms, mac.clone(), None)?;
+                let mut more = Vec::new();
                 held.stored.mit = mit == Some(true);
                 held.stored.agreement = agreement;
-                match self.write_new(actor, &held, &trans_id, None).await? {
+                more.push(begin(&mut held, Step::Pay(1))?);
+                match self.write_new(actor, &held, &trans_id, None, more).await? {
                     true => held.order,
                     false => {
                         let there = self.begun(actor, &trans_id, &mac).await?;
@@ -67,6 +73,8 @@ impl Payments {
         let _turn = self.payment_turn(actor, &order).await;
         let held = self.held_payment(actor, &order).await?;
         let held = match held.stored.is_over() {
+            // a crash came before its card was stored, and here it is again
+            true if lacks_card(&held) => self.keep_late(actor, held, charge).await?,
             true => held,
             false => self.attempt(actor, held, charge, None).await?,
         };
@@ -81,7 +89,7 @@ impl Payments {
         self.vault.access().permit(actor, Operation::Pay, 1)?;
         self.acquirer(actor)?;
         rules::of_session(&new.terms)?;
-        self.screen_terms(&new.terms)?;
+        self.screen_terms(actor, &new.terms)?;
         let NewSession {
             mut terms,
             return_url,
@@ -107,7 +115,7 @@ impl Payments {
             let mut held = self.new_payment(copy(&terms), mac.clone(), Some(session))?;
             held.private.return_url = Some(return_url.clone());
             held.private.cancel_url = cancel_url.clone();
-            if self.write_new(actor, &held, &trans_id, Some(&id)).await? {
+            if self.write_new(actor, &held, &trans_id, Some(&id), Vec::new()).await? {
                 return self.opened(actor, id).await;
             }
         }
@@ -205,17 +213,23 @@ impl Payments {
         held: &Held,
         trans_id: &str,
         session: Option<&str>,
+        mut names: Vec<DocumentWrite>,
     ) -> Result<bool, Error> {
-        let mut names = vec![name_of(ids::hashed("t", trans_id), &held.order)?];
+        names.push(name_of(ids::hashed("t", trans_id), &held.order)?);
         if let Some(session) = session {
             names.push(name_of(ids::hashed("s", session), &held.order)?);
         }
         let event = event("payment-open", "ok", None, &held.order);
-        self.write_payment(actor, held, names, event).await
+        let written = self.write_payment(actor, held, names, event).await?;
+        if written && held.stored.step.is_some() {
+            self.outbox
+                .note(&actor.merchant, &held.order, UnixMillis::now().plus(UNDECIDED_MS));
+        }
+        Ok(written)
     }
 
     /// Refuses what cannot be kept.
-    fn screen_terms(&self, terms: &Terms) -> Result<(), Error> {
+    fn screen_terms(&self, actor: &Actor, terms: &Terms) -> Result<(), Error> {
         let long = |text: &str| !(1..=ID).contains(&text.chars().count());
         if long(&terms.trans_id) {
             return Err(field("trans_id", "must have 1 to 64 characters"));
@@ -233,7 +247,8 @@ impl Payments {
             return Err(field("amount", "must be more than zero"));
         }
         if let Some(url) = &terms.notify_url {
-            self.shopper.hosts.admit(url.expose()).ok_or(Error::NotifyUrl)?;
+            let admitted = self.shopper.hosts.admit(&actor.merchant, url.expose());
+            admitted.ok_or(Error::NotifyUrl)?;
         }
         if let Some(personal) = &terms.personal {
             self.vault.screen_object("body", personal, PERSONAL, false)?;

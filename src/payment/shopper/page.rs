@@ -99,7 +99,13 @@ impl Payments {
                     text,
                     session: session.to_owned(),
                 });
-                (self.charge_given(card, store)?, consent)
+                if store && held.stored.usage == Some(Usage::Subscription) && consent.is_none() {
+                    return Err(Error::ConsentMissing);
+                }
+                (self.charge_given(actor, card, store)?, consent)
+            }
+            Choice::Stored { .. } if held.stored.payment_type == PaymentType::Recurring => {
+                return Err(Error::TokenUnknown);
             }
             Choice::Stored { code: None, .. } => return Err(Error::CodeMissing),
             Choice::Stored { token, code } => {

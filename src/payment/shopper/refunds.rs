@@ -10,7 +10,7 @@ use crate::id::UnixMillis;
 use crate::payment::Payments;
 use crate::payment::acquirer::Verdict;
 use crate::payment::money::Amount;
-use crate::payment::orders::{Action, TransactionView};
+use crate::payment::orders::TransactionView;
 use crate::vault::to_its_end;
 use crate::vault::types::{Actor, Operation};
 
@@ -32,7 +32,8 @@ impl Payments {
             return Err(Error::Unknown);
         }
         if let Some(url) = &new.notify_url {
-            self.shopper.hosts.admit(url.expose()).ok_or(Error::NotifyUrl)?;
+            let admitted = self.shopper.hosts.admit(&actor.merchant, url.expose());
+            admitted.ok_or(Error::NotifyUrl)?;
         }
         let (payments, actor) = (self.clone(), actor.clone());
         to_its_end(async move { payments.refund_at_once(&actor, new).await }).await
@@ -95,27 +96,20 @@ impl Payments {
                     finished_at: None,
                 });
                 held.private.refund_urls.push(new.notify_url);
-                held = self.begin_refund(actor, held, place, name).await?;
+                let mut names = vec![name_of(name, &held.order)?];
+                let id = held
+                    .stored
+                    .refunds
+                    .get(place)
+                    .map(|refund| refund.id.as_str())
+                    .unwrap_or_default();
+                names.push(name_of(ids::hashed("g", id), &held.order)?);
+                held = self.begin_step(actor, held, Step::Refund(place), names).await?;
                 place
             }
         };
-        let step = Step::Refund(place);
-        let held = self
-            .do_step(actor, held, step, Action::Refund, Some(new.amount))
-            .await?;
+        let held = self.do_step(actor, held, Step::Refund(place)).await?;
         self.refund_shown(actor, held, place).await
-    }
-
-    async fn begin_refund(&self, actor: &Actor, held: Held, place: usize, name: String) -> Result<Held, Error> {
-        let id = held.stored.refunds.get(place).map(|refund| refund.id.clone());
-        let id = id.ok_or_else(crate::payment::Error::damaged)?;
-        let names = vec![
-            name_of(name, &held.order)?,
-            name_of(ids::hashed("g", &id), &held.order)?,
-        ];
-        let event = event("refund-open", "ok", held.stored.token.as_ref(), &held.order);
-        let held = self.must_write_payment(actor, held, names, event).await?;
-        self.begin_step(actor, held, Step::Refund(place)).await
     }
 
     /// A refund as it stands, by the merchant's id or by ours.
@@ -157,26 +151,28 @@ impl Payments {
         done: &TransactionView,
     ) -> Result<Held, Error> {
         let outcome = outcome(done);
-        let approved = outcome.verdict == Verdict::Approved;
         let refund = held
             .stored
             .refunds
             .get_mut(place)
             .ok_or_else(crate::payment::Error::damaged)?;
-        refund.status = match approved {
-            true => RefundStatus::Success,
-            false => RefundStatus::Failure,
+        let (status, word, told) = match outcome.verdict {
+            Verdict::Approved => (RefundStatus::Success, "approved", Some(Event::RefundSuccess)),
+            // it may have been given back: nobody is told what nobody knows
+            Verdict::TimedOut | Verdict::Unknown => (RefundStatus::Processing, "unknown", None),
+            Verdict::Declined
+            | Verdict::ExpiredCard
+            | Verdict::InsufficientFunds
+            | Verdict::InvalidSecurityCode
+            | Verdict::SystemError
+            | Verdict::UnspecifiedFailure => (RefundStatus::Failure, "refused", Some(Event::RefundFailure)),
         };
+        refund.status = status;
         refund.outcome = Some(outcome);
-        refund.finished_at = Some(UnixMillis::now());
+        refund.finished_at = (status != RefundStatus::Processing).then(UnixMillis::now);
         held.stored.step = None;
-        let (word, told) = match approved {
-            true => ("approved", Event::RefundSuccess),
-            false => ("refused", Event::RefundFailure),
-        };
         let event = event("refund", word, held.stored.token.as_ref(), &held.order);
-        self.end_step(actor, held, Some(told), Some(place), Vec::new(), event)
-            .await
+        self.end_step(actor, held, told, Some(place), Vec::new(), event).await
     }
 }
 

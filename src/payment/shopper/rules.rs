@@ -18,6 +18,9 @@ pub(super) fn of_payment(new: &NewPayment) -> Result<(), Error> {
     if stored && terms.shopper.is_none() {
         return Err(Error::ShopperMissing);
     }
+    if terms.payment_type == PaymentType::Purchase && new.agreement.is_some() {
+        return Err(Error::AgreementUnknown);
+    }
     match (terms.payment_type, new.mit) {
         (PaymentType::Purchase, Some(true)) => return Err(Error::MitSet),
         (PaymentType::Purchase, Some(false) | None) => {}
@@ -106,6 +109,8 @@ mod tests {
         assert!(of_payment(&first()).is_ok());
         for (new, expected) in [
             (payment(Purchase, Some(true), false, false), Error::MitSet),
+            (payment(Purchase, None, true, true), Error::AgreementUnknown),
+            (payment(Purchase, None, false, true), Error::AgreementUnknown),
             (payment(Recurring, None, false, false), Error::MitMissing),
             (payment(Recurring, Some(false), true, true), Error::MitNotSet),
             (payment(Recurring, Some(false), false, true), Error::MitNotSet),

@@ -5,21 +5,31 @@ use super::outbox;
 use super::stored::{Held, State, Step};
 use super::types::{Outcome, RefundStatus};
 use super::{Error, Event, event};
+use crate::hsm::framed;
 use crate::id::UnixMillis;
+use crate::keys::SecretBytes;
 use crate::payment::acquirer::Verdict;
-use crate::payment::orders::TransactionView;
-use crate::payment::{self, Part, Payments};
+use crate::payment::orders::{Action, Instruction, TransactionView};
+use crate::payment::{self, Part, Payments, Sources};
 use crate::vault::types::{Actor, DocumentEvent, DocumentWrite};
 
 impl Payments {
     /// Writes down that `step` begins, and with it who looks after it if it does not end.
-    pub(super) async fn begin_step(&self, actor: &Actor, mut held: Held, step: Step) -> Result<Held, Error> {
-        held.stored.step = Some(step);
-        held.stored.notified += 1;
-        let guard = outbox::undecided(&held.order, held.stored.notified)?;
+    pub(super) async fn begin_step(
+        &self,
+        actor: &Actor,
+        mut held: Held,
+        step: Step,
+        mut more: Vec<DocumentWrite>,
+    ) -> Result<Held, Error> {
+        more.push(begin(&mut held, step)?);
         let event = event("payment-step", "begun", held.stored.token.as_ref(), &held.order);
-        let held = self.must_write_payment(actor, held, vec![guard], event).await?;
-        self.outbox.note(UnixMillis::now().plus(outbox::UNDECIDED_MS));
+        let held = self.must_write_payment(actor, held, more, event).await?;
+        self.outbox.note(
+            &actor.merchant,
+            &held.order,
+            UnixMillis::now().plus(outbox::UNDECIDED_MS),
+        );
         Ok(held)
     }
 
@@ -57,7 +67,7 @@ impl Payments {
             (None, _) | (_, None) => more.extend(there.map(outbox::removed)),
         }
         let held = self.must_write_payment(actor, held, more, event).await?;
-        self.outbox.note(UnixMillis::now());
+        self.outbox.note(&actor.merchant, &held.order, UnixMillis::now());
         Ok(held)
     }
 
@@ -97,21 +107,27 @@ impl Payments {
                     }
                     (Some(Event::RefundFailure), Some(place))
                 }
-                Step::Pay(_) | Step::Void | Step::Capture(_) => (None, None),
+                Step::Pay(_) | Step::Void(_) | Step::Capture(..) => (None, None),
             };
             let event = event("payment-step", "not-asked", held.stored.token.as_ref(), &held.order);
             self.end_step(actor, held, told, refund, Vec::new(), event).await?;
             return Ok(Some(()));
         };
-        if done.verdict().is_none() {
-            let given_up = self
-                .give_up_overdue(actor, &held.order, &done.id)
-                .await
-                .map_err(Error::from)?;
-            let Some(done) = given_up else { return Ok(None) };
-            self.finish(actor, held, &step, &done).await?;
-            return Ok(Some(()));
-        }
+        let done = match (done.verdict(), &step) {
+            (Some(_), _) => done,
+            // the card is gone with who gave it
+            (None, Step::Pay(_)) => {
+                let given_up = self.give_up_overdue(actor, &held.order, &done.id).await;
+                match given_up.map_err(Error::from)? {
+                    Some(given_up) => given_up,
+                    None => return Ok(None),
+                }
+            }
+            // these need none, and the acquirer knows them again by their keys
+            (None, Step::Refund(_) | Step::Void(_) | Step::Capture(..)) => {
+                self.transact(actor, instruction(&held, &step)?).await?.view
+            }
+        };
         self.finish(actor, held, &step, &done).await?;
         Ok(Some(()))
     }
@@ -137,7 +153,7 @@ impl Payments {
         match step {
             Step::Pay(_) => self.finish_pay(actor, held, done, None).await,
             Step::Refund(place) => self.finish_refund(actor, held, *place, done).await,
-            Step::Void | Step::Capture(_) => self.finish_change(actor, held, step, done).await,
+            Step::Void(_) | Step::Capture(..) => self.finish_change(actor, held, step, done).await,
         }
     }
 
@@ -148,6 +164,47 @@ impl Payments {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Has the payment begin a step; gives who looks after it.
+pub(super) fn begin(held: &mut Held, step: Step) -> Result<DocumentWrite, Error> {
+    if let Step::Pay(attempt) = step {
+        // of an attempt before
+        held.stored.attempts = attempt;
+        (held.stored.card, held.stored.token, held.stored.consent) = (None, None, None);
+    }
+    held.stored.step = Some(step);
+    held.stored.notified += 1;
+    outbox::undecided(&held.order, held.stored.notified)
+}
+
+/// What the ledger is to do for a step that needs no card.
+pub(super) fn instruction(held: &Held, step: &Step) -> Result<Instruction, Error> {
+    let transaction = step.transaction();
+    let (action, amount, target) = match step {
+        Step::Refund(place) => {
+            let refund = held.stored.refunds.get(*place).ok_or_else(payment::Error::damaged)?;
+            (Action::Refund, Some(refund.amount), None)
+        }
+        Step::Capture(_, amount) => (Action::Capture, Some(*amount), None),
+        // the payment itself, and not what came last
+        Step::Void(_) => (Action::Void, None, Some(Step::Pay(held.stored.attempts).transaction())),
+        Step::Pay(_) => return Err(payment::Error::damaged().into()),
+    };
+    Ok(Instruction {
+        action,
+        order: held.order.clone(),
+        request: SecretBytes::new(framed(&[b"step", transaction.as_bytes()])),
+        transaction,
+        amount,
+        currency: Some(held.stored.currency),
+        target,
+        sources: Sources::default(),
+        recurring: false,
+        street: None,
+        echo: None,
+        personal: None,
+    })
 }
 
 fn not_asked() -> Outcome {

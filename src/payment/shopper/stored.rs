@@ -59,6 +59,8 @@ pub(super) enum State {
     Open,
     /// Not paid; a payment without a page is over.
     Failed,
+    /// Nobody knows: the acquirer did not say. The merchant reconciles it.
+    Unknown,
     /// Reserved or paid; the order says how it stands.
     Paid,
 }
@@ -72,10 +74,10 @@ pub(super) enum Step {
     Pay(u32),
     /// The refund of this place.
     Refund(usize),
-    /// An undoing.
-    Void,
-    /// A taking of what is reserved.
-    Capture(u32),
+    /// The undoing of this number.
+    Void(u32),
+    /// A taking of what is reserved: its number, and how much.
+    Capture(u32, Amount),
 }
 
 impl Step {
@@ -84,8 +86,8 @@ impl Step {
         match self {
             Self::Pay(attempt) => format!("pay-{attempt}"),
             Self::Refund(place) => format!("refund-{place}"),
-            Self::Void => "void".to_owned(),
-            Self::Capture(place) => format!("capture-{place}"),
+            Self::Void(number) => format!("void-{number}"),
+            Self::Capture(number, _) => format!("capture-{number}"),
         }
     }
 }
@@ -120,9 +122,9 @@ pub(super) struct Held {
 }
 
 impl Stored {
-    /// Whether it was decided, and nothing is being done with it.
+    /// Whether it was decided whether it is paid.
     pub(super) fn is_over(&self) -> bool {
-        self.state != State::Open && self.step.is_none()
+        self.state != State::Open && !matches!(self.step, Some(Step::Pay(_)))
     }
 }
 

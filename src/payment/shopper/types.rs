@@ -203,6 +203,14 @@ pub struct PaymentView {
     pub balances: Balances,
 }
 
+impl PaymentView {
+    /// Whether the acquirer did not say how it ended: money may have moved, and it is not tried again.
+    pub fn is_unknown(&self) -> bool {
+        let verdict = self.outcome.as_ref().map(|outcome| outcome.verdict);
+        self.status == PaymentStatus::Processing && matches!(verdict, Some(Verdict::TimedOut | Verdict::Unknown))
+    }
+}
+
 /// Money to be given back.
 pub struct NewRefund {
     /// The merchant's id of the refund, unique.

@@ -46,6 +46,7 @@ impl Payments {
 fn status(stored: &Stored, order: Option<&OrderView>, now: UnixMillis) -> PaymentStatus {
     match stored.state {
         State::Failed => PaymentStatus::Failure,
+        State::Unknown => PaymentStatus::Processing,
         State::Open => {
             let over = stored.session.as_ref().is_some_and(|session| session.expires_at <= now);
             match over && stored.step.is_none() {

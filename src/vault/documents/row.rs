@@ -91,7 +91,7 @@ impl Row {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Order,
         Self::Transaction,
         Self::Session,
@@ -114,6 +114,7 @@ impl DocumentKind {
         Self::AgreementOfToken,
         Self::Notification,
         Self::Nonce,
+        Self::DeadNotification,
     ];
 
     /// Stored and bound: never used again for anything else.
@@ -141,6 +142,7 @@ impl DocumentKind {
             Self::AgreementOfToken => 51,
             Self::Notification => 52,
             Self::Nonce => 53,
+            Self::DeadNotification => 54,
         }
     }
 
@@ -153,6 +155,7 @@ impl DocumentKind {
             | Self::Conflict
             | Self::Customer
             | Self::CustomerReference
+            | Self::DeadNotification
             | Self::DeletedMethod
             | Self::Fingerprint
             | Self::Maintenance

@@ -51,6 +51,8 @@ pub enum DocumentKind {
     AgreementOfToken,
     /// What a merchant is to be told.
     Notification,
+    /// A notification that was given up.
+    DeadNotification,
     /// That a signed request came.
     Nonce,
 }

@@ -20,7 +20,7 @@ button{width:100%;padding:.75rem;font:inherit;font-weight:600;color:#fff;backgro
 
 /// Whether there is nothing to pay any more.
 pub(super) fn is_over(payment: &PaymentView) -> bool {
-    payment.status != PaymentStatus::Processing
+    payment.status != PaymentStatus::Processing || payment.is_unknown()
 }
 
 /// A page with nothing but a text.
@@ -57,7 +57,9 @@ fn over(view: &PageView, main: &mut String) {
         PaymentStatus::Failure => "The payment was not successful. Nothing was charged.",
         PaymentStatus::Canceled => "This payment was cancelled, or its time is over.",
         PaymentStatus::Refunded | PaymentStatus::PartiallyRefunded => "This payment was given back.",
-        PaymentStatus::Processing => "The payment is being made.",
+        PaymentStatus::Processing => {
+            "It is not known yet whether the payment succeeded. Please ask the shop before you pay again."
+        }
     };
     let status = format!("{:?}", view.payment.status).to_ascii_lowercase();
     let _ = write!(

@@ -1,6 +1,6 @@
 //! Telling merchants: what they are to be told is a document that is written with what it tells of, so a crash loses none.
-//! One payment's are delivered in their order, again and again with growing pauses, and after a day kept as dead for the
-//! operator. The dialect dresses them: what they say and how they are signed.
+//! One payment's are delivered in their order, again and again with growing pauses, and after a time (a day) kept as dead
+//! for the operator. The dialect dresses them: what they say and how they are signed.
 
 mod delivery;
 mod hosts;
@@ -8,6 +8,7 @@ mod http;
 mod stored;
 mod upkeep;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,47 +95,51 @@ pub trait Dress: Send + Sync {
 pub struct OutboxSettings {
     /// One attempt takes no longer.
     pub timeout: Duration,
+    /// A notification is attempted for so long, then it is dead.
+    pub give_up: Duration,
     /// Whose certificates are taken.
     pub trust: Trust,
 }
 
-/// When there is something to do.
+/// Whose notifications: the merchant's, of this payment.
+type Queue = (MerchantId, String);
+
+/// Which payments have notifications, and when they are looked at.
+#[derive(Default)]
 pub struct Outbox {
-    due: Mutex<UnixMillis>,
+    due: Mutex<HashMap<Queue, UnixMillis>>,
     bell: Notify,
 }
 
-impl Default for Outbox {
-    fn default() -> Self {
-        Self {
-            due: Mutex::new(UnixMillis(0)),
-            bell: Notify::new(),
-        }
-    }
-}
-
 impl Outbox {
-    /// There is something to do at `at`.
-    pub(super) fn note(&self, at: UnixMillis) {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if at < *due {
-            *due = at;
-            self.bell.notify_one();
-        }
+    /// The payment's notifications are to be looked at then, or before.
+    pub(super) fn note(&self, merchant: &MerchantId, order: &str, at: UnixMillis) {
+        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = all.entry((merchant.clone(), order.to_owned())).or_insert(at);
+        *due = at.min(*due);
+        self.bell.notify_one();
     }
 
-    fn is_due(&self) -> bool {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) <= UnixMillis::now()
+    /// Takes what is due now.
+    fn take_due(&self) -> Vec<Queue> {
+        let now = UnixMillis::now();
+        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let (due, later) = all.drain().partition(|(_, at)| *at <= now);
+        *all = later;
+        let due: HashMap<Queue, UnixMillis> = due;
+        due.into_keys().collect()
     }
 
-    /// Nothing is to be done before `at`, unless something is noted from here on.
-    fn quiet_until(&self, at: UnixMillis) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    /// Payments that have some.
+    fn len(&self) -> usize {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// How long nothing is due.
     fn wait(&self) -> Duration {
-        let due = *self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        Duration::from_millis(due.0.saturating_sub(UnixMillis::now().0)).min(LONGEST_SLEEP)
+        let all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = all.values().min().map_or(u64::MAX, |at| at.0);
+        Duration::from_millis(next.saturating_sub(UnixMillis::now().0)).min(LONGEST_SLEEP)
     }
 }
 
@@ -189,20 +194,19 @@ impl Payments {
     ) -> Result<OutboxHandle, &'static str> {
         let (stop, mut stopped) = watch::channel(false);
         let payments = Arc::clone(self);
-        let mut deliveries = delivery::Deliveries::new(payments, own, dress, settings, metrics)?;
+        let mut deliveries = delivery::Deliveries::new(payments, own, dress, settings, metrics, stopped.clone())?;
         let task = tokio::spawn(async move {
             loop {
-                if deliveries.outbox().is_due() {
-                    deliveries.run(&stopped).await;
-                }
+                deliveries.run().await;
                 let wait = deliveries.outbox().wait();
                 tokio::select! {
                     // an error: whoever could stop this is gone
-                    _ = stopped.wait_for(|stop| *stop) => return,
+                    _ = stopped.wait_for(|stop| *stop) => break,
                     () = deliveries.outbox().bell.notified() => {}
                     () = tokio::time::sleep(wait) => {}
                 }
             }
+            deliveries.end().await;
         });
         Ok(OutboxHandle { stop, task })
     }

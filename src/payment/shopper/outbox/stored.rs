@@ -31,10 +31,8 @@ pub(super) struct Clear {
 pub(super) enum Standing {
     /// What it is going to tell is being done.
     Undecided,
-    /// It waits to be delivered.
+    /// It waits to be delivered, or was given up.
     Waiting,
-    /// It was given up.
-    Dead,
 }
 
 /// The sealed part.
@@ -101,21 +99,16 @@ pub(in crate::payment::shopper) fn decided(
         url,
         notified: Notified { event, payment, refund },
     };
-    let text = written(&content).map_err(|_| payment::Error::damaged())?;
     Ok(DocumentWrite {
-        kind: DocumentKind::Notification,
-        name: name(order, number),
         expect: there.map_or(Expect::Absent, |there| Expect::Rev(there.rev)),
-        clear: encode(&clear)?,
-        secret: Secret::Seal(SecretBytes::from(text)),
-        expires_at: None,
+        ..sealed(&name(order, number), &clear, &content)?
     })
 }
 
 /// A notification that is not needed any more.
 pub(in crate::payment::shopper) fn removed(there: Document) -> DocumentWrite {
     DocumentWrite {
-        kind: DocumentKind::Notification,
+        kind: there.kind,
         name: there.name,
         expect: Expect::Rev(there.rev),
         clear: Vec::new(),
@@ -124,6 +117,42 @@ pub(in crate::payment::shopper) fn removed(there: Document) -> DocumentWrite {
         expires_at: Some(UnixMillis(1)),
     }
 }
+
+/// A notification that is given up. It is kept for 90 days.
+pub(super) fn dead(name: &str, clear: &Clear, content: &Content) -> Result<DocumentWrite, Error> {
+    Ok(DocumentWrite {
+        kind: DocumentKind::DeadNotification,
+        expires_at: Some(UnixMillis::now().plus(DEAD_MS)),
+        ..sealed(name, clear, content)?
+    })
+}
+
+/// A notification that was given up, from its beginning.
+pub(super) fn revived(name: &str, before: &Clear, content: &Content) -> Result<DocumentWrite, Error> {
+    let now = UnixMillis::now();
+    let clear = Clear {
+        made_at: now,
+        due: now,
+        attempts: 0,
+        ..before.clone()
+    };
+    sealed(name, &clear, content)
+}
+
+fn sealed(name: &str, clear: &Clear, content: &Content) -> Result<DocumentWrite, Error> {
+    let text = written(content).map_err(|_| payment::Error::damaged())?;
+    Ok(DocumentWrite {
+        kind: DocumentKind::Notification,
+        name: name.to_owned(),
+        expect: Expect::Absent,
+        clear: encode(clear)?,
+        secret: Secret::Seal(SecretBytes::from(text)),
+        expires_at: None,
+    })
+}
+
+/// How long a notification is kept that was given up, milliseconds.
+const DEAD_MS: u64 = 90 * 24 * 3_600 * 1_000;
 
 /// A notification with another clear part.
 pub(super) fn changed(there: &Document, clear: &Clear) -> Result<DocumentWrite, Error> {

@@ -1,30 +1,32 @@
 //! Notifications that were not delivered, for operators.
 
 use super::Dead;
-use super::stored::{Standing, changed, clear};
+use super::stored::{Clear, Content, clear, order_of, removed, revived};
 use crate::id::UnixMillis;
 use crate::payment::Payments;
+use crate::payment::shopper::stored::decode;
 use crate::payment::shopper::{Error, event};
 use crate::vault::types::{Actor, Dialect, Document, DocumentKind, Error as CoreError, Peer};
 
 impl Payments {
-    /// A merchant's, in the order of their names.
-    pub(super) async fn notifications(&self, actor: &Actor) -> Result<Vec<Document>, Error> {
-        let mut all: Vec<Document> = Vec::new();
+    /// Every notification of that kind of a merchant, in the order of their names.
+    pub(super) async fn each_notification(
+        &self,
+        actor: &Actor,
+        kind: DocumentKind,
+        seen: &mut (impl FnMut(Document) + Send),
+    ) -> Result<(), Error> {
+        let mut after: Option<String> = None;
         loop {
-            let after = all.last().map(|last| last.name.clone());
-            let page = self
-                .vault
-                .documents(actor, DocumentKind::Notification, "", after.as_deref(), PAGE)
-                .await?;
-            if page.is_empty() {
-                return Ok(all);
-            }
-            all.extend(page);
+            let page = self.vault.documents(actor, kind, "", after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.name.clone());
+            page.into_iter().for_each(&mut *seen);
         }
     }
 
-    /// Every notification that was not delivered yet, of all merchants of the dialect; `own` is the daemon's process.
+    /// Notifications that were not delivered yet, of all merchants of the dialect, the dead ones first; at most 1,000. `own`
+    /// is the daemon's process.
     ///
     /// # Errors
     /// The store's.
@@ -35,19 +37,15 @@ impl Payments {
             .own_actors(own, Dialect::PayKka)
             .map_err(CoreError::from)?;
         let mut all = Vec::new();
-        for actor in actors {
-            for document in self.notifications(&actor).await? {
-                let clear = clear(&document)?;
-                all.push(Dead {
-                    merchant: actor.merchant.clone(),
-                    name: document.name,
-                    event: clear.event,
-                    dead: clear.standing == Standing::Dead,
-                    attempts: clear.attempts,
-                    due: clear.due,
-                    host: clear.host,
-                    fault: clear.fault,
-                });
+        for kind in [DocumentKind::DeadNotification, DocumentKind::Notification] {
+            for actor in &actors {
+                let mut show = |document: Document| {
+                    // what cannot be read is told by the log
+                    if let (Ok(clear), true) = (clear(&document), all.len() < SHOWN) {
+                        all.push(shown(actor, document.name, clear, kind));
+                    }
+                };
+                self.each_notification(actor, kind, &mut show).await?;
             }
         }
         Ok(all)
@@ -56,33 +54,53 @@ impl Payments {
     /// Has every dead notification delivered again from the beginning. Gives how many.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's; the HSM's.
     pub async fn revive_notifications(&self, own: Peer) -> Result<u64, Error> {
         let actors = self
             .vault
             .access()
             .own_actors(own, Dialect::PayKka)
             .map_err(CoreError::from)?;
-        let mut revived = 0;
+        let mut count = 0;
         for actor in actors {
-            for document in self.notifications(&actor).await? {
-                let mut clear = clear(&document)?;
-                if clear.standing != Standing::Dead {
+            let mut names = Vec::new();
+            let kind = DocumentKind::DeadNotification;
+            let mut note = |document: Document| names.push(document.name);
+            self.each_notification(&actor, kind, &mut note).await?;
+            for name in names {
+                let Some(document) = self.vault.document(&actor, kind, &name).await? else {
                     continue;
-                }
-                clear.standing = Standing::Waiting;
-                clear.attempts = 0;
-                clear.due = UnixMillis::now();
-                let write = changed(&document, &clear)?;
-                let event = event("notification", "revived", None, &document.name);
-                self.vault.write_documents(&actor, vec![write], event).await?;
-                revived += 1;
+                };
+                let sealed = self.vault.document_secret(&document).await?;
+                let sealed = sealed.ok_or_else(crate::payment::Error::damaged)?;
+                let content: Content = decode(sealed.expose())?;
+                let again = revived(&name, &clear(&document)?, &content)?;
+                let event = event("notification", "revived", None, &name);
+                self.vault
+                    .write_documents(&actor, vec![again, removed(document)], event)
+                    .await?;
+                self.outbox.note(&actor.merchant, order_of(&name), UnixMillis::now());
+                count += 1;
             }
         }
-        self.outbox.note(UnixMillis::now());
-        Ok(revived)
+        Ok(count)
+    }
+}
+
+fn shown(actor: &Actor, name: String, clear: Clear, kind: DocumentKind) -> Dead {
+    Dead {
+        merchant: actor.merchant.clone(),
+        name,
+        event: clear.event,
+        dead: kind == DocumentKind::DeadNotification,
+        attempts: clear.attempts,
+        due: clear.due,
+        host: clear.host,
+        fault: clear.fault,
     }
 }
 
 /// Documents read at once.
 const PAGE: u32 = 500;
+/// Notifications of one list.
+const SHOWN: usize = 1_000;
