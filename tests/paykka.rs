@@ -25,6 +25,8 @@ mod page;
 mod receiver;
 #[path = "paykka/refused.rs"]
 mod refused;
+#[path = "paykka/rights.rs"]
+mod rights;
 #[path = "paykka/told.rs"]
 mod told;
 
@@ -78,6 +80,16 @@ fn the_contract_holds() {
 #[test]
 fn a_nonce_outlives_a_restart() {
     refused::a_nonce_outlives_a_restart(&mut Daemon::start());
+}
+
+#[test]
+fn only_what_is_granted_is_done() {
+    rights::granted();
+}
+
+#[test]
+fn pages_have_a_listener_of_their_own() {
+    rights::a_listener_of_their_own();
 }
 
 #[test]
