@@ -15,7 +15,7 @@ use crate::payment::Payments;
 use crate::payment::shopper::stored::decode;
 use crate::payment::shopper::{Error, event};
 use crate::telemetry::Metrics;
-use crate::vault::types::{Actor, Dialect, Document, DocumentKind, Peer};
+use crate::vault::types::{Actor, Dialect, Document, DocumentKind, Error as CoreError, Peer};
 
 /// What delivers.
 pub(super) struct Deliveries {
@@ -156,6 +156,11 @@ impl Shared {
     async fn work_off(&self, actor: &Actor, order: &str) {
         let next = match self.work_on_all(actor, order).await {
             Ok(next) => next,
+            // the HSM or the store: others tell of them
+            Err(Error::Payment(crate::payment::Error::Core(CoreError::Dependency(error)))) => {
+                tracing::debug!(%error, merchant = %actor.merchant, order, "notifications wait");
+                Some(UnixMillis::now().plus(SOON_MS))
+            }
             Err(error) => {
                 tracing::warn!(%error, merchant = %actor.merchant, order, "notifications wait");
                 Some(UnixMillis::now().plus(RECHECK_MS))
@@ -280,7 +285,9 @@ const AT_ONCE: usize = 4;
 const BUSY_MS: u64 = 200;
 /// Notifications of one payment that are looked at at once.
 const OF_PAYMENT: u32 = 100;
-/// Something that could not be done now is looked at again after this, milliseconds.
-const RECHECK_MS: u64 = 15_000;
+/// What waits for the HSM or the store is looked at again after this, milliseconds.
+const SOON_MS: u64 = 2_000;
+/// Something else that could not be done now is looked at again after this, milliseconds.
+const RECHECK_MS: u64 = 30_000;
 /// All are counted and noted again so often, milliseconds.
 const SURVEY_MS: u64 = 10 * 60 * 1_000;
