@@ -50,6 +50,8 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("hyper_rustls", &["payment::psp", "payment::shopper"]),
     ("rustls", &["payment::psp", "payment::trust"]),
     ("webpki_roots", &["payment::trust"]),
+    ("sd_notify", &["server"]),
+    ("listenfd", &["server"]),
     ("toml", &["config", "vault::policy", "cli"]),
 ];
 

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod signals;
+mod standing;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use self::signals::{Signals, bins};
+use self::standing::Teller;
 use super::instance::Instance;
 use super::offline::store_fault;
 use super::{Exit, Which};
@@ -20,6 +22,7 @@ use crate::keys::{Keyring, Keys};
 use crate::ops::{self, Admins};
 use crate::payment::psp::Connectors;
 use crate::payment::shopper::{NotificationTrust, OutboxSettings};
+use crate::server::systemd::Inherited;
 use crate::server::{self, Limits, Listener, Tcp};
 use crate::store::Store;
 use crate::store::sled::SledStore;
@@ -81,15 +84,18 @@ pub(super) fn run(which: &Which, allow_root: bool) -> anyhow::Result<Exit> {
 /// Makes this process the daemon; `serving` runs once the sockets serve. Returns when it has stopped.
 pub(super) fn process(config: Config, extra: Extra, serving: impl FnOnce(Daemon) -> Serving) -> anyhow::Result<Exit> {
     descriptors::raise_limit();
+    // before there is a thread: it takes the variables out of the environment
+    let inherited = Inherited::take().map_err(|error| Exit::Config.because(error.to_string()))?;
     let filter = Filter::parse(&config.log_filter)?;
     let logs = Logs::start(filter, Sink::detect())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config, extra, logs, serving))
+    runtime.block_on(serve(config, extra, inherited, logs, serving))
 }
 
 async fn serve(
     config: Config,
     extra: Extra,
+    inherited: Inherited,
     logs: Logs,
     serving: impl FnOnce(Daemon) -> Serving,
 ) -> anyhow::Result<Exit> {
@@ -118,7 +124,7 @@ async fn serve(
         metrics,
         store: store.clone(),
     };
-    let served = parts.serve(extra, &logs, signals, serving).await;
+    let served = parts.serve(extra, inherited, &logs, signals, serving).await;
     // Also when it could not serve: a store that is only dropped is recovered at the next start.
     let closed = store.close().await;
     let exit = served?;
@@ -132,6 +138,7 @@ impl Parts {
     async fn serve(
         self,
         extra: Extra,
+        inherited: Inherited,
         logs: &Logs,
         mut signals: Signals,
         serving: impl FnOnce(Daemon) -> Serving,
@@ -188,7 +195,7 @@ impl Parts {
             listen.metrics_any_port = true;
         }
         listen.tcp = extra.tcp.map(|addr| Tcp { addr, peer: own_peer() });
-        let bound = listen.bind().await?;
+        let bound = listen.bind(inherited).await?;
         let daemon = Daemon {
             vault: vault.clone(),
             hsm: client.clone(),
@@ -259,10 +266,12 @@ impl Parts {
             ..config.limits
         };
         let server = server::serve(endpoints, limits, &metrics);
+        let teller = Teller::start(client.clone());
         let ended = match serving(daemon).await {
             Ok(()) => Ok(signals.wait(&config, logs, &vault, &client).await),
             Err(error) => Err(error),
         };
+        drop(teller);
         let cut = server.shutdown().await;
         if cut > 0 {
             tracing::warn!(connections = cut, "requests that did not finish in time were cut");

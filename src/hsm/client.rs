@@ -95,6 +95,15 @@ impl Client {
         self.shared.status.borrow().health.clone()
     }
 
+    /// Whether who looks after the workers does its work: it kills those that are stuck. How the HSM is does not count.
+    pub async fn beats(&self) -> bool {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        if self.shared.events.send(Event::Beat(answer)).is_err() {
+            return false;
+        }
+        matches!(tokio::time::timeout(BEAT, answered).await, Ok(Ok(())))
+    }
+
     /// Waits until a worker is up, or until the first one was refused for good (policy gap, keys missing or swapped,
     /// refused PIN), which is the error's text.
     ///
@@ -139,6 +148,9 @@ impl Drop for Shared {
         self.stop();
     }
 }
+
+/// Events take no longer than this to be worked on.
+const BEAT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How a job ended, for metrics.
 fn outcome(answer: &Result<Reply, Error>) -> &'static str {

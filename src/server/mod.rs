@@ -8,12 +8,15 @@ mod listener;
 mod paced;
 mod places;
 mod socket;
+pub mod systemd;
 
 pub use listener::{Callers, Endpoint, Listener};
 pub use socket::{BoundSocket, Socket};
+use systemd::Inherited;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -83,11 +86,11 @@ pub struct Limits {
 /// The listeners that [`Config::bind`] made.
 pub struct Bound {
     /// For applications.
-    pub api: BoundSocket,
+    pub api: Listener,
     /// For operators.
-    pub admin: BoundSocket,
+    pub admin: Listener,
     /// For the front of payers.
-    pub checkout: Option<BoundSocket>,
+    pub checkout: Option<Listener>,
     /// Applications over TCP.
     pub tcp: Option<Listener>,
     /// Figures and health over TCP.
@@ -109,6 +112,11 @@ pub enum Error {
     /// The configured group does not exist.
     #[error("group {0}: there is none of this name")]
     UnknownGroup(String),
+    /// systemd gave a socket that has no place here.
+    #[error(
+        "systemd gave a socket named {0:?}: FileDescriptorName= must be api, admin, checkout or metrics, each once"
+    )]
+    UnknownSocket(String),
     /// Not a loopback address.
     #[error("{0}: only loopback addresses are listened on")]
     NotLoopback(SocketAddr),
@@ -129,17 +137,18 @@ pub struct ServerHandle {
 }
 
 impl Config {
-    /// Makes the listeners. Needs the async runtime.
+    /// Makes the listeners, but those that systemd opened already. Needs the async runtime.
     ///
     /// # Errors
     /// [`Error`]; what was made until then is removed.
-    pub async fn bind(&self) -> Result<Bound, Error> {
+    pub async fn bind(&self, inherited: Inherited) -> Result<Bound, Error> {
         Ok(Bound {
-            api: self.api_socket.bind().await?,
-            admin: self.admin_socket.bind().await?,
-            checkout: match &self.checkout_socket {
-                Some(socket) => Some(socket.bind().await?),
-                None => None,
+            api: given_or_made(inherited.api, &self.api_socket).await?,
+            admin: given_or_made(inherited.admin, &self.admin_socket).await?,
+            checkout: match (inherited.checkout, &self.checkout_socket) {
+                (Some(given), _) => Some(given.try_into()?),
+                (None, Some(socket)) => Some(socket.bind().await?.into()),
+                (None, None) => None,
             },
             tcp: match &self.tcp {
                 Some(tcp) => Some(Listener::Tcp {
@@ -148,12 +157,16 @@ impl Config {
                 }),
                 None => None,
             },
-            metrics: match self.metrics {
-                Some(addr) => Some(Listener::Tcp {
+            metrics: match (inherited.metrics, self.metrics) {
+                (Some(given), _) => Some(Listener::Tcp {
+                    listener: taken_over(given)?,
+                    peer: None,
+                }),
+                (None, Some(addr)) => Some(Listener::Tcp {
                     listener: self.bind_metrics(addr).await?,
                     peer: None,
                 }),
-                None => None,
+                (None, None) => None,
             },
         })
     }
@@ -179,12 +192,12 @@ impl Bound {
             router,
         };
         let mut endpoints = vec![
-            endpoint("api", Applications, self.api.into(), api.clone()),
-            endpoint("admin", Operators, self.admin.into(), admin),
+            endpoint("api", Applications, self.api, api.clone()),
+            endpoint("admin", Operators, self.admin, admin),
         ];
         endpoints.extend(
             self.checkout
-                .map(|listener| endpoint("checkout", Applications, listener.into(), checkout)),
+                .map(|listener| endpoint("checkout", Applications, listener, checkout)),
         );
         endpoints.extend(
             self.tcp
@@ -260,6 +273,27 @@ pub fn serve(endpoints: Vec<Endpoint>, limits: Limits, metrics: &Metrics) -> Ser
         })
         .collect();
     ServerHandle { stop, loops }
+}
+
+async fn given_or_made(given: Option<UnixListener>, socket: &Socket) -> Result<Listener, Error> {
+    match given {
+        Some(given) => given.try_into(),
+        None => Ok(socket.bind().await?.into()),
+    }
+}
+
+/// A TCP listener of systemd's, if it is on loopback.
+fn taken_over(given: std::net::TcpListener) -> Result<TcpListener, Error> {
+    let failed = |source| Error::Io {
+        what: "inherited socket".to_owned(),
+        source,
+    };
+    let addr = given.local_addr().map_err(failed)?;
+    if !addr.ip().is_loopback() {
+        return Err(Error::NotLoopback(addr));
+    }
+    given.set_nonblocking(true).map_err(failed)?;
+    TcpListener::from_std(given).map_err(failed)
 }
 
 async fn loopback(addr: SocketAddr) -> Result<TcpListener, Error> {

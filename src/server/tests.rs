@@ -343,14 +343,14 @@ async fn all_listeners_serve_what_is_theirs() {
         metrics: Some(taken.local_addr().unwrap()),
         metrics_any_port: false,
     };
-    assert!(matches!(config.bind().await, Err(Error::Io { .. })));
+    assert!(matches!(config.bind(Inherited::default()).await, Err(Error::Io { .. })));
     assert!(
         !config.api_socket.path.exists(),
         "what was made before the failure stays"
     );
 
     config.metrics_any_port = true;
-    let bound = config.bind().await.unwrap();
+    let bound = config.bind(Inherited::default()).await.unwrap();
     let tcp = bound.tcp.as_ref().and_then(Listener::tcp_addr).unwrap();
     let metrics_at = bound.metrics.as_ref().and_then(Listener::tcp_addr).unwrap();
     let named = |name: &'static str| axum::Router::new().route("/", get(move || async move { name }));

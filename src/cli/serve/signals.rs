@@ -9,6 +9,7 @@ use crate::card::BinTable;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::hsm::{self, StartFault};
+use crate::server::systemd::{Standing, tell};
 use crate::telemetry::logs::{Filter, Logs};
 use crate::vault::Vault;
 
@@ -36,7 +37,11 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return Exit::Ok,
                 _ = self.interrupt.recv() => return Exit::Ok,
-                _ = self.hangup.recv() => reload(config, logs, vault).await,
+                _ = self.hangup.recv() => {
+                    tell(&Standing::Reloading);
+                    reload(config, logs, vault).await;
+                    tell(&Standing::Ready);
+                }
                 fault = &mut refused => {
                     tracing::error!(%fault, "the HSM is not used");
                     return Exit::Refused;

@@ -24,6 +24,8 @@ pub(super) struct WorkerId(u64);
 /// What the supervisor is told.
 #[derive(Debug)]
 pub(super) enum Event {
+    /// Who asks wants to know that events are worked on.
+    Beat(tokio::sync::oneshot::Sender<()>),
     /// A draining worker answered its last job.
     Drained(WorkerId),
     /// A worker cannot start.

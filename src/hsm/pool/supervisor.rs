@@ -125,6 +125,8 @@ impl<L: Launch> Supervisor<L> {
             Event::Lost(id, text) => self.lost(id, &text),
             Event::Ready(id, report) => self.ready(id, report),
             Event::Recycle(id) => self.roster.recycle(id),
+            // who asked may have left
+            Event::Beat(answer) => drop(answer.send(())),
             Event::Stop => self.stop(),
         }
     }

@@ -1,0 +1,59 @@
+//! What systemd is told while the daemon serves: how it stands, for people, and that it lives.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::hsm::{Client, WorkerState};
+use crate::server::systemd::{Standing, tell, watchdog};
+
+/// Between two looks, where the watchdog asks for no less.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Tells until it is dropped.
+pub(super) struct Teller(JoinHandle<()>);
+
+impl Teller {
+    /// The sockets serve from now on. Whether the HSM can be reached is for people and for `/readyz`: a restart brings no HSM
+    /// back. What is told to the watchdog is that the runtime runs and that who looks after the workers answers.
+    pub(super) fn start(client: Client) -> Self {
+        tell(&Standing::Ready);
+        Self(tokio::spawn(async move {
+            let every = watchdog().map_or(LOOK, |limit| (limit / 3).min(LOOK));
+            let mut last = String::new();
+            loop {
+                if client.beats().await && watchdog().is_some() {
+                    tell(&Standing::Alive);
+                }
+                let now = told(&client);
+                if now != last {
+                    tell(&Standing::Status(now.clone()));
+                    last = now;
+                }
+                tokio::time::sleep(every).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.0.abort();
+        tell(&Standing::Stopping);
+    }
+}
+
+fn told(client: &Client) -> String {
+    let health = client.health();
+    let up = health
+        .workers
+        .iter()
+        .filter(|worker| **worker == WorkerState::Up)
+        .count();
+    let workers = health.workers.len();
+    match (health.ready, health.reason) {
+        (true, _) => format!("serving; {up} of {workers} HSM workers up"),
+        (false, Some(reason)) => format!("serving without the HSM: {reason}"),
+        (false, None) => "serving; the HSM workers start".to_owned(),
+    }
+}
