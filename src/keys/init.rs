@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::keyring::{Keyring, KeyringError, KeyringFault};
 use crate::hsm::officer::{self, Officer, OfficerError, Plan};
-use crate::hsm::{Config, Epoch, Finding, KekMode, KeyFingerprint, Keyset};
+use crate::hsm::{Config, Epoch, Finding, KekMode, KeyFingerprint, Keyset, PairRef};
 use crate::id::{NoRandom, UnixMillis, VaultId};
 
 /// What shall be there afterwards.
@@ -214,15 +214,15 @@ fn summary(
         (Role::Audit, before.is_some()),
         (Role::Transport, same_transport),
     ];
-    let locker = keyset.locker.as_ref().map(|pair| {
-        let kept = before.is_some_and(|before| before.locker.as_ref() == Some(pair));
-        (Role::Locker, kept)
-    });
-    let platform = keyset.platform.as_ref().map(|pair| {
-        let kept = before.is_some_and(|before| before.platform.as_ref() == Some(pair));
-        (Role::Platform, kept)
-    });
-    let all = keks.chain(others).chain(locker).chain(platform);
+    let pair = |role, of: fn(&Keyset) -> Option<&PairRef>| {
+        let kept = before.is_some_and(|before| of(before) == of(keyset));
+        of(keyset).map(|_| (role, kept))
+    };
+    let pairs = [
+        pair(Role::Locker, |keyset| keyset.locker.as_ref()),
+        pair(Role::Platform, |keyset| keyset.platform.as_ref()),
+    ];
+    let all = keks.chain(others).chain(pairs.into_iter().flatten());
     let (kept, made): (Vec<_>, Vec<_>) = all.partition(|(_, kept)| *kept);
     let audit_fingerprint = keyring.audit_fingerprint().map_err(|fault| KeyringError {
         path: path.to_owned(),

@@ -38,21 +38,9 @@ impl Officer<'_> {
                 let (public, private, how) = self.generate_audit(&Name { id: &id, label: &label })?;
                 (label, public, private, Some(how))
             }
-            Role::Locker => {
-                let label = format!("{LABEL}locker");
-                let (public, private) = self.generate_rsa(locker(&Name { id: &id, label: &label }))?;
-                (label, public, private, None)
-            }
-            Role::Platform => {
-                let label = format!("{LABEL}platform");
-                let (public, private) = self.generate_rsa(platform(&Name { id: &id, label: &label }))?;
-                (label, public, private, None)
-            }
-            Role::Transport => {
-                let label = format!("{LABEL}transport");
-                let (public, private) = self.generate_rsa(transport(&Name { id: &id, label: &label }))?;
-                (label, public, private, None)
-            }
+            Role::Locker => self.rsa(&id, "locker", locker)?,
+            Role::Platform => self.rsa(&id, "platform", platform)?,
+            Role::Transport => self.rsa(&id, "transport", transport)?,
         };
         let hex = note(made, label, id);
         self.confirm_token_object(private)?;
@@ -63,11 +51,17 @@ impl Officer<'_> {
         Ok((hex, public.map_err(OfficerError::Unavailable)?))
     }
 
-    fn generate_rsa(
+    /// Label, public half, private half.
+    fn rsa(
         &self,
-        (mechanism, public, private): (sys::CK_MECHANISM_TYPE, Template, Template),
-    ) -> Result<(Handle, Handle), Ckr> {
-        self.session.generate_pair(mechanism, &public, &private)
+        id: &[u8],
+        role: &str,
+        template: fn(&Name<'_>) -> (sys::CK_MECHANISM_TYPE, Template, Template),
+    ) -> Result<(String, Handle, Handle, Option<Signing>), Ckr> {
+        let label = format!("{LABEL}{role}");
+        let (mechanism, public, private) = template(&Name { id, label: &label });
+        let (public, private) = self.session.generate_pair(mechanism, &public, &private)?;
+        Ok((label, public, private, None))
     }
 
     /// Ed25519, or P-256 where the token has none.

@@ -38,6 +38,13 @@ impl Template {
         self.set(kind, Value::Bool(sys::CK_FALSE))
     }
 
+    pub(crate) fn flag(self, kind: CK_ATTRIBUTE_TYPE, on: bool) -> Self {
+        match on {
+            true => self.yes(kind),
+            false => self.no(kind),
+        }
+    }
+
     pub(crate) fn ulong(self, kind: CK_ATTRIBUTE_TYPE, value: CK_ULONG) -> Self {
         self.set(kind, Value::Ulong(value))
     }

@@ -3,9 +3,12 @@
 //! What is pinned here is what keeps a holder of the user PIN from carrying a data key away. SoftHSM wants every pin of
 //! the UNWRAP_TEMPLATE repeated by the caller, with the same value; other modules fill it in.
 
-use cryptoki_sys as sys;
-use cryptoki_sys::{CK_MECHANISM_TYPE, CK_ULONG};
+mod rsa;
 
+use cryptoki_sys as sys;
+use cryptoki_sys::CK_MECHANISM_TYPE;
+
+pub(crate) use self::rsa::{LOCKER_USES, client_pair, locker, platform, rsa_public, transport};
 use super::attribute::Template;
 use crate::hsm::KekMode;
 
@@ -17,13 +20,6 @@ pub(crate) const WRAPPED_LEN: usize = 40;
 const ED25519: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
 /// DER of the object identifier 1.2.840.10045.3.1.7, P-256.
 const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-/// RSA-2048 has 112 bits of strength, too little beside AES-256. 3072 costs 2 ms a decryption in SoftHSM, which only
-/// inbound JWE pays.
-const TRANSPORT_BITS: CK_ULONG = 3072;
-/// What the protocol's clients are used to; each request pays for a decryption and a signature.
-const LOCKER_BITS: CK_ULONG = 2048;
-/// Its signatures go into a header of at most 500 characters, where one of 3072 bits would not fit.
-const PLATFORM_BITS: CK_ULONG = 2048;
 
 /// How DEKs are kept in, in this mode on this module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,86 +196,6 @@ pub(crate) fn audit_ed25519(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Te
 pub(crate) fn audit_p256(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Template) {
     let (public, private) = signing_pair(name, &P256, sys::CKM_ECDSA);
     (sys::CKM_EC_KEY_PAIR_GEN, public, private)
-}
-
-/// The transport key: mechanism, public half, private half. Raw RSA is allowed because SoftHSM has no OAEP with
-/// SHA-256; the padding is then checked in this program.
-pub(crate) fn transport(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Template) {
-    let public = shown(name)
-        .ulong(sys::CKA_MODULUS_BITS, TRANSPORT_BITS)
-        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1])
-        .yes(sys::CKA_ENCRYPT)
-        .no(sys::CKA_VERIFY)
-        .no(sys::CKA_WRAP);
-    let private = hidden(Template::new(), name)
-        .yes(sys::CKA_DECRYPT)
-        .no(sys::CKA_SIGN)
-        .no(sys::CKA_UNWRAP)
-        .only_for(&[sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509]);
-    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
-}
-
-/// The locker key: mechanism, public half, private half. It decrypts and signs, and nothing else.
-pub(crate) fn locker(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Template) {
-    let public = shown(name)
-        .ulong(sys::CKA_MODULUS_BITS, LOCKER_BITS)
-        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1])
-        .yes(sys::CKA_ENCRYPT)
-        .yes(sys::CKA_VERIFY)
-        .no(sys::CKA_WRAP);
-    let private = hidden(Template::new(), name)
-        .yes(sys::CKA_DECRYPT)
-        .yes(sys::CKA_SIGN)
-        .no(sys::CKA_UNWRAP)
-        .only_for(&LOCKER_USES);
-    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
-}
-
-/// The platform key: mechanism, public half, private half. It signs, and nothing else.
-pub(crate) fn platform(name: &Name<'_>) -> (CK_MECHANISM_TYPE, Template, Template) {
-    let public = shown(name)
-        .ulong(sys::CKA_MODULUS_BITS, PLATFORM_BITS)
-        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1])
-        .no(sys::CKA_ENCRYPT)
-        .yes(sys::CKA_VERIFY)
-        .no(sys::CKA_WRAP);
-    let private = hidden(Template::new(), name)
-        .no(sys::CKA_DECRYPT)
-        .yes(sys::CKA_SIGN)
-        .no(sys::CKA_UNWRAP)
-        .only_for(&[sys::CKM_SHA256_RSA_PKCS]);
-    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
-}
-
-/// A pair of a client's, to be read out: mechanism, public half, private half.
-pub(crate) fn client_pair() -> (CK_MECHANISM_TYPE, Template, Template) {
-    let public = Template::new()
-        .no(sys::CKA_TOKEN)
-        .no(sys::CKA_PRIVATE)
-        .ulong(sys::CKA_MODULUS_BITS, LOCKER_BITS)
-        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1]);
-    let private = Template::new()
-        .no(sys::CKA_TOKEN)
-        .no(sys::CKA_PRIVATE)
-        .no(sys::CKA_SENSITIVE)
-        .yes(sys::CKA_EXTRACTABLE);
-    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
-}
-
-/// What the locker key may be used with.
-pub(crate) const LOCKER_USES: [CK_MECHANISM_TYPE; 3] =
-    [sys::CKM_RSA_PKCS_OAEP, sys::CKM_RSA_X_509, sys::CKM_SHA256_RSA_PKCS];
-
-/// A session copy of a pinned RSA public half, to prove that the private half is the right one.
-pub(crate) fn rsa_public(n: &[u8], e: &[u8]) -> Template {
-    Template::new()
-        .ulong(sys::CKA_CLASS, sys::CKO_PUBLIC_KEY)
-        .ulong(sys::CKA_KEY_TYPE, sys::CKK_RSA)
-        .no(sys::CKA_TOKEN)
-        .no(sys::CKA_PRIVATE)
-        .yes(sys::CKA_ENCRYPT)
-        .bytes(sys::CKA_MODULUS, n)
-        .bytes(sys::CKA_PUBLIC_EXPONENT, e)
 }
 
 fn signing_pair(name: &Name<'_>, curve: &[u8], mechanism: CK_MECHANISM_TYPE) -> (Template, Template) {
