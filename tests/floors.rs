@@ -47,7 +47,7 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    ("hyper_rustls", &["payment::psp", "payment::shopper"]),
+    ("hyper_rustls", &["payment::outgoing"]),
     ("rustls", &["payment::psp", "payment::trust"]),
     ("webpki_roots", &["payment::trust"]),
     ("sd_notify", &["server"]),

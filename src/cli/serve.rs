@@ -5,7 +5,6 @@ mod signals;
 mod standing;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -169,7 +168,8 @@ impl Parts {
                 Exit::Refused.because("paykka is enabled and the platform key is not there: run `panvault init` again")
             );
         }
-        let trust = trust(config.paykka.ca_file.as_deref())?;
+        let trust = NotificationTrust::open(config.paykka.ca_file.as_deref())
+            .map_err(|error| Exit::Config.because(format!("paykka: {error}")))?;
         let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
         let events = Arc::new(Events::new(store.clone()));
@@ -296,16 +296,6 @@ impl Daemon {
         // What is wrong is told by the log and by `/readyz`.
         let _ = tokio::time::timeout(limit, self.hsm.ready()).await;
     }
-}
-
-/// Whose certificates are taken of merchants that are told.
-fn trust(ca_file: Option<&Path>) -> anyhow::Result<NotificationTrust> {
-    let Some(file) = ca_file else {
-        return Ok(NotificationTrust::built_in());
-    };
-    let bad = |why: String| Exit::Config.because(format!("paykka.ca_file {}: {why}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| bad(error.to_string()))?;
-    NotificationTrust::only(&pem).map_err(|why| bad(why.to_owned()))
 }
 
 /// This process.

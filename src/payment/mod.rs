@@ -9,6 +9,7 @@ pub mod money;
 pub mod network_token;
 pub mod network_tokens;
 pub mod orders;
+mod outgoing;
 pub mod psp;
 mod security_code;
 pub mod sessions;

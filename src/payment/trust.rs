@@ -1,5 +1,8 @@
 //! Whom a connection is trusted to: the authorities of one file, or those that browsers trust.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -10,6 +13,18 @@ use rustls::{ClientConfig, RootCertStore};
 pub struct Trust(RootCertStore);
 
 impl Trust {
+    /// Those of the file that is set as `ca_file`, or, where none is, those that browsers trust.
+    ///
+    /// # Errors
+    /// For operators: names key and file.
+    pub fn open(ca_file: Option<&Path>) -> Result<Self, String> {
+        let Some(path) = ca_file else {
+            return Ok(Self::built_in());
+        };
+        let opened = read(path).and_then(|pem| Self::only(&pem).map_err(str::to_owned));
+        opened.map_err(|why| format!("ca_file {}: {why}", path.display()))
+    }
+
     /// Those that browsers trust, as they were when this program was built.
     pub fn built_in() -> Self {
         Self(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
@@ -45,6 +60,21 @@ impl Trust {
         Ok(builder.with_root_certificates(self.0).with_no_client_auth())
     }
 }
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(CA_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= CA_MAX => Ok(bytes),
+        Ok(_) | Err(_) => Err(format!("is longer than {CA_MAX} bytes")),
+    }
+}
+
+/// Bytes of a `ca_file`: a distribution's whole bundle has a quarter of it.
+const CA_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

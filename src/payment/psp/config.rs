@@ -1,7 +1,5 @@
 //! The connectors that are configured, made ready: keys read, authorities loaded, addresses checked. Nobody is spoken to.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,13 +68,7 @@ impl Connectors {
 fn connector(config: &PspConfig) -> Result<Arc<Stripe>, String> {
     let at = |key: &str, path: &Path, reason: &str| format!("{key} {}: {reason}", path.display());
     let key = ApiKey::read(&config.api_key_file).map_err(|why| at("api_key_file", &config.api_key_file, &why))?;
-    let trust = match &config.ca_file {
-        Some(file) => {
-            let pem = read(file).map_err(|why| at("ca_file", file, &why))?;
-            Trust::only(&pem).map_err(|why| at("ca_file", file, why))?
-        }
-        None => Trust::built_in(),
-    };
+    let trust = Trust::open(config.ca_file.as_deref())?;
     match config.kind {
         PspKind::Stripe => Ok(Arc::new(Stripe::new(
             config.base_url.clone(),
@@ -86,18 +78,3 @@ fn connector(config: &PspConfig) -> Result<Arc<Stripe>, String> {
         )?)),
     }
 }
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(CA_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    match u64::try_from(bytes.len()) {
-        Ok(length) if length <= CA_MAX => Ok(bytes),
-        Ok(_) | Err(_) => Err(format!("is longer than {CA_MAX} bytes")),
-    }
-}
-
-/// Bytes of a `ca_file`: a distribution's whole bundle has a quarter of it.
-const CA_MAX: u64 = 1 << 20;

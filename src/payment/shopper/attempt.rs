@@ -1,16 +1,18 @@
 //! One attempt to pay, and what follows from how the acquirer decided.
 
 use super::open::field;
+use super::settle::{instruction, outcome};
 use super::stored::{Held, State, Step};
-use super::types::{CardFrom, Consent, Outcome, ShownCard, Terms, Usage};
+use super::types::{Consent, ShownCard, Usage};
 use super::{Error, Event, event};
 use crate::card::{Expiry, Pan};
 use crate::hsm::framed;
-use crate::id::UnixMillis;
+use crate::id::{Token, UnixMillis};
 use crate::keys::SecretBytes;
 use crate::payment::acquirer::Verdict;
-use crate::payment::orders::{Action, Instruction, ShownCard as OrderCard, TransactionView};
-use crate::payment::{CardDetails, Part, Payments, Sources};
+use crate::payment::orders::{Instruction, ShownCard as OrderCard, TransactionView};
+use crate::payment::wallet::Text;
+use crate::payment::{CardDetails, Part, Payments, SecurityCode, Sources};
 use crate::vault::types::{Actor, CallerError, Operation};
 use zeroize::Zeroizing;
 
@@ -31,54 +33,48 @@ pub(super) struct Keep {
 }
 
 impl Payments {
-    /// What is to be charged. A stored card must be the shopper's and be stored for this.
+    /// A stored card. It must be the shopper's, and stored for what it is charged for: under an agreement, or with its shopper.
     ///
     /// # Errors
-    /// [`Error::TokenUnknown`], [`Error::UsageDiffers`], [`Error::AgreementUnknown`], [`Error::AgreementInactive`]; a card
-    /// without number or expiry; the core's.
-    pub(super) async fn charge(
+    /// [`Error::TokenUnknown`], [`Error::UsageDiffers`], [`Error::AgreementUnknown`], [`Error::AgreementInactive`]; the core's.
+    pub(super) async fn charge_stored(
         &self,
         actor: &Actor,
-        terms: &Terms,
-        card: CardFrom,
+        shopper: Option<&Text>,
+        token: Token,
+        code: Option<SecurityCode>,
         agreement: Option<&str>,
     ) -> Result<Charge, Error> {
-        match card {
-            CardFrom::Given(card) => self.charge_given(actor, card, terms.store),
-            CardFrom::Stored { token, code } => {
-                let shopper = terms.shopper.as_ref().ok_or(Error::ShopperMissing)?;
-                let there = self.stored_card(actor, shopper.expose(), &token).await;
-                let there = match (there, agreement) {
-                    // the card is gone, and what hung on it with it
-                    (Err(Error::TokenUnknown), Some(agreement)) => {
-                        return Err(self.gone_with_card(actor, agreement, &token, shopper.expose()).await?);
-                    }
-                    (there, _) => there?,
-                };
-                if let Some(agreement) = agreement {
-                    self.check_agreement(actor, agreement, &token).await?;
-                }
-                let wanted = match agreement {
-                    Some(_) => Usage::Subscription,
-                    None => Usage::CardOnFile,
-                };
-                if there.usage != wanted || terms.usage.is_some_and(|given| given != wanted) {
-                    return Err(Error::UsageDiffers);
-                }
-                Ok(Charge {
-                    request: SecretBytes::new(framed(&[b"token", token.as_str().as_bytes()])),
-                    sources: Sources {
-                        token: Some(token),
-                        card: CardDetails {
-                            security_code: code,
-                            ..CardDetails::default()
-                        },
-                        ..Sources::default()
-                    },
-                    keep: None,
-                })
+        let shopper = shopper.ok_or(Error::ShopperMissing)?.expose();
+        let there = match (self.stored_card(actor, shopper, &token).await, agreement) {
+            // the card is gone, and what hung on it with it
+            (Err(Error::TokenUnknown), Some(agreement)) => {
+                return Err(self.gone_with_card(actor, agreement, &token, shopper).await?);
             }
+            (there, _) => there?,
+        };
+        let wanted = match agreement {
+            Some(agreement) => {
+                self.check_agreement(actor, agreement, &token).await?;
+                Usage::Subscription
+            }
+            None => Usage::CardOnFile,
+        };
+        if there.usage != wanted {
+            return Err(Error::UsageDiffers);
         }
+        Ok(Charge {
+            request: SecretBytes::new(framed(&[b"token", token.as_str().as_bytes()])),
+            sources: Sources {
+                token: Some(token),
+                card: CardDetails {
+                    security_code: code,
+                    ..CardDetails::default()
+                },
+                ..Sources::default()
+            },
+            keep: None,
+        })
     }
 
     /// A card that the payer gave.
@@ -136,21 +132,9 @@ impl Payments {
             }
         }
         let instruction = Instruction {
-            action: match held.stored.capture {
-                super::Capture::Automatic => Action::Pay,
-                super::Capture::Manual => Action::Authorize,
-            },
-            order: held.order.clone(),
-            transaction: Step::Pay(held.stored.attempts).transaction(),
-            amount: Some(held.stored.amount),
-            currency: Some(held.stored.currency),
-            target: None,
             sources: charge.sources,
-            recurring: false,
-            street: None,
-            echo: None,
-            personal: None,
             request: charge.request,
+            ..instruction(&held, &Step::Pay(held.stored.attempts))?
         };
         let record = match self.transact(actor, instruction).await {
             Ok(record) => record,
@@ -185,17 +169,13 @@ impl Payments {
         keep: Option<Keep>,
     ) -> Result<Held, Error> {
         let verdict = done.verdict().unwrap_or(Verdict::Unknown);
-        let message = done.answer.as_ref().map(|answer| answer.message.clone());
-        held.stored.outcome = Some(Outcome {
-            verdict,
-            message: message.unwrap_or_else(|| "The outcome is not known".to_owned()),
-        });
+        held.stored.outcome = Some(outcome(done));
         held.stored.step = None;
         held.stored.finished_at = Some(UnixMillis::now());
         held.stored.card = done.card.as_ref().map(shown);
         held.stored.token = done.card.as_ref().and_then(|card| card.token.clone());
         let mut more = Vec::new();
-        let (outcome, told) = match verdict {
+        let (word, told) = match verdict {
             Verdict::Approved => {
                 held.stored.state = State::Paid;
                 if let Some(keep) = keep {
@@ -226,7 +206,7 @@ impl Payments {
                 ("refused", (!again).then_some(Event::PaymentFailure))
             }
         };
-        let mut event = event("payment", outcome, held.stored.token.as_ref(), &held.order);
+        let mut event = event("payment", word, held.stored.token.as_ref(), &held.order);
         if let (Some(consent), Some(detail)) = (&held.stored.consent, &mut event.detail) {
             detail.push_str(&format!(", stored by consent to text {}", consent.text));
         }
@@ -236,15 +216,10 @@ impl Payments {
 
 /// The card of a transaction, as it may be shown: of a masked number the first six digits and the last four.
 fn shown(card: &OrderCard) -> ShownCard {
-    let digits = |text: &str| {
-        text.chars()
-            .take_while(char::is_ascii_digit)
-            .take(6)
-            .collect::<String>()
-    };
+    let first = card.masked.chars().take_while(char::is_ascii_digit).take(6);
     let last4: String = card.masked.chars().rev().take(4).collect();
     ShownCard {
-        bin: digits(&card.masked),
+        bin: first.collect(),
         last4: last4.chars().rev().collect(),
         brand: card.brand.clone(),
     }

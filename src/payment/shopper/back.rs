@@ -2,9 +2,9 @@
 
 use super::ids::Kind;
 use super::open::field;
-use super::settle::instruction;
+use super::settle::{instruction, outcome};
 use super::stored::{Held, State, Step};
-use super::types::{Capture, Outcome, PaymentStatus, PaymentView};
+use super::types::{Capture, PaymentStatus, PaymentView};
 use super::{Error, Event, event};
 use crate::payment::Payments;
 use crate::payment::acquirer::Verdict;
@@ -96,7 +96,7 @@ impl Payments {
                 .as_ref()
                 .is_none_or(|outcome| outcome.verdict == Verdict::Approved);
             match approved {
-                true => payments.payment_view(actor, held).await,
+                true => payments.view_of(actor, &held).await,
                 false => Err(field("order_id", "was not changed: the acquirer refused")),
             }
         })
@@ -138,13 +138,5 @@ impl Payments {
         let event = event(action, word, held.stored.token.as_ref(), &held.order);
         self.end_step(actor, held, approved.then_some(told), None, Vec::new(), event)
             .await
-    }
-}
-
-pub(super) fn outcome(done: &TransactionView) -> Outcome {
-    let message = done.answer.as_ref().map(|answer| answer.message.clone());
-    Outcome {
-        verdict: done.verdict().unwrap_or(Verdict::Unknown),
-        message: message.unwrap_or_else(|| "The outcome is not known".to_owned()),
     }
 }

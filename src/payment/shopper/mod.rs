@@ -26,7 +26,8 @@ use std::collections::BTreeSet;
 
 pub use self::error::Error;
 pub use self::outbox::{
-    Dead, Dress, Event, Hosts, Notified, Outbox, OutboxHandle, OutboxSettings, Signed, Trust as NotificationTrust,
+    Dress, Event, Hosts, Notified, Outbox, OutboxHandle, OutboxSettings, Signed, Trust as NotificationTrust,
+    Undelivered,
 };
 pub use self::page::Choice;
 use self::stored::{Held, Named, Private, Stored, decode, encode};
@@ -35,10 +36,8 @@ pub use self::types::{
     PaymentStatus, PaymentType, PaymentView, RefundStatus, RefundView, ShownCard, StoredCard, Terms, Usage,
 };
 use super::Payments;
-use crate::id::{MerchantId, Token};
-use crate::vault::types::{
-    Actor, CallerError, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written,
-};
+use crate::id::{MerchantId, Token, UnixMillis};
+use crate::vault::types::{Actor, CallerError, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
 
 /// How shoppers' payments are done.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +64,8 @@ impl Payments {
         let private: Private = decode(sealed.expose())?;
         Ok(Held {
             order: order.to_owned(),
-            document: Some(document),
+            rev: Some(document.rev),
+            sealed: document.sealed,
             stored,
             private,
         })
@@ -81,25 +81,31 @@ impl Payments {
         })
     }
 
-    /// Writes a payment as it is now, and more with it. `false`: it changed meanwhile.
+    /// Writes a payment as it is now, and more with it; what is sealed only where it changed. Gives the commit. `None`: the
+    /// payment changed meanwhile.
     async fn write_payment(
         &self,
         actor: &Actor,
         held: &Held,
         more: Vec<DocumentWrite>,
         event: DocumentEvent,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<u64>, Error> {
         let mut writes = vec![DocumentWrite {
             kind: DocumentKind::ShopperPayment,
             name: held.order.clone(),
-            expect: expect(held.document.as_ref()),
+            expect: held.rev.map_or(Expect::Absent, Expect::Rev),
             clear: encode(&held.stored)?,
-            secret: Secret::Seal(held.private.sealed()?),
+            secret: match &held.sealed {
+                Some(sealed) => Secret::Keep(Some(sealed.clone())),
+                None => Secret::Seal(held.private.sealed()?),
+            },
             expires_at: None,
         }];
         writes.extend(more);
-        let written = self.vault.write_documents(actor, writes, event).await?;
-        Ok(matches!(written, Written::Done { .. }))
+        Ok(match self.vault.write_documents(actor, writes, event).await? {
+            Written::Done { rev } => Some(rev),
+            Written::Changed => None,
+        })
     }
 
     /// As [`Self::write_payment`], for who has the payment's turn: nobody else changes it then.
@@ -111,9 +117,17 @@ impl Payments {
         event: DocumentEvent,
     ) -> Result<Held, Error> {
         match self.write_payment(actor, &held, more, event).await? {
-            true => self.held_payment(actor, &held.order).await,
-            false => Err(CallerError::Contended.into()),
+            // what was sealed anew is known when it is read
+            Some(_) if held.sealed.is_none() => self.held_payment(actor, &held.order).await,
+            Some(rev) => Ok(Held { rev: Some(rev), ..held }),
+            None => Err(CallerError::Contended.into()),
         }
+    }
+
+    /// Has the outbox look after a step that began, if it does not end.
+    fn guard(&self, actor: &Actor, held: &Held) {
+        let at = UnixMillis::now().plus(outbox::UNDECIDED_MS);
+        self.outbox.note(&actor.merchant, &held.order, at);
     }
 
     /// Waits for the turn of a payment.
@@ -121,10 +135,6 @@ impl Payments {
         let name = Token::parse(order).ok()?;
         self.payment_turns.wait(actor.repository, &name).await
     }
-}
-
-fn expect(document: Option<&Document>) -> Expect {
-    document.map_or(Expect::Absent, |document| Expect::Rev(document.rev))
 }
 
 /// What happened to what has this id.

@@ -3,10 +3,9 @@
 use data_encoding::HEXLOWER;
 
 use super::ids::{self, Kind};
-use super::outbox::UNDECIDED_MS;
 use super::settle::begin;
 use super::stored::{Held, Private, State, Step, Stored, StoredSession};
-use super::types::{By, NewPayment, NewSession, OpenedSession, PaymentView, Terms};
+use super::types::{By, CardFrom, NewPayment, NewSession, OpenedSession, PaymentView, Terms, Usage};
 use super::{Error, event, name_of, rules};
 use crate::hsm::framed;
 use crate::id::UnixMillis;
@@ -49,19 +48,31 @@ impl Payments {
         let lacks_card =
             |held: &Held| held.stored.state == State::Paid && held.stored.store && held.stored.token.is_none();
         if let Some(held) = begun.take_if(|held| held.stored.is_over() && !lacks_card(held)) {
-            return self.payment_view(actor, held).await;
+            return self.view_of(actor, &held).await;
         }
         // nothing is written for what cannot be paid
-        let charge = self.charge(actor, &terms, card, agreement.as_deref()).await?;
+        let charge = match card {
+            CardFrom::Given(card) => self.charge_given(actor, card, terms.store)?,
+            CardFrom::Stored { token, code } => {
+                let shopper = terms.shopper.as_ref();
+                let charge = self
+                    .charge_stored(actor, shopper, token, code, agreement.as_deref())
+                    .await?;
+                let wanted = agreement.as_ref().map_or(Usage::CardOnFile, |_| Usage::Subscription);
+                if terms.usage.is_some_and(|given| given != wanted) {
+                    return Err(Error::UsageDiffers);
+                }
+                charge
+            }
+        };
         let order = match begun {
             Some(held) => held.order,
             None => {
                 let mut held = self.new_payment(terms, mac.clone(), None)?;
-                let mut more = Vec::new();
                 held.stored.mit = mit == Some(true);
                 held.stored.agreement = agreement;
-                more.push(begin(&mut held, Step::Pay(1))?);
-                match self.write_new(actor, &held, &trans_id, None, more).await? {
+                let guard = begin(&mut held, Step::Pay(1))?;
+                match self.write_new(actor, &held, vec![guard]).await? {
                     true => held.order,
                     false => {
                         let there = self.begun(actor, &trans_id, &mac).await?;
@@ -78,7 +89,7 @@ impl Payments {
             true => held,
             false => self.attempt(actor, held, charge, None).await?,
         };
-        self.payment_view(actor, held).await
+        self.view_of(actor, &held).await
     }
 
     /// Opens a page for a payment. The same request again opens the same page.
@@ -101,25 +112,29 @@ impl Payments {
         }
         let mac = self.take_mac(&mut terms).await?;
         let trans_id = terms.trans_id.clone();
-        for _ in 0..2 {
-            if let Some(held) = self.begun(actor, &trans_id, &mac).await? {
-                let session = held.stored.session.ok_or(Error::IdTaken)?;
-                return self.opened(actor, session.id).await;
+        let session = match self.begun(actor, &trans_id, &mac).await? {
+            Some(held) => held.stored.session,
+            None => {
+                let session = StoredSession {
+                    id: ids::fresh(&self.vault, Kind::Session)?,
+                    expires_at,
+                };
+                let mut held = self.new_payment(terms, mac.clone(), Some(session))?;
+                held.private.return_url = Some(return_url);
+                held.private.cancel_url = cancel_url;
+                match self.write_new(actor, &held, Vec::new()).await? {
+                    true => held.stored.session,
+                    // another was faster
+                    false => {
+                        let there = self.begun(actor, &trans_id, &mac).await?;
+                        there.ok_or(CallerError::Contended)?.stored.session
+                    }
+                }
             }
-            let id = ids::fresh(&self.vault, Kind::Session)?;
-            let session = StoredSession {
-                id: id.clone(),
-                expires_at,
-            };
-            // the requests of one trans_id share its terms
-            let mut held = self.new_payment(copy(&terms), mac.clone(), Some(session))?;
-            held.private.return_url = Some(return_url.clone());
-            held.private.cancel_url = cancel_url.clone();
-            if self.write_new(actor, &held, &trans_id, Some(&id), Vec::new()).await? {
-                return self.opened(actor, id).await;
-            }
-        }
-        Err(CallerError::Contended.into())
+        };
+        let id = session.ok_or(Error::IdTaken)?.id;
+        let key = self.session_key(actor, &id).await?;
+        Ok(OpenedSession { id, key })
     }
 
     /// The payment as it stands.
@@ -134,7 +149,7 @@ impl Payments {
             By::Order(id) => Some(id.to_owned()).filter(|id| Kind::Order.is_of(id)),
         };
         let held = self.held_payment(actor, &order.ok_or(Error::Unknown)?).await?;
-        self.payment_view(actor, held).await
+        self.view_of(actor, &held).await
     }
 
     /// The key of a page: whoever has it may pay there. It is the same at any time, and only the HSM can make it.
@@ -143,11 +158,6 @@ impl Payments {
         let named = framed(&[b"payment session key v1", merchant, session.as_bytes()]);
         let mac = self.vault.request_mac(SecretBytes::new(named)).await?;
         Ok(HEXLOWER.encode(mac.get(..16).unwrap_or(&mac)))
-    }
-
-    async fn opened(&self, actor: &Actor, id: String) -> Result<OpenedSession, Error> {
-        let key = self.session_key(actor, &id).await?;
-        Ok(OpenedSession { id, key })
     }
 
     async fn take_mac(&self, terms: &mut Terms) -> Result<String, Error> {
@@ -171,7 +181,8 @@ impl Payments {
         let personal = terms.personal.as_ref().map(|text| serde_json::from_str::<Json>(text));
         Ok(Held {
             order: ids::fresh(&self.vault, Kind::Order)?,
-            document: None,
+            rev: None,
+            sealed: None,
             stored: Stored {
                 trans_id: terms.trans_id,
                 request_mac,
@@ -207,70 +218,59 @@ impl Payments {
         })
     }
 
-    async fn write_new(
-        &self,
-        actor: &Actor,
-        held: &Held,
-        trans_id: &str,
-        session: Option<&str>,
-        mut names: Vec<DocumentWrite>,
-    ) -> Result<bool, Error> {
-        names.push(name_of(ids::hashed("t", trans_id), &held.order)?);
-        if let Some(session) = session {
-            names.push(name_of(ids::hashed("s", session), &held.order)?);
+    /// Writes a new payment, its names, and `more`. `false`: another of its names was faster.
+    async fn write_new(&self, actor: &Actor, held: &Held, mut more: Vec<DocumentWrite>) -> Result<bool, Error> {
+        more.push(name_of(ids::hashed("t", &held.stored.trans_id), &held.order)?);
+        if let Some(session) = &held.stored.session {
+            more.push(name_of(ids::hashed("s", &session.id), &held.order)?);
         }
         let event = event("payment-open", "ok", None, &held.order);
-        let written = self.write_payment(actor, held, names, event).await?;
-        if written && held.stored.step.is_some() {
-            self.outbox
-                .note(&actor.merchant, &held.order, UnixMillis::now().plus(UNDECIDED_MS));
+        let written = self.write_payment(actor, held, more, event).await?;
+        if written.is_some() && held.stored.step.is_some() {
+            self.guard(actor, held);
         }
-        Ok(written)
+        Ok(written.is_some())
     }
 
     /// Refuses what cannot be kept.
     fn screen_terms(&self, actor: &Actor, terms: &Terms) -> Result<(), Error> {
-        let long = |text: &str| !(1..=ID).contains(&text.chars().count());
-        if long(&terms.trans_id) {
-            return Err(field("trans_id", "must have 1 to 64 characters"));
-        }
-        if terms.shopper.as_ref().is_some_and(|shopper| long(shopper.expose())) {
-            return Err(field("shopper_reference", "must have 1 to 64 characters"));
-        }
-        let shopper = terms.shopper.as_ref().map(Text::expose).unwrap_or_default();
-        for (name, text) in [("trans_id", terms.trans_id.as_str()), ("shopper_reference", shopper)] {
-            if self.vault.holds_card_number(text) {
-                return Err(field(name, "holds what looks like a card number"));
-            }
+        self.screen_id("trans_id", &terms.trans_id)?;
+        if let Some(shopper) = &terms.shopper {
+            self.screen_id("shopper_reference", shopper.expose())?;
         }
         if terms.amount.is_zero() {
             return Err(field("amount", "must be more than zero"));
         }
-        if let Some(url) = &terms.notify_url {
-            let admitted = self.shopper.hosts.admit(&actor.merchant, url.expose());
-            admitted.ok_or(Error::NotifyUrl)?;
-        }
+        self.screen_url(actor, terms.notify_url.as_ref())?;
         if let Some(personal) = &terms.personal {
             self.vault.screen_object("body", personal, PERSONAL, false)?;
         }
         Ok(())
+    }
+
+    /// Refuses a name of the merchant's that cannot be kept.
+    pub(super) fn screen_id(&self, name: &'static str, text: &str) -> Result<(), Error> {
+        if !(1..=ID).contains(&text.chars().count()) {
+            return Err(field(name, "must have 1 to 64 characters"));
+        }
+        if self.vault.holds_card_number(text) {
+            return Err(field(name, "holds what looks like a card number"));
+        }
+        Ok(())
+    }
+
+    /// Refuses an address at which the merchant may not be told.
+    pub(super) fn screen_url(&self, actor: &Actor, url: Option<&Text>) -> Result<(), Error> {
+        match url {
+            Some(url) if self.shopper.hosts.admit(&actor.merchant, url.expose()).is_none() => Err(Error::NotifyUrl),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
 pub(super) fn field(field: &'static str, reason: &str) -> Error {
     let reason = reason.to_owned();
     CallerError::Field { field, reason }.into()
-}
-
-fn copy(terms: &Terms) -> Terms {
-    Terms {
-        trans_id: terms.trans_id.clone(),
-        shopper: terms.shopper.clone(),
-        notify_url: terms.notify_url.clone(),
-        personal: terms.personal.clone(),
-        request: SecretBytes::new(Vec::new()),
-        ..*terms
-    }
 }
 
 /// Characters of the merchant's ids.

@@ -4,12 +4,11 @@ use subtle::ConstantTimeEq;
 
 use super::Error;
 use super::stored::Held;
-use super::types::{CardFrom, Consent, PageView, PaymentType, PaymentView, Terms, Usage};
+use super::types::{Consent, PageView, PaymentType, PaymentView, Usage};
 use crate::id::{Token, UnixMillis};
-use crate::keys::SecretBytes;
 use crate::payment::{CardDetails, Payments, SecurityCode};
 use crate::vault::to_its_end;
-use crate::vault::types::{Actor, Error as CoreError, Operation, PolicyError};
+use crate::vault::types::{Actor, Operation};
 
 /// How the payer pays.
 pub enum Choice {
@@ -80,7 +79,7 @@ impl Payments {
         let _turn = self.payment_turn(actor, &order).await;
         let held = self.held_payment(actor, &order).await?;
         if held.stored.is_over() {
-            return self.payment_view(actor, held).await;
+            return self.view_of(actor, &held).await;
         }
         let ended = held
             .stored
@@ -109,45 +108,22 @@ impl Payments {
             }
             Choice::Stored { code: None, .. } => return Err(Error::CodeMissing),
             Choice::Stored { token, code } => {
-                let terms = terms_of(&held);
-                let card = CardFrom::Stored { token, code };
-                (self.charge(actor, &terms, card, None).await?, None)
+                let shopper = held.private.shopper.as_ref();
+                (self.charge_stored(actor, shopper, token, code, None).await?, None)
             }
         };
         let held = self.attempt(actor, held, charge, consent).await?;
-        self.payment_view(actor, held).await
+        self.view_of(actor, &held).await
     }
 
     async fn page_of(&self, actor: &Actor, session: &str, key: &str) -> Result<Held, Error> {
         let right = self.session_key(actor, session).await?;
         if !bool::from(right.as_bytes().ct_eq(key.as_bytes())) {
-            let Actor {
-                peer, dialect, request, ..
-            } = actor.clone();
-            return Err(match self.vault.access().authenticate_nobody(peer, dialect, request) {
-                Err(error @ CoreError::Policy(PolicyError::LoginThrottled { .. })) => error.into(),
-                Err(_) | Ok(_) => Error::Unknown,
-            });
+            self.vault.access().wrong_secret(actor)?;
+            return Err(Error::Unknown);
         }
         let named = super::ids::hashed("s", session);
         let order = self.order_named(actor, &named).await?.ok_or(Error::Unknown)?;
         self.held_payment(actor, &order).await
-    }
-}
-
-/// What a stored card is held against: it is used, and not stored again.
-fn terms_of(held: &Held) -> Terms {
-    Terms {
-        trans_id: held.stored.trans_id.clone(),
-        payment_type: held.stored.payment_type,
-        capture: held.stored.capture,
-        amount: held.stored.amount,
-        currency: held.stored.currency,
-        store: false,
-        usage: None,
-        shopper: held.private.shopper.clone(),
-        notify_url: None,
-        personal: None,
-        request: SecretBytes::new(Vec::new()),
     }
 }

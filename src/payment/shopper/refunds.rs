@@ -1,8 +1,8 @@
 //! Money given back.
 
-use super::back::outcome;
 use super::ids::{self, Kind};
 use super::open::field;
+use super::settle::outcome;
 use super::stored::{Held, Step};
 use super::types::{NewRefund, PaymentView, RefundStatus, RefundView};
 use super::{Error, Event, event, name_of};
@@ -22,19 +22,11 @@ impl Payments {
     /// acquirer's is none.
     pub async fn refund(&self, actor: &Actor, new: NewRefund) -> Result<(RefundView, PaymentView), Error> {
         self.vault.access().permit(actor, Operation::Pay, 0)?;
-        if !(1..=64).contains(&new.trans_id.chars().count()) {
-            return Err(field("refund_trans_id", "must have 1 to 64 characters"));
-        }
-        if self.vault.holds_card_number(&new.trans_id) {
-            return Err(field("refund_trans_id", "holds what looks like a card number"));
-        }
+        self.screen_id("refund_trans_id", &new.trans_id)?;
         if !Kind::Order.is_of(&new.order) {
             return Err(Error::Unknown);
         }
-        if let Some(url) = &new.notify_url {
-            let admitted = self.shopper.hosts.admit(&actor.merchant, url.expose());
-            admitted.ok_or(Error::NotifyUrl)?;
-        }
+        self.screen_url(actor, new.notify_url.as_ref())?;
         let (payments, actor) = (self.clone(), actor.clone());
         to_its_end(async move { payments.refund_at_once(&actor, new).await }).await
     }
@@ -51,26 +43,12 @@ impl Payments {
         if held.stored.currency != new.currency {
             return Err(field("currency", "is not the payment's"));
         }
-        let found = held
-            .stored
-            .refunds
-            .iter()
-            .position(|refund| refund.trans_id == new.trans_id);
+        let mut refunds = held.stored.refunds.iter().enumerate();
+        let found = refunds.find(|(_, refund)| refund.trans_id == new.trans_id);
         let place = match found {
-            Some(place) => {
-                if held
-                    .stored
-                    .refunds
-                    .get(place)
-                    .is_some_and(|refund| refund.amount != new.amount)
-                {
-                    return Err(Error::IdTaken);
-                }
-                if held.stored.step != Some(Step::Refund(place)) {
-                    return self.refund_shown(actor, held, place).await;
-                }
-                place
-            }
+            Some((_, refund)) if refund.amount != new.amount => return Err(Error::IdTaken),
+            Some((place, _)) if held.stored.step == Some(Step::Refund(place)) => place,
+            Some((place, _)) => return self.refund_shown(actor, held, place).await,
             None => {
                 if held.stored.step.is_some() {
                     return Err(Error::Busy);
@@ -87,23 +65,21 @@ impl Payments {
                 if place >= REFUNDS {
                     return Err(field("ori_order_id", "has as many refunds as it can have"));
                 }
+                let id = ids::fresh(&self.vault, Kind::Refund)?;
+                let names = vec![
+                    name_of(name, &held.order)?,
+                    name_of(ids::hashed("g", &id), &held.order)?,
+                ];
                 held.stored.refunds.push(RefundView {
-                    id: ids::fresh(&self.vault, Kind::Refund)?,
-                    trans_id: new.trans_id.clone(),
+                    id,
+                    trans_id: new.trans_id,
                     amount: new.amount,
                     status: RefundStatus::Processing,
                     outcome: None,
                     finished_at: None,
                 });
                 held.private.refund_urls.push(new.notify_url);
-                let mut names = vec![name_of(name, &held.order)?];
-                let id = held
-                    .stored
-                    .refunds
-                    .get(place)
-                    .map(|refund| refund.id.as_str())
-                    .unwrap_or_default();
-                names.push(name_of(ids::hashed("g", id), &held.order)?);
+                held.sealed = None;
                 held = self.begin_step(actor, held, Step::Refund(place), names).await?;
                 place
             }
@@ -140,7 +116,7 @@ impl Payments {
 
     async fn refund_shown(&self, actor: &Actor, held: Held, place: usize) -> Result<(RefundView, PaymentView), Error> {
         let refund = held.stored.refunds.get(place).cloned().ok_or(Error::Unknown)?;
-        Ok((refund, self.payment_view(actor, held).await?))
+        Ok((refund, self.view_of(actor, &held).await?))
     }
 
     pub(super) async fn finish_refund(

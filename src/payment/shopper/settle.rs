@@ -25,11 +25,7 @@ impl Payments {
         more.push(begin(&mut held, step)?);
         let event = event("payment-step", "begun", held.stored.token.as_ref(), &held.order);
         let held = self.must_write_payment(actor, held, more, event).await?;
-        self.outbox.note(
-            &actor.merchant,
-            &held.order,
-            UnixMillis::now().plus(outbox::UNDECIDED_MS),
-        );
+        self.guard(actor, &held);
         Ok(held)
     }
 
@@ -178,7 +174,7 @@ pub(super) fn begin(held: &mut Held, step: Step) -> Result<DocumentWrite, Error>
     outbox::undecided(&held.order, held.stored.notified)
 }
 
-/// What the ledger is to do for a step that needs no card.
+/// What the ledger is to do for a step. A payment's card, and what makes it the same card, are to be added.
 pub(super) fn instruction(held: &Held, step: &Step) -> Result<Instruction, Error> {
     let transaction = step.transaction();
     let (action, amount, target) = match step {
@@ -189,7 +185,13 @@ pub(super) fn instruction(held: &Held, step: &Step) -> Result<Instruction, Error
         Step::Capture(_, amount) => (Action::Capture, Some(*amount), None),
         // the payment itself, and not what came last
         Step::Void(_) => (Action::Void, None, Some(Step::Pay(held.stored.attempts).transaction())),
-        Step::Pay(_) => return Err(payment::Error::damaged().into()),
+        Step::Pay(_) => {
+            let action = match held.stored.capture {
+                super::Capture::Automatic => Action::Pay,
+                super::Capture::Manual => Action::Authorize,
+            };
+            (action, Some(held.stored.amount), None)
+        }
     };
     Ok(Instruction {
         action,
@@ -205,6 +207,15 @@ pub(super) fn instruction(held: &Held, step: &Step) -> Result<Instruction, Error
         echo: None,
         personal: None,
     })
+}
+
+/// How the acquirer decided.
+pub(super) fn outcome(done: &TransactionView) -> Outcome {
+    let message = done.answer.as_ref().map(|answer| answer.message.clone());
+    Outcome {
+        verdict: done.verdict().unwrap_or(Verdict::Unknown),
+        message: message.unwrap_or_else(|| "The outcome is not known".to_owned()),
+    }
 }
 
 fn not_asked() -> Outcome {

@@ -9,7 +9,7 @@ use crate::keys::SecretBytes;
 use crate::payment::Error;
 use crate::payment::money::{Amount, Currency};
 use crate::payment::wallet::{Json, Text, written};
-use crate::vault::types::Document;
+use crate::vault::types::SealedSecret;
 
 /// The part in clear.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,8 +115,10 @@ pub(super) struct Named {
 /// A payment as it was read.
 pub(super) struct Held {
     pub(super) order: String,
-    /// None: not written yet.
-    pub(super) document: Option<Document>,
+    /// The commit that wrote it; none: not written yet.
+    pub(super) rev: Option<u64>,
+    /// `private` as it is stored; none: it is to be sealed anew.
+    pub(super) sealed: Option<SealedSecret>,
     pub(super) stored: Stored,
     pub(super) private: Private,
 }

@@ -10,10 +10,7 @@ use crate::payment::{self, Part, Payments};
 use crate::vault::types::Actor;
 
 impl Payments {
-    pub(super) async fn payment_view(&self, actor: &Actor, held: Held) -> Result<PaymentView, Error> {
-        self.view_of(actor, &held).await
-    }
-
+    /// The payment, with what the ledger has of it.
     pub(super) async fn view_of(&self, actor: &Actor, held: &Held) -> Result<PaymentView, Error> {
         let order = match self.order_and_target(actor, &held.order, None).await {
             Ok((order, _)) => Some(order),

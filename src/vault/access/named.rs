@@ -24,6 +24,17 @@ impl Access {
         }
     }
 
+    /// Counts a secret of the merchant's own that is not right (see [`Self::authenticate_guest`]) as a login that failed.
+    ///
+    /// # Errors
+    /// [`PolicyError::LoginThrottled`] during a pause.
+    pub fn wrong_secret(&self, actor: &Actor) -> Result<(), Error> {
+        match self.authenticate_nobody(actor.peer, actor.dialect, actor.request.clone()) {
+            Err(error @ Error::Policy(PolicyError::LoginThrottled { .. })) => Err(error),
+            Err(_) | Ok(_) => Ok(()),
+        }
+    }
+
     /// Who asks, by the kernel's word on the process alone: for dialects that ask for no credential. Which merchants it may
     /// act for is what policy grants it. Nothing secret can be guessed here, so there are no pauses.
     ///

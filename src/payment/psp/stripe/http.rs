@@ -7,15 +7,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, Uri, body::Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use zeroize::Zeroizing;
 
 use super::API_VERSION;
 use super::answer::Answer;
 use crate::id::{PspReference, fill_random};
+use crate::payment::outgoing::{Connector, connector, reasons};
 use crate::payment::psp::BaseUrl;
 use crate::payment::psp::failure::Failure;
 use crate::payment::psp::secret_file::ApiKey;
@@ -23,7 +22,7 @@ use crate::payment::trust::Trust;
 
 /// The provider, and what opens it.
 pub(super) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     base: BaseUrl,
     authorization: HeaderValue,
     /// One request takes no longer, so that there is time for another.
@@ -40,15 +39,7 @@ impl Http {
             HeaderValue::from_maybe_shared(Bytes::from_owner(bearer)).map_err(|_| "the key fits no header")?;
         authorization.set_sensitive(true);
         let limit = timeout / PARTS;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limit));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust.client()?)
-            .https_only()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = connector(trust, limit)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -118,7 +109,6 @@ impl Http {
     async fn once(&self, request: Request<Full<Bytes>>) -> Result<Answer, Lost> {
         let uri = request.uri().clone();
         let lost = |error: &dyn std::error::Error| {
-            // hyper and rustls tell of connections and certificates, never of what was sent on them
             let why = reasons(error);
             tracing::warn!(host = self.host(&uri), why, "no answer of the payment service provider");
             Lost
@@ -157,18 +147,6 @@ async fn read(body: Incoming) -> Result<Bytes, Unread> {
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Unread::TooLong),
         Err(error) => Err(Unread::Broken(error)),
     }
-}
-
-/// An error and what is behind it.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// Before another attempt: longer each time, and not the same for all who failed together.

@@ -7,29 +7,21 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::{Signed, Trust};
+use crate::payment::outgoing::{Connector, connector, reasons};
 
 /// A client for merchants.
 pub(super) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     timeout: Duration,
 }
 
 impl Http {
     pub(super) fn new(trust: Trust, timeout: Duration) -> Result<Self, &'static str> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust.client()?)
-            .https_only()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = connector(trust, timeout)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .http1_max_buf_size(BUFFER)
@@ -56,7 +48,8 @@ impl Http {
     }
 
     async fn once(&self, request: Request<Full<Bytes>>) -> Result<Bytes, String> {
-        let response = self.client.request(request).await.map_err(|error| reasons(&error))?;
+        let response = self.client.request(request).await;
+        let response = response.map_err(|error| reasons(&error).chars().take(REASON).collect::<String>())?;
         let status = response.status();
         if !status.is_success() {
             return Err(format!("answered with status {}", status.as_u16()));
@@ -66,18 +59,6 @@ impl Http {
             Err(_) => Err("the answer broke off, or is too long".to_owned()),
         }
     }
-}
-
-/// An error and what is behind it: of connections and certificates, never of what was sent on them.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text.chars().take(REASON).collect()
 }
 
 /// Bytes of an answer.

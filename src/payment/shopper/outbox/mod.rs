@@ -161,7 +161,7 @@ impl OutboxHandle {
 
 /// A notification that waits, or is dead, for operators.
 #[derive(Debug, Clone, Serialize)]
-pub struct Dead {
+pub struct Undelivered {
     /// Whose.
     pub merchant: MerchantId,
     /// Its name.

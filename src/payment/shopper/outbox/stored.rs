@@ -31,7 +31,7 @@ pub(super) struct Clear {
 pub(super) enum Standing {
     /// What it is going to tell is being done.
     Undecided,
-    /// It waits to be delivered, or was given up.
+    /// It waits to be delivered, or did.
     Waiting,
 }
 

@@ -1,6 +1,6 @@
 //! Notifications that were not delivered, for operators.
 
-use super::Dead;
+use super::Undelivered;
 use super::stored::{Clear, Content, clear, order_of, removed, revived};
 use crate::id::UnixMillis;
 use crate::payment::Payments;
@@ -30,7 +30,7 @@ impl Payments {
     ///
     /// # Errors
     /// The store's.
-    pub async fn undelivered(&self, own: Peer) -> Result<Vec<Dead>, Error> {
+    pub async fn undelivered(&self, own: Peer) -> Result<Vec<Undelivered>, Error> {
         let actors = self
             .vault
             .access()
@@ -87,8 +87,8 @@ impl Payments {
     }
 }
 
-fn shown(actor: &Actor, name: String, clear: Clear, kind: DocumentKind) -> Dead {
-    Dead {
+fn shown(actor: &Actor, name: String, clear: Clear, kind: DocumentKind) -> Undelivered {
+    Undelivered {
         merchant: actor.merchant.clone(),
         name,
         event: clear.event,

@@ -15,8 +15,7 @@ use super::{ATTEMPTS, Error, Text, contended, pause};
 use crate::id::UnixMillis;
 use crate::payment::Payments;
 use crate::vault::types::{
-    Actor, Document, DocumentEvent, DocumentKind, DocumentWrite, Error as CoreError, Expect, Operation, PolicyError,
-    Secret, Written,
+    Actor, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Operation, Secret, Written,
 };
 
 /// A session.
@@ -133,13 +132,8 @@ impl Payments {
         if let Some(shown) = secret
             && !is_same(shown, sealed.secret.expose())
         {
-            let Actor {
-                peer, dialect, request, ..
-            } = actor.clone();
-            return Err(match self.vault.access().authenticate_nobody(peer, dialect, request) {
-                Err(error @ CoreError::Policy(PolicyError::LoginThrottled { .. })) => error.into(),
-                Ok(_) | Err(_) => Error::SessionSecret,
-            });
+            self.vault.access().wrong_secret(actor)?;
+            return Err(Error::SessionSecret);
         }
         if clear.ends_at <= UnixMillis::now() {
             return Err(Error::SessionExpired);
