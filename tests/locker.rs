@@ -29,23 +29,15 @@ mod records;
 #[path = "locker/rights.rs"]
 mod rights;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use asking::Locker;
 use support::daemon::Daemon;
+use support::scenarios::each;
 
 type Scenario = (&'static str, fn(&Locker<'_>));
 
 /// Runs all on one daemon.
 fn all(daemon: &Daemon, scenarios: &[Scenario]) {
-    let mut failed = Vec::new();
-    for (name, scenario) in scenarios {
-        let locker = Locker::of(daemon);
-        if catch_unwind(AssertUnwindSafe(|| scenario(&locker))).is_err() {
-            failed.push(*name);
-        }
-    }
-    assert!(failed.is_empty(), "failed: {failed:#?}");
+    each(scenarios.iter().copied(), |scenario| scenario(&Locker::of(daemon)));
 }
 
 #[test]

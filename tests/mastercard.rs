@@ -36,27 +36,26 @@ mod tokens;
 #[path = "mastercard/verification.rs"]
 mod verification;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gateway::{WIRES, Wire};
 use support::daemon::{Daemon, PROGRAM, Running};
+use support::scenarios::each;
 use support::skip::skipped;
 
 type Scenario = (&'static str, fn(&Daemon, Wire));
 
 /// Runs all on one daemon, over both wires.
 fn all(daemon: &Daemon, scenarios: &[Scenario]) {
-    let mut failed = Vec::new();
-    for (name, scenario) in scenarios {
-        for wire in WIRES {
-            if catch_unwind(AssertUnwindSafe(|| scenario(daemon, wire))).is_err() {
-                failed.push(format!("{name} over {wire:?}"));
-            }
-        }
-    }
-    assert!(failed.is_empty(), "failed: {failed:#?}");
+    let over = |wire| {
+        scenarios
+            .iter()
+            .map(move |(name, scenario)| (format!("{name} over {wire:?}"), (scenario, wire)))
+    };
+    each(WIRES.into_iter().flat_map(over), |(scenario, wire)| {
+        scenario(daemon, wire)
+    });
 }
 
 #[test]

@@ -30,23 +30,15 @@ mod rights;
 #[path = "paykka/told.rs"]
 mod told;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use asking::Shop;
 use support::daemon::Daemon;
+use support::scenarios::each;
 
 type Scenario = (&'static str, fn(&Shop<'_>));
 
 /// Runs all on one daemon.
 fn all(daemon: &Daemon, scenarios: &[Scenario]) {
-    let mut failed = Vec::new();
-    for (name, scenario) in scenarios {
-        let shop = Shop::of(daemon);
-        if catch_unwind(AssertUnwindSafe(|| scenario(&shop))).is_err() {
-            failed.push(*name);
-        }
-    }
-    assert!(failed.is_empty(), "failed: {failed:#?}\n{}", daemon.log());
+    each(scenarios.iter().copied(), |scenario| scenario(&Shop::of(daemon)));
 }
 
 #[test]

@@ -65,21 +65,15 @@ mod validation;
 #[path = "worldpay/verified.rs"]
 mod verified;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use support::daemon::Daemon;
+use support::scenarios::each;
 
 type Scenario = (&'static str, fn(&Daemon));
 
 /// Runs all on one daemon.
 fn all(scenarios: &[Scenario]) {
     let daemon = Daemon::start();
-    let failed: Vec<_> = scenarios
-        .iter()
-        .filter(|(_, scenario)| catch_unwind(AssertUnwindSafe(|| scenario(&daemon))).is_err())
-        .map(|(name, _)| *name)
-        .collect();
-    assert!(failed.is_empty(), "failed: {failed:#?}");
+    each(scenarios.iter().copied(), |scenario| scenario(&daemon));
     daemon.run(&["audit", "verify"], 0);
 }
 

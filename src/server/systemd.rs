@@ -89,10 +89,5 @@ pub fn tell(standing: &Standing) {
 
 /// Within which time systemd wants to hear that the process lives, where it does.
 pub fn watchdog() -> Option<Duration> {
-    let micros: u64 = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
-    let meant = match std::env::var("WATCHDOG_PID") {
-        Ok(pid) => pid.parse() == Ok(std::process::id()),
-        Err(_) => true,
-    };
-    (meant && micros > 0).then(|| Duration::from_micros(micros))
+    sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero())
 }

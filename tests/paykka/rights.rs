@@ -7,17 +7,6 @@ use crate::page::Page;
 use crate::support::daemon::{Daemon, VISA};
 use crate::support::http;
 
-/// The policy of a dev instance is written anew at its start, so it is changed while it runs.
-fn grant(daemon: &Daemon, operations: &[&str]) {
-    let uid = nix::unistd::getuid();
-    let text = format!(
-        "version = 1\n\n[[grant]]\nname = \"shop\"\nuid = {uid}\ndialects = [\"paykka\"]\nrepositories = [\"*\"]\n\
-         operations = {operations:?}\n"
-    );
-    std::fs::write(daemon.dir().join("policy.toml"), text).unwrap();
-    daemon.run(&["policy", "reload"], 0);
-}
-
 /// Each right is asked for, and the README names all that are needed.
 pub(crate) fn granted() {
     let daemon = Daemon::start();
@@ -49,14 +38,14 @@ pub(crate) fn granted() {
     let all = ["pay", "tokenize", "inspect", "search", "update", "delete"];
     for without in all {
         let rest: Vec<&str> = all.into_iter().filter(|op| *op != without).collect();
-        grant(&daemon, &rest);
+        daemon.grant("paykka", "*", &rest);
         for (_, path, body) in asked.iter().filter(|(needed, ..)| *needed == without) {
             let answer = shop.refused(&format!("/v3/payment/acq{path}"), body.clone());
             assert_eq!(answer, (403, "1022".to_owned()), "{path} without {without}");
         }
     }
     // nothing was charged by what was refused
-    grant(&daemon, &all);
+    daemon.grant("paykka", "*", &all);
     let found = shop.ask("/v3/payment/acq/query", json!({"trans_id": asked[1].2["trans_id"]}));
     assert_eq!(found.status, 404, "{}", found.text());
     for (_, path, mut body) in asked {

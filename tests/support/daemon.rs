@@ -282,6 +282,18 @@ impl Daemon {
             .unwrap()
     }
 
+    /// Has policy grant this user these operations in one dialect and repository, and nothing else. The policy of a dev instance
+    /// is written anew at its start, so it is changed while it runs.
+    pub(crate) fn grant(&self, dialect: &str, repository: &str, operations: &[&str]) {
+        let uid = nix::unistd::getuid();
+        let text = format!(
+            "version = 1\n\n[[grant]]\nname = \"test\"\nuid = {uid}\ndialects = [{dialect:?}]\nrepositories = \
+             [{repository:?}]\noperations = {operations:?}\n"
+        );
+        std::fs::write(self.dir().join("policy.toml"), text).unwrap();
+        self.run(&["policy", "reload"], 0);
+    }
+
     /// A request with the test merchant's key.
     pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.try_call(method, path, body).unwrap()

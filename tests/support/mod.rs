@@ -12,4 +12,5 @@
 pub(crate) mod daemon;
 pub(crate) mod http;
 pub(crate) mod readme;
+pub(crate) mod scenarios;
 pub(crate) mod skip;

@@ -1,6 +1,5 @@
 //! What requests consist of.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -103,12 +102,6 @@ pub(crate) fn without(mut body: Value, pointer: &str) -> Value {
 /// Does all of these and tells at the end which failed.
 #[track_caller]
 pub(crate) fn each<T>(cases: Vec<T>, name: impl Fn(&T) -> String, check: impl Fn(T)) {
-    let failed: Vec<String> = cases
-        .into_iter()
-        .filter_map(|case| {
-            let name = name(&case);
-            catch_unwind(AssertUnwindSafe(|| check(case))).is_err().then_some(name)
-        })
-        .collect();
-    assert!(failed.is_empty(), "failed: {failed:#?}");
+    let named = cases.into_iter().map(|case| (name(&case), case));
+    crate::support::scenarios::each(named, check);
 }

@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use crate::api::body::BodyFault;
 use crate::payment::wallet;
 use crate::payment::{self, Part};
-use crate::vault::types::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
+use crate::vault::types::{CallerError, Error, IntegrityError, PolicyError};
 
 impl From<wallet::Error> for Refusal {
     fn from(error: wallet::Error) -> Self {
@@ -64,14 +64,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Caller(error) => error.into(),
             Error::Policy(error) => error.into(),
-            Error::Dependency(error) => {
-                let seconds = match error {
-                    DependencyError::HsmBusy => 1,
-                    DependencyError::HsmDown | DependencyError::NoRandom | DependencyError::StoreUnavailable => 5,
-                    DependencyError::StoreReadOnly => 30,
-                };
-                Self::not_now(seconds, error)
-            }
+            Error::Dependency(error) => Self::not_now(error.retry_after_s(), error),
             Error::Integrity(
                 error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),
             ) => Self::failed(error),

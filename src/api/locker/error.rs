@@ -13,10 +13,12 @@ impl From<Error> for Refusal {
             Error::Caller(error) => error.into(),
             Error::Policy(error) => error.into(),
             Error::Dependency(error) => match error {
-                DependencyError::HsmBusy => Self::not_now(1, error),
-                DependencyError::HsmDown | DependencyError::NoRandom => Self::not_now(5, error),
-                DependencyError::StoreUnavailable => Self::no_store(5, error),
-                DependencyError::StoreReadOnly => Self::no_store(30, error),
+                DependencyError::HsmBusy | DependencyError::HsmDown | DependencyError::NoRandom => {
+                    Self::not_now(error.retry_after_s(), error)
+                }
+                DependencyError::StoreReadOnly | DependencyError::StoreUnavailable => {
+                    Self::no_store(error.retry_after_s(), error)
+                }
             },
             Error::Integrity(
                 error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),

@@ -7,7 +7,7 @@ use super::operation::ApiOperation;
 use super::refusal::Refusal;
 use crate::api::body::BodyFault;
 use crate::payment::{self, Part};
-use crate::vault::types::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
+use crate::vault::types::{CallerError, Error, IntegrityError, PolicyError};
 
 /// What the fields of a request are called, which depends on what it asks for.
 #[derive(Debug, Clone, Copy)]
@@ -92,14 +92,7 @@ impl Names {
         match error {
             Error::Caller(error) => self.caller(error),
             Error::Policy(error) => error.into(),
-            Error::Dependency(error) => {
-                let seconds = match error {
-                    DependencyError::HsmBusy => 1,
-                    DependencyError::HsmDown | DependencyError::NoRandom | DependencyError::StoreUnavailable => 5,
-                    DependencyError::StoreReadOnly => 30,
-                };
-                Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, seconds, error)
-            }
+            Error::Dependency(error) => Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, error.retry_after_s(), error),
             Error::Integrity(
                 error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),
             ) => Refusal::failed(error),

@@ -13,13 +13,14 @@ impl From<Error> for Problem {
             Error::Caller(error) => error.into(),
             Error::Policy(error) => error.into(),
             Error::Dependency(error) => {
-                let (code, seconds) = match error {
-                    DependencyError::HsmBusy => (Code::HsmBusy, 1),
-                    DependencyError::HsmDown => (Code::HsmUnavailable, 5),
-                    DependencyError::NoRandom => (Code::RandomUnavailable, 5),
-                    DependencyError::StoreReadOnly => (Code::StoreReadOnly, 30),
-                    DependencyError::StoreUnavailable => (Code::StoreUnavailable, 5),
+                let code = match error {
+                    DependencyError::HsmBusy => Code::HsmBusy,
+                    DependencyError::HsmDown => Code::HsmUnavailable,
+                    DependencyError::NoRandom => Code::RandomUnavailable,
+                    DependencyError::StoreReadOnly => Code::StoreReadOnly,
+                    DependencyError::StoreUnavailable => Code::StoreUnavailable,
                 };
+                let seconds = error.retry_after_s();
                 Self::not_now(code, error).after(seconds)
             }
             Error::Integrity(error) => {

@@ -1,23 +1,18 @@
-//! Letting a request in: whose it is, by its signature; that it is of now; that it did not come before. And signing what
-//! it is answered.
+//! Letting a request in: whose it is, by its signature; that it is of now; that it did not come before.
 
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
-use axum::response::Response;
-use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
-use super::signature::{Claim, Generation, WINDOW_MS, claim, encoded, lines, nonce, old_lines};
+use super::signature::{Claim, Generation, WINDOW_MS, claim};
 use super::wire::Head;
 use crate::api::{Services, json};
 use crate::id::{MerchantId, RequestId, UnixMillis};
-use crate::keys::SecretBytes;
 use crate::vault::types::{Actor, Dialect, Error, Peer, PolicyError};
 
 /// A request that was let in.
 pub(super) struct Entered {
     pub(super) actor: Actor,
-    generation: Generation,
+    pub(super) generation: Generation,
 }
 
 /// Lets a request in. A nonce is used up only by a request that its merchant signed.
@@ -96,47 +91,4 @@ fn refused(claim: &Claim, error: Error) -> Refusal {
         }
         (_, error) => error.into(),
     }
-}
-
-/// Signs an answer with the platform key.
-///
-/// # Errors
-/// The HSM's; no random bytes.
-pub(super) async fn sign(
-    services: &Services,
-    entered: &Entered,
-    parts: &Parts,
-    body: &[u8],
-    response: &mut Response,
-) -> Result<(), Refusal> {
-    let timestamp = UnixMillis::now().0.to_string();
-    let nonce = nonce().map_err(Error::from)?;
-    let message = match entered.generation {
-        Generation::V3 => lines(parts.method.as_str(), parts.uri.path(), &timestamp, &nonce, body),
-        Generation::V1 => old_lines(entered.actor.merchant.as_str(), &timestamp, body),
-    };
-    let signature = encoded(&services.vault.sign_as_platform(secret(message)).await?);
-    let headers: &[(&'static str, &str)] = match entered.generation {
-        Generation::V3 => &[
-            ("x-paykka-timestamp", &timestamp),
-            ("x-paykka-nonce", &nonce),
-            ("x-paykka-sign-alg", "SHA256_WITH_RSA"),
-            ("x-paykka-sign", &signature),
-        ],
-        Generation::V1 => &[
-            ("timestamp", &timestamp),
-            ("signature", &signature),
-            ("type", "RSA256"),
-            ("version", "v1.2"),
-        ],
-    };
-    for (name, value) in headers {
-        let value = HeaderValue::try_from(*value).map_err(Refusal::failed)?;
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-    Ok(())
-}
-
-fn secret(mut message: Zeroizing<Vec<u8>>) -> SecretBytes {
-    SecretBytes::new(std::mem::take(&mut *message))
 }

@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use crate::api::body::BodyFault;
 use crate::api::json::{Fault, Why};
 use crate::payment::{self, Part, shopper};
-use crate::vault::types::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
+use crate::vault::types::{CallerError, Error, IntegrityError, PolicyError};
 
 impl From<shopper::Error> for Refusal {
     fn from(error: shopper::Error) -> Self {
@@ -86,14 +86,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Caller(error) => error.into(),
             Error::Policy(error) => error.into(),
-            Error::Dependency(error) => {
-                let seconds = match error {
-                    DependencyError::HsmBusy => 1,
-                    DependencyError::HsmDown | DependencyError::NoRandom | DependencyError::StoreUnavailable => 5,
-                    DependencyError::StoreReadOnly => 30,
-                };
-                Self::not_now(seconds, error)
-            }
+            Error::Dependency(error) => Self::not_now(error.retry_after_s(), error),
             Error::Integrity(
                 error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),
             ) => Self::failed(error),

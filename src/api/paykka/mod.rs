@@ -8,6 +8,7 @@ mod config;
 mod enter;
 mod error;
 mod notify;
+mod platform;
 mod refusal;
 mod serve;
 mod signature;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::answer;
-use super::signature::{encoded, lines, nonce};
+use super::signature::Generation;
+use super::{answer, platform};
 use crate::api::json;
-use crate::id::{MerchantId, UnixMillis};
-use crate::keys::SecretBytes;
+use crate::id::MerchantId;
 use crate::payment::shopper::{Dress, Notified, Signed};
 use crate::payment::wallet::written;
 use crate::vault::Vault;
@@ -40,17 +39,9 @@ impl Dress for Notifications {
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Signed, Error>> + Send + 'a>> {
         Box::pin(async move {
             let body = written(&answer::notification(merchant, notified)).map_err(|_| IntegrityError::Damaged)?;
-            let (timestamp, nonce) = (UnixMillis::now().0.to_string(), nonce()?);
-            let mut message = lines("POST", path, &timestamp, &nonce, &body);
-            let message = SecretBytes::new(std::mem::take(&mut *message));
-            let signature = self.0.sign_as_platform(message).await?;
+            let to = ("POST", path);
             Ok(Signed {
-                headers: vec![
-                    ("x-paykka-timestamp", timestamp),
-                    ("x-paykka-nonce", nonce),
-                    ("x-paykka-sign-alg", "SHA256_WITH_RSA".to_owned()),
-                    ("x-paykka-sign", encoded(&signature)),
-                ],
+                headers: platform::sign(&self.0, Generation::V3, merchant, to, &body).await?,
                 body: Bytes::from_owner(body),
             })
         })

@@ -1,19 +1,20 @@
 //! What each path does.
 
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::enter::{Entered, enter, sign};
+use super::enter::{Entered, enter};
 use super::refusal::Refusal;
 use super::translate;
 use super::values::{self, given};
 use super::wire::{self, Envelope};
-use super::{Endpoint, answer, answered};
+use super::{Endpoint, answer, answered, platform};
 use crate::api::{Services, body, json};
 use crate::id::{RequestId, Token, UnixMillis};
 use crate::payment::shopper::{By, Error};
@@ -47,15 +48,30 @@ pub(super) async fn serve(services: &Services, endpoint: Endpoint, request: Requ
             (refusal.status, refusal.retry_after, Bytes::from(refusal.body()))
         }
     };
-    let mut response = answered(status, retry_after, body.clone().into());
     // what was done is done: a client that gets no signature asks again and is told the same
-    match sign(services, &entered, &parts, &body, &mut response).await {
-        Ok(()) => response,
+    match signed(services, &entered, &parts, &body).await {
+        Ok(headers) => {
+            let mut response = answered(status, retry_after, body.into());
+            response.headers_mut().extend(headers);
+            response
+        }
         Err(refusal) => {
             refusal.log(name.as_ref());
             answered(refusal.status, refusal.retry_after, refusal.body().into())
         }
     }
+}
+
+/// The headers that sign an answer, in the generation of its request.
+async fn signed(services: &Services, entered: &Entered, parts: &Parts, body: &[u8]) -> Result<HeaderMap, Refusal> {
+    let (generation, merchant) = (entered.generation, &entered.actor.merchant);
+    let to = (parts.method.as_str(), parts.uri.path());
+    let headers = platform::sign(&services.vault, generation, merchant, to, body).await?;
+    let headers = headers.into_iter().map(|(name, value)| {
+        let value = HeaderValue::try_from(value).map_err(Refusal::failed)?;
+        Ok((HeaderName::from_static(name), value))
+    });
+    headers.collect()
 }
 
 async fn done(services: &Services, entered: &Entered, endpoint: Endpoint, body: &[u8]) -> Answer {

@@ -6,21 +6,14 @@ use super::card::PAST;
 use super::refusal::Refusal;
 use crate::api::body::BodyFault;
 use crate::payment::{self, Part};
-use crate::vault::types::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
+use crate::vault::types::{CallerError, Error, IntegrityError, PolicyError};
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
             Error::Caller(error) => error.into(),
             Error::Policy(error) => error.into(),
-            Error::Dependency(error) => {
-                let seconds = match error {
-                    DependencyError::HsmBusy => 1,
-                    DependencyError::HsmDown | DependencyError::NoRandom | DependencyError::StoreUnavailable => 5,
-                    DependencyError::StoreReadOnly => 30,
-                };
-                Self::not_now(seconds, error)
-            }
+            Error::Dependency(error) => Self::not_now(error.retry_after_s(), error),
             Error::Integrity(
                 error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),
             ) => Self::failed(error),

@@ -19,10 +19,11 @@ impl Teller {
     pub(super) fn start(client: Client) -> Self {
         tell(&Standing::Ready);
         Self(tokio::spawn(async move {
-            let every = watchdog().map_or(LOOK, |limit| (limit / 3).min(LOOK));
+            let watched = watchdog();
+            let every = watched.map_or(LOOK, |limit| (limit / 3).min(LOOK));
             let mut last = String::new();
             loop {
-                if client.beats().await && watchdog().is_some() {
+                if watched.is_some() && client.beats().await {
                     tell(&Standing::Alive);
                 }
                 let now = told(&client);

@@ -135,6 +135,17 @@ pub enum DependencyError {
     StoreUnavailable,
 }
 
+impl DependencyError {
+    /// After so many seconds the same request may work.
+    pub fn retry_after_s(&self) -> u64 {
+        match self {
+            Self::HsmBusy => 1,
+            Self::HsmDown | Self::NoRandom | Self::StoreUnavailable => 5,
+            Self::StoreReadOnly => 30,
+        }
+    }
+}
+
 /// Alarms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntegrityError {

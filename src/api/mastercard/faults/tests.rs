@@ -1,5 +1,6 @@
 use super::*;
 use crate::id::{Revision, Token};
+use crate::vault::types::DependencyError;
 
 const NUMBER: &str = "sourceOfFunds.provided.card.number";
 
