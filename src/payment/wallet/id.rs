@@ -17,10 +17,10 @@ impl Cell {
         good.then(|| Self(text.to_owned()))
     }
 
-    /// A fresh name. One that is made a microsecond later sorts later.
+    /// A fresh name. One that is made three microseconds later sorts later.
     ///
-    /// The audit trail masks 12 digits that stand together, so no name has them: one with such a run is drawn again, a
-    /// millisecond later where the time itself is one.
+    /// The audit trail masks 12 digits that stand together, so no name has them: one with such a run is drawn again, at
+    /// the next time that is not itself one.
     pub(super) fn fresh(&self, entity: Entity) -> Result<String, NoRandom> {
         let mut at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         loop {
@@ -30,9 +30,9 @@ impl Cell {
             if !has_long_run(&hex) {
                 return Ok(format!("{}_{}_{hex}", self.0, entity.as_str()));
             }
-            // drawn again at the same time, or names would leave their order
+            // no later than it must be, or the name would overtake those that are made after it
             if hex.get(..TIME).is_some_and(has_long_run) {
-                at += Duration::from_millis(1);
+                at += STEP;
             }
         }
     }
@@ -85,6 +85,9 @@ fn version_7(at: Duration, mut bytes: [u8; 16]) -> String {
 
 /// Digits of a name that are its time's, the version among them.
 const TIME: usize = 16;
+
+/// Less than the 4,096th part of a millisecond that a name's time is told in, so that none is passed over.
+const STEP: Duration = Duration::from_nanos(200);
 
 fn has_long_run(hex: &str) -> bool {
     hex.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 12)
