@@ -4,8 +4,8 @@ use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 
 use super::Error;
+use crate::card::contains_pan;
 use crate::id::fill_random;
-use crate::vault::Vault;
 
 /// What an id is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,11 @@ impl Kind {
     }
 }
 
-/// A new id. None holds what could be a card number: those are masked in the audit trail and refused elsewhere.
+/// A new id. None passes Luhn, of whatever range: the audit trail masks those, and an auditor looks for them.
 ///
 /// # Errors
 /// No random bytes.
-pub(super) fn fresh(vault: &Vault, kind: Kind) -> Result<String, Error> {
+pub(super) fn fresh(kind: Kind) -> Result<String, Error> {
     let (letters, count) = kind.form();
     loop {
         let mut id = String::from(letters);
@@ -55,7 +55,7 @@ pub(super) fn fresh(vault: &Vault, kind: Kind) -> Result<String, Error> {
                 .map(|byte| char::from(b'0' + byte % 10));
             id.extend(digits.take(letters.len() + count - id.len()));
         }
-        if !vault.holds_card_number(&id) {
+        if !contains_pan(&id) {
             return Ok(id);
         }
     }
@@ -90,6 +90,17 @@ mod tests {
         assert_eq!(grouped("GW20231435132143229/000001"), "GW202314.351321.43229/000001");
         assert_eq!(grouped("RA1234567812345678"), "RA123456.781234.5678");
         assert_eq!(grouped("none"), "none");
+    }
+
+    #[test]
+    fn no_id_is_masked_in_the_audit_trail() {
+        for kind in [Kind::Agreement, Kind::Order, Kind::Refund, Kind::Session, Kind::Token] {
+            // one in ten digit strings passes Luhn
+            for _ in 0..200 {
+                let id = fresh(kind).unwrap();
+                assert!(kind.is_of(&id) && !contains_pan(&id), "{id}");
+            }
+        }
     }
 
     #[test]

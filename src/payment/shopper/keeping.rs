@@ -49,7 +49,7 @@ impl Payments {
         }
         let shopper = held.private.shopper.as_ref().ok_or(Error::ShopperMissing)?;
         let namespace = self.vault.personal_namespace(actor, shopper.expose()).await?;
-        let id = ids::fresh(&self.vault, Kind::Agreement)?;
+        let id = ids::fresh(Kind::Agreement)?;
         let documents = super::agreements::new(&id, &token, namespace, &held.order)?;
         held.stored.agreement = Some(id);
         Ok(documents)
@@ -84,7 +84,7 @@ impl Payments {
             terms: Terms::default(),
         };
         for _ in 0..ROUNDS {
-            let id = ids::fresh(&self.vault, Kind::Token)?;
+            let id = ids::fresh(Kind::Token)?;
             new.format = Format::Supplied(Token::parse(&id).map_err(|_| crate::payment::Error::damaged())?);
             match self.vault.tokenize_again(actor, &new).await {
                 Ok(Tokenized::Created(view)) => return Ok(view.token),

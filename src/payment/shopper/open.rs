@@ -116,7 +116,7 @@ impl Payments {
             Some(held) => held.stored.session,
             None => {
                 let session = StoredSession {
-                    id: ids::fresh(&self.vault, Kind::Session)?,
+                    id: ids::fresh(Kind::Session)?,
                     expires_at,
                 };
                 let mut held = self.new_payment(terms, mac.clone(), Some(session))?;
@@ -180,7 +180,7 @@ impl Payments {
     fn new_payment(&self, terms: Terms, request_mac: String, session: Option<StoredSession>) -> Result<Held, Error> {
         let personal = terms.personal.as_ref().map(|text| serde_json::from_str::<Json>(text));
         Ok(Held {
-            order: ids::fresh(&self.vault, Kind::Order)?,
+            order: ids::fresh(Kind::Order)?,
             rev: None,
             sealed: None,
             stored: Stored {

@@ -65,7 +65,7 @@ impl Payments {
                 if place >= REFUNDS {
                     return Err(field("ori_order_id", "has as many refunds as it can have"));
                 }
-                let id = ids::fresh(&self.vault, Kind::Refund)?;
+                let id = ids::fresh(Kind::Refund)?;
                 let names = vec![
                     name_of(name, &held.order)?,
                     name_of(ids::hashed("g", &id), &held.order)?,
