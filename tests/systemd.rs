@@ -233,3 +233,64 @@ fn systemd_is_told_how_it_stands() {
     daemon.stop();
     ear.wait("STOPPING=1");
 }
+
+/// Configuration and policy come into force together, or all that was in force stays and people are told.
+#[test]
+fn a_reload_is_whole_or_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let ear = Ear(UnixDatagram::bind(place.path().join("notify")).unwrap());
+    ear.0.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut daemon = Daemon::start();
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    daemon.stop();
+    let address = place.path().join("notify").display().to_string();
+    daemon.environment = vec![("NOTIFY_SOCKET".to_owned(), address)];
+    daemon.up();
+    let path = |name: &str| daemon.dir().join(name);
+    let [config, policy] = ["panvault.toml", "policy.toml"].map(|name| std::fs::read_to_string(path(name)).unwrap());
+    let reload = |config: &str, policy: &str| {
+        std::fs::write(path("panvault.toml"), config).unwrap();
+        std::fs::write(path("policy.toml"), policy).unwrap();
+        while ear.hear().is_some() {}
+        signal(daemon.pid(), "HUP");
+        ear.wait("RELOADING=1");
+    };
+    let revealed = || (0..3).map(|_| daemon.reveal(&token).status).collect::<Vec<_>>();
+    let capped = config.replace("reveal_per_second = 0", "reveal_per_second = 1\nreveal_burst = 1");
+    assert_ne!(capped, config);
+    let denying = policy.replace("operations = [\"*\"]", "operations = [\"inspect\"]");
+    assert_ne!(denying, policy);
+
+    for (wrong, policy, fault) in [
+        (capped.as_str(), "version = 1\n[[grant]]\nuser = 5\n", "policy"),
+        ("version = 1\nlisten = 7\n", denying.as_str(), "must be a table"),
+        (
+            &format!("{config}\n[log]\nfilter = \"loud\"\n"),
+            denying.as_str(),
+            "log.filter",
+        ),
+    ] {
+        reload(wrong, policy);
+        let status = ear.wait("refused");
+        assert!(
+            status.contains("STATUS=serving; ") && status.contains(fault),
+            "{status}"
+        );
+        assert_eq!(revealed(), [200; 3], "{fault}");
+        std::fs::write(path("panvault.toml"), &config).unwrap();
+        let trail = daemon.run(&["audit", "tail", "--lines", "30"], 0);
+        let told = |line: &&str| line.contains("\"policy-reload\"") && line.contains("\"refused\"");
+        assert!(
+            trail.lines().filter(told).next_back().unwrap().contains(fault),
+            "{trail}"
+        );
+    }
+    reload(&capped, &policy);
+    let status = ear.wait("STATUS=");
+    assert!(!status.contains("refused"), "{status}");
+    assert_eq!(revealed()[1..], [429, 429]);
+    let trail = daemon.run(&["audit", "tail", "--lines", "30"], 0);
+    assert!(trail.contains("configuration sha256"), "{trail}");
+    reload(&capped, &denying);
+    daemon.wait(Duration::from_secs(10), "less", || daemon.reveal(&token).status == 403);
+}

@@ -1,6 +1,7 @@
 //! `serve`: the parts put together, from the store to the sockets, and taken apart again in order.
 
 mod descriptors;
+mod reload;
 mod signals;
 mod standing;
 
@@ -9,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use self::reload::Reloader;
 use self::signals::{Signals, bins};
 use self::standing::Teller;
 use super::instance::Instance;
@@ -265,10 +267,19 @@ impl Parts {
             descriptors: descriptors::for_connections(config.hsm.workers),
             ..config.limits
         };
-        let server = server::serve(endpoints, limits, &metrics);
+        let mut server = server::serve(endpoints, limits, &metrics);
         let teller = Teller::start(client.clone());
         let ended = match serving(daemon).await {
-            Ok(()) => Ok(signals.wait(&config, logs, &vault, &client).await),
+            Ok(()) => {
+                let reloader = Reloader {
+                    config: &config,
+                    logs: logs.clone(),
+                    vault: &vault,
+                    server: &mut server,
+                    teller: &teller,
+                };
+                Ok(signals.wait(reloader, &client).await)
+            }
             Err(error) => Err(error),
         };
         drop(teller);

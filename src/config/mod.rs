@@ -120,7 +120,10 @@ fn parse(text: &str) -> Result<Spec, String> {
     serde_path_to_error::deserialize(document).map_err(|fault| {
         let (key, error) = (fault.path().to_string(), fault.inner());
         let message = match error.message().rsplit_once(", expected ") {
-            Some((found, expected)) if found.starts_with("invalid ") => format!("must be {expected}"),
+            Some((found, expected)) if found.starts_with("invalid ") => match expected.starts_with("struct ") {
+                true => "must be a table".to_owned(),
+                false => format!("must be {expected}"),
+            },
             _ => error.message().to_owned(),
         };
         format!("{}: {key}: {message}", place(error))

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -37,7 +38,7 @@ pub(super) async fn run<S>(
     stream: Paced<S>,
     peer: Option<Peer>,
     router: Router,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<Option<Duration>>,
     place: Arc<Place>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -79,7 +80,7 @@ pub(super) async fn run<S>(
 }
 
 /// Returns when the server is to stop.
-pub(super) async fn stop_called(stopped: &mut watch::Receiver<bool>) {
+pub(super) async fn stop_called(stopped: &mut watch::Receiver<Option<Duration>>) {
     // An error means that the handle is gone: nobody could ask any more.
-    let _ = stopped.wait_for(|stop| *stop).await;
+    let _ = stopped.wait_for(Option::is_some).await;
 }

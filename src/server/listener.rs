@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -151,14 +150,13 @@ impl Stream {
     }
 }
 
-/// Accepts up to `cap` connections at once until `stopped`, then drains. Returns the number of connections cut at the
-/// drain limit.
+/// Accepts as many connections as there are `places` until `stopped`, then drains. Returns the number of connections cut
+/// at the drain limit.
 pub(super) async fn accept(
     endpoint: Endpoint,
-    cap: usize,
     limits: Limits,
-    gauge: IntGauge,
-    mut stopped: watch::Receiver<bool>,
+    places: Arc<Places>,
+    mut stopped: watch::Receiver<Option<Duration>>,
 ) -> usize {
     let Endpoint {
         name,
@@ -167,7 +165,6 @@ pub(super) async fn accept(
         callers,
         ..
     } = endpoint;
-    let places = Places::new(cap, gauge);
     let http = connection::builder(&limits, callers == Callers::Applications);
     let mut connections = JoinSet::new();
     let mut warned: Option<Instant> = None;
@@ -229,8 +226,9 @@ pub(super) async fn accept(
         }
     }
     drop(listener);
+    let drain = stopped.borrow().unwrap_or(limits.drain);
 
-    let drained = timeout(limits.drain, async { while connections.join_next().await.is_some() {} }).await;
+    let drained = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
     let cut = match drained {
         Ok(()) => 0,
         Err(_) => connections.len(),

@@ -4,13 +4,17 @@
 //! (inherited from a service manager, say) are served in just the same way by [`serve`].
 
 mod connection;
+mod limits;
 mod listener;
 mod paced;
 mod places;
 mod socket;
 pub mod systemd;
 
+pub use limits::Limits;
+use limits::OPERATORS;
 pub use listener::{Callers, Endpoint, Listener};
+use places::Places;
 pub use socket::{BoundSocket, Socket};
 use systemd::Inherited;
 
@@ -18,22 +22,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::telemetry::Metrics;
 use crate::vault::types::Peer;
-
-/// Open at once on a listener for operators: admin.sock, and the figures over TCP.
-const OPERATORS: usize = 32;
-
-/// What a listener for applications has at least, whatever the descriptors allow.
-const APPLICATIONS_MIN: usize = 16;
 
 /// Where the daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,28 +58,6 @@ pub struct Tcp {
     pub addr: SocketAddr,
     /// Whom its callers count as: TCP tells no user.
     pub peer: Peer,
-}
-
-/// Bounds on connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Open at once, per listener for applications; one user has at most half of them, or 64 if that is more. When all
-    /// are taken the longest idle one makes room; when none is idle, more wait in the kernel's queue.
-    pub max_connections: usize,
-    /// File descriptors for the connections of all listeners together: what `max_connections` is clamped to.
-    pub descriptors: usize,
-    /// Between the end of an answer (or the accept) and the end of the next request's head: bounds slow senders and idle
-    /// connections alike.
-    pub head_timeout: Duration,
-    /// A caller who reads nothing of an answer for so long is cut off.
-    pub write_timeout: Duration,
-    /// Bytes of a request's head; more is 431.
-    pub max_head_bytes: usize,
-    /// How long requests under way may take after [`ServerHandle::shutdown`].
-    pub drain: Duration,
-    /// Lines of a head that are no headers are left out, for applications, and not refused (RFC 9112, 5.1). A front that keeps
-    /// connections for several clients must drop them itself then: what it took for a body's length would be left out.
-    pub ignore_malformed_headers: bool,
 }
 
 /// The listeners that [`Config::bind`] made.
@@ -132,8 +109,11 @@ pub enum Error {
 
 /// The running server.
 pub struct ServerHandle {
-    stop: watch::Sender<bool>,
+    limits: Limits,
+    /// How long requests under way may take, once it stops.
+    stop: watch::Sender<Option<Duration>>,
     loops: Vec<JoinHandle<usize>>,
+    places: Vec<(Callers, Arc<Places>)>,
 }
 
 impl Config {
@@ -211,36 +191,28 @@ impl Bound {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_connections: 1024,
-            descriptors: usize::MAX,
-            head_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(20),
-            max_head_bytes: 16 * 1024,
-            drain: Duration::from_secs(30),
-            ignore_malformed_headers: false,
+impl ServerHandle {
+    /// Changes how many connections may be open and how long a drain may last. Those that are open stay.
+    pub fn set_limits(&mut self, max_connections: usize, drain: Duration) {
+        self.limits = Limits {
+            max_connections,
+            drain,
+            ..self.limits
+        };
+        let cap = self
+            .limits
+            .applications(self.places.iter().map(|(callers, _)| *callers));
+        for (callers, places) in &self.places {
+            if *callers == Callers::Applications {
+                places.resize(cap);
+            }
         }
     }
-}
 
-impl Limits {
-    /// The cap of each listener for applications, and of each for operators.
-    fn caps(&self, endpoints: &[Endpoint]) -> (usize, usize) {
-        let operators = endpoints.iter().filter(|e| e.callers == Callers::Operators).count();
-        let applications = endpoints.len().saturating_sub(operators).max(1);
-        let left = self.descriptors.saturating_sub(operators.saturating_mul(OPERATORS));
-        let most = (left / applications).max(APPLICATIONS_MIN);
-        (self.max_connections.min(most), OPERATORS)
-    }
-}
-
-impl ServerHandle {
     /// Stops accepting, lets requests under way finish until the drain limit, and returns how many connections had to be
     /// cut after it.
     pub async fn shutdown(self) -> usize {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Some(self.limits.drain));
         let mut cut = 0;
         for accepting in self.loops {
             cut += accepting.await.unwrap_or(0);
@@ -251,28 +223,28 @@ impl ServerHandle {
 
 /// Serves the endpoints until [`ServerHandle::shutdown`].
 pub fn serve(endpoints: Vec<Endpoint>, limits: Limits, metrics: &Metrics) -> ServerHandle {
-    let (stop, stopped) = watch::channel(false);
-    let (applications, operators) = limits.caps(&endpoints);
-    if applications < limits.max_connections {
-        warn!(
-            wanted = limits.max_connections,
-            connections = applications,
-            "the limit on open files allows fewer connections at once than the configuration"
-        );
-    }
+    let (stop, stopped) = watch::channel(None);
+    let applications = limits.applications(endpoints.iter().map(|endpoint| endpoint.callers));
+    let mut places = Vec::with_capacity(endpoints.len());
     let loops = endpoints
         .into_iter()
         .map(|endpoint| {
             info!(listener = endpoint.name, on = %endpoint.listener, "listening");
-            let open = metrics.connections.with_label_values(&[endpoint.name]);
             let cap = match endpoint.callers {
                 Callers::Applications => applications,
-                Callers::Operators => operators,
+                Callers::Operators => OPERATORS,
             };
-            tokio::spawn(listener::accept(endpoint, cap, limits, open, stopped.clone()))
+            let own = Places::new(cap, metrics.connections.with_label_values(&[endpoint.name]));
+            places.push((endpoint.callers, Arc::clone(&own)));
+            tokio::spawn(listener::accept(endpoint, limits, own, stopped.clone()))
         })
         .collect();
-    ServerHandle { stop, loops }
+    ServerHandle {
+        limits,
+        stop,
+        loops,
+        places,
+    }
 }
 
 async fn given_or_made(given: Option<UnixListener>, socket: &Socket) -> Result<Listener, Error> {

@@ -4,6 +4,7 @@
 //! nothing, or send a head slowly, keep nobody out. One user's connections, whatever they do, have only their share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntGauge;
@@ -14,9 +15,7 @@ const SHARE_MIN: usize = 64;
 
 /// A listener's places.
 pub(super) struct Places {
-    cap: usize,
-    /// None where it would be all.
-    share: Option<usize>,
+    cap: AtomicUsize,
     open: Mutex<Open>,
     /// A place may have become free, or its connection idle.
     changed: Notify,
@@ -68,12 +67,17 @@ enum Outcome {
 impl Places {
     pub(super) fn new(cap: usize, gauge: IntGauge) -> Arc<Self> {
         Arc::new(Self {
-            cap,
-            share: Some((cap / 2).max(SHARE_MIN)).filter(|share| *share < cap),
+            cap: AtomicUsize::new(cap),
             open: Mutex::default(),
             changed: Notify::new(),
             gauge,
         })
+    }
+
+    /// Changes how many there are. Connections that are open stay; while they are too many, no more are let in.
+    pub(super) fn resize(&self, cap: usize) {
+        self.cap.store(cap, Ordering::Relaxed);
+        self.changed.notify_one();
     }
 
     /// Waits for a place, for one caller at a time. `None`: all of the user's share is in use. A caller without a user
@@ -89,8 +93,11 @@ impl Places {
     }
 
     fn look(self: &Arc<Self>, user: Option<u32>) -> Outcome {
+        let cap = self.cap.load(Ordering::Relaxed);
+        let share = (cap / 2).max(SHARE_MIN);
         let mut open = self.open();
-        if let (Some(share), Some(_)) = (self.share, user) {
+        // none where it would be all
+        if user.is_some() && share < cap {
             let own = |taken: &Taken| taken.user == user;
             if open.taken.values().filter(|taken| own(taken)).count() >= share {
                 return match open.make_room(own) {
@@ -99,7 +106,7 @@ impl Places {
                 };
             }
         }
-        if open.taken.len() >= self.cap {
+        if open.taken.len() >= cap {
             open.make_room(|_| true);
             return Outcome::Wait;
         }
@@ -242,6 +249,23 @@ mod tests {
         drop((busy, rest));
         drop(held);
         assert_eq!(places.gauge.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn fewer_places_let_nobody_in_and_more_do_at_once() {
+        let places = places(2);
+        let held = [places.take(None).await.unwrap(), places.take(None).await.unwrap()].map(Arc::new);
+        let busy = [held[0].busy(), held[1].busy()];
+        places.resize(1);
+        assert!(soon(places.take(None)).await.is_none());
+        let waiting = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { places.take(None).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        places.resize(3);
+        assert!(soon(waiting).await.unwrap().unwrap());
+        drop(busy);
     }
 
     #[tokio::test]

@@ -277,32 +277,6 @@ async fn a_caller_who_does_not_read_is_cut_and_a_slow_one_is_not() {
 }
 
 #[tokio::test]
-async fn the_caps_leave_room_for_operators_and_for_the_rest_of_the_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut endpoints = Vec::new();
-    for (name, callers) in [("api", Callers::Applications), ("admin", Callers::Operators)] {
-        endpoints.push(Endpoint {
-            name,
-            callers,
-            listener: socket(&dir.path().join(name)).bind().await.unwrap().into(),
-            router: router(),
-        });
-    }
-    let caps = |max_connections, descriptors| {
-        let limits = Limits {
-            max_connections,
-            descriptors,
-            ..Limits::default()
-        };
-        limits.caps(&endpoints)
-    };
-    assert_eq!(caps(1024, usize::MAX), (1024, OPERATORS));
-    assert_eq!(caps(1024, 900), (900 - OPERATORS, OPERATORS));
-    assert_eq!(caps(100, 900), (100, OPERATORS));
-    assert_eq!(caps(1024, 0), (APPLICATIONS_MIN, OPERATORS));
-}
-
-#[tokio::test]
 async fn a_head_that_does_not_come_ends_the_connection_and_one_too_long_is_431() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.sock");

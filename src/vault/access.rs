@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use reload::ReloadError;
+pub use reload::{Reconfigured, ReloadError};
 
 use super::accounts::{AccountStatus, Accounts};
 use super::caps::{CapTable, Caps, Exceeded, Moment};
@@ -33,12 +33,18 @@ pub struct AccessConfig {
     pub front_uid: Option<u32>,
 }
 
+/// What a reload replaces, all at once.
+struct Rules {
+    policy: Policy,
+    /// Where a grant has none of its own.
+    caps: CapTable,
+}
+
 /// Accounts, policy and caps together: what every request is held against.
 pub struct Access {
     accounts: Accounts,
-    policy: RwLock<Arc<Policy>>,
+    rules: RwLock<Arc<Rules>>,
     reloading: tokio::sync::Mutex<()>,
-    cap_table: CapTable,
     caps: Caps,
     login: Login,
     comparison: Comparison,
@@ -61,9 +67,11 @@ impl Access {
     ) -> Result<Self, NoRandom> {
         Ok(Self {
             accounts,
-            policy: RwLock::new(Arc::new(policy)),
+            rules: RwLock::new(Arc::new(Rules {
+                policy,
+                caps: config.caps,
+            })),
             reloading: tokio::sync::Mutex::default(),
-            cap_table: config.caps,
             caps: Caps::new(MAX_CAPPED),
             login: Login::new(config.login, MAX_FAILING),
             comparison: Comparison::new()?,
@@ -85,8 +93,8 @@ impl Access {
     /// # Errors
     /// [`Error::Policy`]: not granted, suspended, capped.
     pub fn permit(&self, actor: &Actor, op: Operation, volume: u64) -> Result<(), Error> {
-        let policy = self.policy();
-        self.decide(&policy, actor, op, volume).map_err(|refusal| {
+        let rules = self.rules();
+        self.decide(&rules, actor, op, volume).map_err(|refusal| {
             let outcome = match refusal {
                 PolicyError::Capped { .. } => {
                     self.metrics.cap_refusals.with_label_values(&[op.as_str()]).inc();
@@ -142,12 +150,12 @@ impl Access {
 
     /// SHA-256 of the policy file in force, hex.
     pub(super) fn policy_digest(&self) -> String {
-        self.policy().digest().to_owned()
+        self.rules().policy.digest().to_owned()
     }
 
     /// Which grants of the policy in force allow `op` to `peer`, and why the others do not.
     pub fn explain(&self, peer: &Peer, op: Operation) -> Explanation {
-        self.policy().explain(peer, op)
+        self.rules().policy.explain(peer, op)
     }
 
     /// Writes what was counted and noted (refusals, failed logins, last uses) every few seconds until `stop` ends, and
@@ -171,11 +179,11 @@ impl Access {
         }
     }
 
-    fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn decide(&self, policy: &Policy, actor: &Actor, op: Operation, volume: u64) -> Result<(), PolicyError> {
+    fn decide(&self, rules: &Rules, actor: &Actor, op: Operation, volume: u64) -> Result<(), PolicyError> {
         let accounts = self.accounts.current();
         let merchant = accounts.merchant(&actor.merchant).ok_or(PolicyError::Denied)?;
         let repository = accounts.repository(actor.repository).ok_or(PolicyError::Denied)?;
@@ -191,11 +199,11 @@ impl Access {
         if !actor.reach.allows(op) {
             return Err(PolicyError::Denied);
         }
-        let decision = policy.decide(&actor.peer, actor.dialect, &repository.name, op);
+        let decision = rules.policy.decide(&actor.peer, actor.dialect, &repository.name, op);
         if decision.allowed_by.is_none() {
             return Err(PolicyError::Denied);
         }
-        let Some(cap) = self.cap_table.effective(&decision.caps, op) else {
+        let Some(cap) = rules.caps.effective(&decision.caps, op) else {
             return Ok(());
         };
         self.caps

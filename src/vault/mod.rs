@@ -61,7 +61,7 @@ mod walk;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use access::{Access, AccessConfig, ReloadError};
+pub use access::{Access, AccessConfig, Reconfigured, ReloadError};
 pub use basic::BasicLogin;
 pub use certificate::{BadCertificate, CertificateDigest};
 pub use diagnose::Diagnosis;

@@ -5,13 +5,10 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::reload::Reloader;
 use crate::card::BinTable;
 use crate::cli::Exit;
-use crate::config::Config;
 use crate::hsm::{self, StartFault};
-use crate::server::systemd::{Standing, tell};
-use crate::telemetry::logs::{Filter, Logs};
-use crate::vault::Vault;
 
 /// The signals that the daemon obeys.
 pub(super) struct Signals {
@@ -30,18 +27,14 @@ impl Signals {
     }
 
     /// Serves until told to stop, or until the HSM is refused for a reason that only people can mend.
-    pub(super) async fn wait(&mut self, config: &Config, logs: &Logs, vault: &Vault, client: &hsm::Client) -> Exit {
+    pub(super) async fn wait(&mut self, mut reloader: Reloader<'_>, client: &hsm::Client) -> Exit {
         let refused = refusal(client);
         tokio::pin!(refused);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Exit::Ok,
                 _ = self.interrupt.recv() => return Exit::Ok,
-                _ = self.hangup.recv() => {
-                    tell(&Standing::Reloading);
-                    reload(config, logs, vault).await;
-                    tell(&Standing::Ready);
-                }
+                _ = self.hangup.recv() => reloader.reload().await,
                 fault = &mut refused => {
                     tracing::error!(%fault, "the HSM is not used");
                     return Exit::Refused;
@@ -62,32 +55,6 @@ async fn refusal(client: &hsm::Client) -> StartFault {
         }
     }
     std::future::pending().await
-}
-
-/// Reads policy, BIN table and log filter again; each that has a fault stays as it was.
-async fn reload(config: &Config, logs: &Logs, vault: &Vault) {
-    match vault.access().reload_policy(&config.policy, None).await {
-        Ok(()) => tracing::info!("policy read again"),
-        Err(error) => tracing::error!(%error, "the policy stays as it was"),
-    }
-    if let Some(file) = &config.bin_table {
-        let replaced = match BinTable::read(file) {
-            Ok(table) => vault.replace_bins(table, None).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = replaced {
-            tracing::error!(error, "the BIN table stays as it was");
-        }
-    }
-    let filter = Config::load(&config.file)
-        .map_err(anyhow::Error::from)
-        .and_then(|fresh| {
-            logs.set_filter(Filter::parse(&fresh.log_filter)?)?;
-            Ok(())
-        });
-    if let Err(error) = filter {
-        tracing::error!(%error, "the log filter stays as it was");
-    }
 }
 
 /// The configured BIN table, or the built-in one.

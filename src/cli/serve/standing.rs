@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::hsm::{Client, WorkerState};
@@ -11,14 +12,18 @@ use crate::server::systemd::{Standing, tell, watchdog};
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Tells until it is dropped.
-pub(super) struct Teller(JoinHandle<()>);
+pub(super) struct Teller {
+    task: JoinHandle<()>,
+    remark: watch::Sender<Option<String>>,
+}
 
 impl Teller {
     /// The sockets serve from now on. Whether the HSM can be reached is for people and for `/readyz`: a restart brings no HSM
     /// back. What is told to the watchdog is that the runtime runs and that who looks after the workers answers.
     pub(super) fn start(client: Client) -> Self {
         tell(&Standing::Ready);
-        Self(tokio::spawn(async move {
+        let (remark, mut remarks) = watch::channel(None::<String>);
+        let task = tokio::spawn(async move {
             let watched = watchdog();
             let every = watched.map_or(LOOK, |limit| (limit / 3).min(LOOK));
             let mut last = String::new();
@@ -26,20 +31,30 @@ impl Teller {
                 if watched.is_some() && client.beats().await {
                     tell(&Standing::Alive);
                 }
-                let now = told(&client);
+                let mut now = told(&client);
+                if let Some(remark) = remarks.borrow_and_update().as_deref() {
+                    now = format!("{now}; {remark}");
+                }
                 if now != last {
                     tell(&Standing::Status(now.clone()));
                     last = now;
                 }
-                tokio::time::sleep(every).await;
+                // a remark is told at once
+                let _ = tokio::time::timeout(every, remarks.changed()).await;
             }
-        }))
+        });
+        Self { task, remark }
+    }
+
+    /// Adds something to the status, or takes it back.
+    pub(super) fn remark(&self, text: Option<String>) {
+        self.remark.send_replace(text);
     }
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
         tell(&Standing::Stopping);
     }
 }
