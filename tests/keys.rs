@@ -79,6 +79,7 @@ impl Vault {
             strict: true,
             pregenerate: 0,
             deferred_destroy: false,
+            address_families: Vec::new(),
             open_rate: 0,
             state_dir: self.0.join("state"),
             program: PathBuf::from(env!("CARGO_BIN_EXE_panvault")),

@@ -280,10 +280,7 @@ fn a_reload_is_whole_or_is_refused() {
         std::fs::write(path("panvault.toml"), &config).unwrap();
         let trail = daemon.run(&["audit", "tail", "--lines", "30"], 0);
         let told = |line: &&str| line.contains("\"policy-reload\"") && line.contains("\"refused\"");
-        assert!(
-            trail.lines().filter(told).next_back().unwrap().contains(fault),
-            "{trail}"
-        );
+        assert!(trail.lines().rfind(told).unwrap().contains(fault), "{trail}");
     }
     reload(&capped, &policy);
     let status = ear.wait("STATUS=");
@@ -293,4 +290,25 @@ fn a_reload_is_whole_or_is_refused() {
     assert!(trail.contains("configuration sha256"), "{trail}");
     reload(&capped, &denying);
     daemon.wait(Duration::from_secs(10), "less", || daemon.reveal(&token).status == 403);
+}
+
+/// Also without a unit's sandbox.
+#[test]
+fn workers_gain_no_privileges_and_are_filtered_in_the_servers_own_group() {
+    let daemon = Daemon::start();
+    daemon.wait_all_workers();
+    let group = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let workers = daemon.workers();
+    assert!(!workers.is_empty());
+    for worker in workers {
+        let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+        let has = |field: &str, value: &str| {
+            let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+            assert_eq!(line.split_whitespace().nth(1).unwrap(), value, "{line}");
+        };
+        has("NoNewPrivs:", "1");
+        // 2: a filter of system calls
+        has("Seccomp:", "2");
+        assert_eq!(group(worker), group(daemon.pid()));
+    }
 }

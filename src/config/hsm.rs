@@ -37,6 +37,7 @@ impl Reader<'_> {
             strict: spec.strict,
             pregenerate: spec.pregenerate,
             deferred_destroy: spec.deferred_destroy,
+            address_families: spec.address_families,
             open_rate: spec.open_rate,
             state_dir: state_dir.to_owned(),
             program: std::env::current_exe().map_err(|source| Error::Read {

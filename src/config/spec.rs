@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::hsm::AddressFamily;
+
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
 use super::paykka::PayKkaSpec;
@@ -82,6 +84,9 @@ pub(super) struct HsmSpec {
     /// Destroy session objects after the answer; for network HSMs.
     #[serde(default)]
     pub(super) deferred_destroy: bool,
+    /// Sockets that the module may make beside Unix sockets: none where it is not said.
+    #[serde(default)]
+    pub(super) address_families: Vec<AddressFamily>,
     /// Opens per second and worker, by the worker's own count; 0 is no cap.
     #[serde(default = "open_rate")]
     pub(super) open_rate: u32,

@@ -214,12 +214,24 @@ pub struct Config {
     pub pregenerate: usize,
     /// Destroy session objects after the answer (network HSMs).
     pub deferred_destroy: bool,
+    /// Sockets that the module may make beside Unix sockets; the kernel refuses all others to the worker.
+    pub address_families: Vec<AddressFamily>,
     /// Opens per second and worker that a worker grants. 0: no cap.
     pub open_rate: u32,
     /// Holds the start-up lock and the mark of a refused PIN.
     pub state_dir: PathBuf,
     /// The panvault program, started as `panvault hsm-worker`.
     pub program: PathBuf,
+}
+
+/// Sockets that a module needs for its HSM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressFamily {
+    /// IPv4 and IPv6: a HSM on the network.
+    Inet,
+    /// The kernel's own: a HSM on USB that may come and go.
+    Netlink,
 }
 
 /// Why a job was not done, for the server.

@@ -104,6 +104,7 @@ fn no_hsm() -> Config {
         strict: true,
         pregenerate: 0,
         deferred_destroy: false,
+        address_families: Vec::new(),
         open_rate: 0,
         state_dir: nowhere.clone(),
         program: nowhere.join("panvault"),

@@ -50,6 +50,7 @@ impl Token {
             strict: true,
             pregenerate: 0,
             deferred_destroy: false,
+            address_families: Vec::new(),
             open_rate: 0,
             state_dir: dir.join("state"),
             program: env!("CARGO_BIN_EXE_panvault").into(),

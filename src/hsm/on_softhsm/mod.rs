@@ -100,6 +100,7 @@ impl Place {
             strict: true,
             pregenerate: 0,
             deferred_destroy: false,
+            address_families: Vec::new(),
             open_rate: 0,
             state_dir: self.path("state"),
             program: PathBuf::new(),

@@ -107,7 +107,7 @@ impl Launch for Threads {
         let socket = theirs.try_clone()?;
         let id = self.started.fetch_add(1, Ordering::SeqCst) + 1;
         let handle = std::thread::spawn(move || {
-            let ending = worker::run::<Rules>(theirs.try_clone()?, || Ok(()));
+            let ending = worker::run::<Rules>(theirs.try_clone()?, |_| Ok(()), || Ok(()));
             // As the kernel does when a process ends.
             let _ = theirs.shutdown(Shutdown::Both);
             ending
@@ -162,6 +162,7 @@ pub(in crate::hsm) fn config(workers: usize) -> Config {
         strict: true,
         pregenerate: 0,
         deferred_destroy: false,
+        address_families: Vec::new(),
         open_rate: 0,
         state_dir: "/nonexistent".into(),
         program: "none".into(),

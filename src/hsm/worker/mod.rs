@@ -3,6 +3,7 @@
 //! Its stdin is one end of a socketpair; jobs come in, replies go out, and the end of the stream is the order to stop.
 
 mod confine;
+mod sandbox;
 mod serve;
 
 use std::os::unix::net::UnixStream;
@@ -38,7 +39,11 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run::<Token>(stream, || server.tie()) {
+    match run::<Token>(
+        stream,
+        |config| sandbox::enter(&config.address_families),
+        || server.tie(),
+    ) {
         Ok(Ending::Orderly) => ExitCode::SUCCESS,
         Ok(Ending::TokenLost) => ExitCode::from(TOKEN_LOST),
         Ok(Ending::NotStarted) => ExitCode::from(NOT_STARTED),
@@ -98,17 +103,20 @@ pub(super) enum Broken {
     Socket(#[from] std::io::Error),
 }
 
-/// Starts the module as the server's greeting says, says so by `started`, then works until the stream ends.
+/// Starts the module as the server's greeting says, after `greeted`, says so by `started`, then works until the stream ends.
 pub(super) fn run<M: Module>(
     stream: UnixStream,
+    greeted: impl FnOnce(&Config) -> std::io::Result<()>,
     started: impl FnOnce() -> std::io::Result<()>,
 ) -> Result<Ending, Broken> {
     let mut inbox = Inbox::new();
     let Some(hello) = greeting(&stream, &mut inbox)? else {
         return Ok(Ending::Orderly);
     };
+    let ready = greeted(&hello.config)
+        .map_err(|error| StartFault::Unavailable(format!("the worker cannot confine itself: {error}")));
     let mut outbox = Outbox::new();
-    let (module, sessions) = match start::<M>(&hello) {
+    let (module, sessions) = match ready.and_then(|()| start::<M>(&hello)) {
         Ok((module, sessions, report)) => {
             started()?;
             serve::send(&stream, &mut outbox, &ToServer::Ready(report))?;
