@@ -1,18 +1,35 @@
 //! The manual page and shell completions, made from the command line's own definition.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
+use anyhow::Context;
 use clap::{Command, CommandFactory};
 
 use super::{Cli, Exit};
 
-/// Prints the manual: the main page, then one page per command.
-pub(super) fn man() -> anyhow::Result<Exit> {
-    let mut command = visible();
+/// Prints the manual, the main page and then one per command, or writes these into `dir`, a file each.
+pub(super) fn man(dir: Option<&Path>) -> anyhow::Result<Exit> {
+    let mut pages = Vec::new();
+    let mut command = without_help(visible());
     command.build();
-    let mut text = Vec::new();
-    page(&command, &mut text)?;
-    std::io::stdout().lock().write_all(&text)?;
+    collect(&command, &mut pages);
+    let mut stdout = std::io::stdout().lock();
+    for (name, page) in pages {
+        let mut text = Vec::new();
+        page.render(&mut text)?;
+        match dir {
+            None => stdout.write_all(&text)?,
+            Some(dir) => {
+                let file = dir.join(format!("{name}.8"));
+                std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+                // the program makes files that nobody else reads; these are to be installed
+                std::fs::set_permissions(&file, Permissions::from_mode(0o644))?;
+            }
+        }
+    }
     Ok(Exit::Ok)
 }
 
@@ -40,10 +57,19 @@ fn visible() -> Command {
         .subcommands(commands)
 }
 
-fn page(command: &Command, text: &mut Vec<u8>) -> std::io::Result<()> {
-    clap_mangen::Man::new(command.clone()).render(text)?;
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        page(sub, text)?;
+/// A page of `command` and of each below it, by the names that `man` finds them under.
+fn collect(command: &Command, pages: &mut Vec<(String, clap_mangen::Man)>) {
+    let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+    let page = clap_mangen::Man::new(command.clone())
+        .section("8")
+        .source(concat!("panvault ", env!("CARGO_PKG_VERSION")));
+    pages.push((name, page));
+    for sub in command.get_subcommands() {
+        collect(sub, pages);
     }
-    Ok(())
+}
+
+/// Pages refer to each other: none is of `help`.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

@@ -100,8 +100,12 @@ enum Command {
     /// Measure the HSM or the API
     #[command(subcommand)]
     Bench(bench::BenchCommand),
-    /// Print the manual page (roff)
-    Man,
+    /// Print the manual (roff), or write a page per command into a directory
+    Man {
+        /// Where `panvault.8`, `panvault-serve.8` and so on are written
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
     /// Print a completion script
     Complete {
         /// For which shell
@@ -148,7 +152,7 @@ pub fn main() -> ExitCode {
         Command::Audit(command) => audit::run(&command),
         Command::Receipt(command) => receipt::run(&command),
         Command::Bench(command) => bench::run(&command),
-        Command::Man => manual::man(),
+        Command::Man { dir } => manual::man(dir.as_deref()),
         Command::Complete { shell } => manual::complete(shell),
         Command::HsmWorker => return crate::hsm::worker::main(),
         Command::BenchWorker(args) => bench::worker(&args),
