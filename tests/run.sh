@@ -17,8 +17,8 @@ for tool in fmt clippy; do
   cargo "$tool" --version >/dev/null 2>&1 ||
     { echo "Needed: cargo $tool (rustup component add rustfmt clippy)" >&2; exit 1; }
 done
-packages=(libsofthsm2 softhsm2 build-essential chromium chromium-driver curl openssl python3 python3-jsonschema python3-jwcrypto python3-pip python3-requests
-  python3-yaml systemd)
+packages=(libsofthsm2 softhsm2 build-essential chromium chromium-driver curl nginx-light openssl prometheus python3 python3-jsonschema
+  python3-jwcrypto python3-pip python3-requests python3-yaml systemd)
 softhsm/install.sh "${packages[@]}"
 
 step() { printf '\n== %s\n' "$*"; }

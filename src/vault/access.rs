@@ -18,7 +18,7 @@ use super::credential::Comparison;
 use super::events::{Events, Repeated};
 use super::login::{Login, LoginLimits};
 use super::policy::{Explanation, Policy};
-use super::types::{Actor, Error, Operation, Peer, PolicyError};
+use super::types::{Actor, Dialect, Error, Operation, Peer, PolicyError};
 use crate::id::{MerchantId, NoRandom, UnixMillis};
 use crate::telemetry::Metrics;
 
@@ -65,6 +65,13 @@ impl Access {
         events: Arc<Events>,
         metrics: Metrics,
     ) -> Result<Self, NoRandom> {
+        // What alarms watch is there from the start, at zero: a counter that comes with its first event has not risen.
+        for op in Operation::ALL {
+            metrics.cap_refusals.with_label_values(&[op.as_str()]);
+        }
+        for dialect in Dialect::ALL {
+            metrics.auth_failures.with_label_values(&[dialect.as_str()]);
+        }
         Ok(Self {
             accounts,
             rules: RwLock::new(Arc::new(Rules {

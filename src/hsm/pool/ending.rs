@@ -9,6 +9,17 @@ use crate::telemetry::Metrics;
 /// A worker that should end and has not after so long is killed; after twice as long it is left behind.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// What [`reason`] says.
+const REASONS: [&str; 7] = [
+    "crashed",
+    "recycled",
+    "refused",
+    "stopped",
+    "stuck",
+    "token",
+    "unavailable",
+];
+
 /// Why a worker ends, as the server sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -41,6 +52,10 @@ struct Ending<P> {
 
 impl<P: Process> Endings<P> {
     pub(super) fn new(metrics: Metrics) -> Self {
+        // there from the start, at zero: a counter that comes with its first event has not risen, and alarms watch that
+        for reason in REASONS {
+            metrics.hsm_worker_ends.with_label_values(&[reason]);
+        }
         Self {
             list: Vec::new(),
             metrics,

@@ -50,6 +50,10 @@ impl Deliveries {
         metrics: Metrics,
         stopped: watch::Receiver<bool>,
     ) -> Result<Self, &'static str> {
+        // there from the start, at zero: a counter that comes with its first event has not risen
+        for outcome in ["delivered", "failed", "dead"] {
+            metrics.notifications.with_label_values(&[outcome]);
+        }
         Ok(Self {
             shared: Arc::new(Shared {
                 payments,
