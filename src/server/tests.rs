@@ -154,6 +154,39 @@ async fn a_request_under_way_finishes_and_a_new_connection_is_refused() {
 }
 
 #[tokio::test]
+async fn who_connected_before_the_stop_is_still_served_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let limits = Limits {
+        max_connections: 8,
+        ..limits()
+    };
+    let (server, _) = start(&path, limits).await;
+    let mut silent = UnixStream::connect(&path).await.unwrap();
+    let mut first = UnixStream::connect(&path).await.unwrap();
+    let mut second = UnixStream::connect(&path).await.unwrap();
+    second.write_all(b"GET /uid HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let begun = std::time::Instant::now();
+    let stopping = tokio::spawn(server.shutdown());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let answer = exchange(&mut first, "GET /uid HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
+        "{answer}"
+    );
+    let mut answer = String::new();
+    second.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200"),
+        "one that had its answer is closed: {answer}"
+    );
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert_eq!(silent.read(&mut [0]).await.unwrap(), 0, "closed after a while");
+    assert_eq!(stopping.await.unwrap(), 0, "none was cut");
+}
+
+#[tokio::test]
 async fn the_drain_limit_cuts_what_never_ends() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.sock");

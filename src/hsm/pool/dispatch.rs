@@ -42,7 +42,8 @@ impl Dispatch {
         }
     }
 
-    /// Gives a job to the worker with the fewest.
+    /// Gives a job to the worker with the fewest. While the first worker starts the job waits for it: who connected to a
+    /// socket that systemd holds is there before it.
     ///
     /// # Errors
     /// [`Error::Busy`] or [`Error::Down`], at once.
@@ -71,6 +72,12 @@ impl Dispatch {
                 self.metrics.hsm_in_flight.set(gauge(pool.in_flight));
                 Ok(receiver)
             }
+            Err(pending) if pool.starting => {
+                pool.in_flight += 1;
+                self.metrics.hsm_in_flight.set(gauge(pool.in_flight));
+                pool.parked.push(pending);
+                Ok(receiver)
+            }
             Err(_) => Err(Error::Down(pool.reason.clone())),
         }
     }
@@ -78,6 +85,7 @@ impl Dispatch {
     /// A worker is up: it gets what was parked, and new jobs.
     pub(super) fn open(&self, id: WorkerId, outgoing: Outgoing) {
         let mut pool = self.lock();
+        pool.starting = false;
         pool.lanes.push(Lane::new(id, outgoing));
         let mut parked = std::mem::take(&mut pool.parked);
         parked.sort_by_key(|pending| pending.suspect);
@@ -172,6 +180,7 @@ impl Dispatch {
     /// No worker could be started: jobs that wait for one fail now rather than later, if none is up.
     pub(super) fn down(&self, reason: &str) {
         let mut pool = self.lock();
+        pool.starting = false;
         reason.clone_into(&mut pool.reason);
         if pool.lanes.iter().any(|lane| lane.accepting) {
             return;

@@ -28,6 +28,9 @@ impl Module for Rules {
 
     fn start(config: &Config, _keyset: &Keyset) -> Result<(Self, ProbeReport), StartFault> {
         let away = config.state_dir.join("away").exists();
+        if config.environment.contains_key("slow") {
+            std::thread::sleep(Duration::from_millis(300));
+        }
         match config.environment.get("start").map(String::as_str) {
             Some("pin") => Err(StartFault::PinRefused("wrong".to_owned())),
             Some("keys") => Err(StartFault::Keys("swapped".to_owned())),

@@ -18,10 +18,12 @@ pub(super) type Answer = Result<Reply, Error>;
 /// All of them. It answers nobody itself: what ends comes back to be answered outside the lock.
 pub(super) struct Pool {
     pub(super) lanes: Vec<Lane>,
-    /// Left by dead workers, for the next one that comes up.
+    /// Left by dead workers, or come before the first one was up: for the next one that comes up.
     pub(super) parked: Vec<Pending>,
     pub(super) in_flight: usize,
     pub(super) next: u64,
+    /// Until the first worker is up or fails to start.
+    pub(super) starting: bool,
     /// No new job is taken, and none is parked.
     pub(super) stopping: bool,
     /// Why no worker is up.
@@ -76,6 +78,7 @@ impl Pool {
             parked: Vec::new(),
             in_flight: 0,
             next: 0,
+            starting: true,
             stopping: false,
             reason: "the first worker has not started yet".to_owned(),
         }

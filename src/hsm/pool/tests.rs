@@ -274,6 +274,27 @@ async fn a_refused_pin_is_tried_once_whatever_the_number_of_workers() {
 }
 
 #[tokio::test]
+async fn who_comes_before_the_first_worker_waits_for_it() {
+    let mut config = config(2);
+    config.environment.insert("slow".to_owned(), String::new());
+    let (client, _, metrics) = start(config.clone());
+    client.call(sign(b"x")).await.unwrap();
+    assert!(client.health().ready);
+    assert_eq!(metrics.hsm_in_flight.get(), 0);
+    client.shutdown().await;
+
+    config.environment.insert("start".to_owned(), "pin".to_owned());
+    let (client, ..) = start(config.clone());
+    let refused = client.call(sign(b"x")).await.unwrap_err();
+    assert_eq!(refused, Error::Down("the token refused the PIN: wrong".to_owned()));
+    client.shutdown().await;
+
+    let (client, ..) = start(config);
+    let (answer, ()) = tokio::join!(client.call(sign(b"x")), client.shutdown());
+    assert!(matches!(answer, Err(Error::Down(_))), "{answer:?}");
+}
+
+#[tokio::test]
 async fn an_absent_token_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let away = dir.path().join("away");
