@@ -2,6 +2,7 @@
 
 mod args;
 mod request;
+mod rotation;
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,9 @@ use self::args::Rules;
 pub(crate) use self::args::{
     CredentialCommand, MaintenanceCommand, MerchantCommand, NotificationCommand, PolicyCommand, RepositoryCommand,
 };
+pub(super) use self::request::Common;
 use self::request::{cell, segment};
+pub(super) use self::rotation::{rotate, show_keys};
 use super::client::Client;
 use super::instance::Instance;
 use super::{Exit, Which, terminal};

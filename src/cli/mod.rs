@@ -62,7 +62,7 @@ enum Command {
     /// Check a part of the installation and say what is wrong
     #[command(subcommand)]
     Check(check::Check),
-    /// The vault's public keys
+    /// The vault's keys
     #[command(subcommand)]
     Key(key::KeyCommand),
     /// Show how the running daemon is

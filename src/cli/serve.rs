@@ -173,7 +173,8 @@ impl Parts {
         let trust = NotificationTrust::open(config.paykka.ca_file.as_deref())
             .map_err(|error| Exit::Config.because(format!("paykka: {error}")))?;
         let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
-        let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
+        let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?
+            .of_keyring(&config.keyring_path(), keyring.clone());
         let events = Arc::new(Events::new(store.clone()));
         let accounts = Accounts::load(store.clone()).await?;
         let settings = AccessConfig {
@@ -262,7 +263,7 @@ impl Parts {
         );
 
         vault.note_start(&config.digest).await;
-        let background = vault.start_background();
+        let background = vault.start_background(config.rewraps_per_second);
         let limits = Limits {
             descriptors: descriptors::for_connections(config.hsm.workers),
             ..config.limits

@@ -184,6 +184,14 @@ impl Keyring {
         Self::new(self.vault.clone(), self.created, self.active_epoch, keyset)
     }
 
+    /// The same vault with new DEKs under another of its epochs.
+    ///
+    /// # Errors
+    /// [`KeyringFault::Senseless`].
+    pub fn with_active_epoch(&self, epoch: Epoch) -> Result<Self, KeyringFault> {
+        Self::new(self.vault.clone(), self.created, epoch, self.keyset.clone())
+    }
+
     /// What is to be signed before it can be written.
     ///
     /// # Errors

@@ -3,18 +3,21 @@
 pub mod init;
 mod input;
 mod keyring;
+mod rotation;
 mod seal;
 mod transport;
 
 use std::sync::Arc;
 
 use self::input::{fingerprint_input, mac_input};
+use self::rotation::Epochs;
 use crate::card::Pan;
 use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Reply, signed_form};
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
+pub use rotation::{EpochState, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 pub use transport::TransportPublic;
 
@@ -71,7 +74,7 @@ pub struct Keys {
     transport_public: Arc<TransportPublic>,
     locker_public: Option<Arc<PublicKey>>,
     platform_public: Option<Arc<PublicKey>>,
-    active_epoch: Epoch,
+    epochs: Arc<Epochs>,
 }
 
 impl Keys {
@@ -89,7 +92,7 @@ impl Keys {
             transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
             locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
             platform_public: keyset.platform.as_ref().map(|pair| Arc::new(pair.public.clone())),
-            active_epoch,
+            epochs: Arc::new(Epochs::new(keyset, active_epoch)),
         })
     }
 
@@ -111,8 +114,9 @@ impl Keys {
                 text,
             })
             .collect();
+        let epoch = self.active_epoch();
         let job = Job::Seal {
-            epoch: self.active_epoch,
+            epoch,
             mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
             parts,
         };
@@ -132,7 +136,7 @@ impl Keys {
             })
             .collect();
         let sealed = Sealed {
-            epoch: self.active_epoch,
+            epoch,
             dek,
             compartments,
         };
@@ -306,11 +310,6 @@ impl Keys {
     /// The platform key's public half, where there is one.
     pub fn platform_public(&self) -> Option<&PublicKey> {
         self.platform_public.as_deref()
-    }
-
-    /// New DEKs are wrapped under this epoch.
-    pub fn active_epoch(&self) -> Epoch {
-        self.active_epoch
     }
 
     async fn hmac(&self, input: SecretBytes) -> Result<[u8; 32], Error> {

@@ -43,6 +43,7 @@ mod put;
 mod record;
 mod records;
 mod reveal;
+mod rotation;
 mod screen;
 mod sealer;
 mod search;
@@ -66,6 +67,7 @@ pub use basic::BasicLogin;
 pub use certificate::{BadCertificate, CertificateDigest};
 pub use diagnose::Diagnosis;
 pub use login::LoginLimits;
+pub use rotation::{EpochStatus, KeyStatus, RotationError, RotationStatus};
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
 pub(crate) use to_its_end::to_its_end;
@@ -75,6 +77,7 @@ use self::idempotency::InFlight;
 use self::last_used::LastUsed;
 use self::persons::Persons;
 use self::record::Record;
+use self::rotation::Rotation;
 use self::sealer::Sealer;
 pub use self::turns::Turns;
 use self::types::{Actor, CallerError, Error, IntegrityError, Operation, View};
@@ -104,6 +107,7 @@ pub struct Vault {
     turns: Turns,
     cursors: CursorKey,
     persons: Persons,
+    rotation: Rotation,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -145,6 +149,7 @@ impl Vault {
             turns: Turns::default(),
             cursors: CursorKey::default(),
             persons: Persons::default(),
+            rotation: Rotation::default(),
         })
     }
 
