@@ -191,3 +191,51 @@ fn epochs_run_out_and_the_officer_is_asked_for() {
     assert_eq!(by_epoch(&daemon).last(), Some(&1));
     assert_eq!(daemon.reveal(&token).json()["card"]["number"], VISA);
 }
+
+/// Every key with what it is, may do and how it is kept, and the state that a rotation leaves it in.
+#[test]
+fn the_inventory_names_every_key() {
+    let daemon = Daemon::start();
+    daemon.run(&["key", "rotate", "--wait"], 0);
+    let inventory: Value = serde_json::from_str(&daemon.run(&["inventory", "--json"], 0)).unwrap();
+    let keys = inventory["keys"].as_array().unwrap();
+    let of = |role: &str| keys.iter().filter(|key| key["role"] == role).collect::<Vec<_>>();
+    for (role, algorithm, bits, usage) in [
+        ("fingerprint", "HMAC", 256, json!(["sign"])),
+        ("audit", "Ed25519", 256, json!(["sign"])),
+        ("transport", "RSA", 3072, json!(["decrypt"])),
+        ("locker", "RSA", 2048, json!(["decrypt", "sign"])),
+        ("platform", "RSA", 2048, json!(["sign"])),
+    ] {
+        let [key] = of(role)[..] else {
+            panic!("{role}: {inventory}")
+        };
+        assert_eq!(
+            (&key["algorithm"], &key["bits"]),
+            (&json!(algorithm), &json!(bits)),
+            "{key}"
+        );
+        assert_eq!((&key["usage"], &key["state"]), (&usage, &json!("active")), "{key}");
+    }
+    let states: Vec<&str> = of("kek").iter().map(|key| key["state"].as_str().unwrap()).collect();
+    assert_eq!(states[..3], ["deactivated", "active", "pre-active"]);
+    for key in keys {
+        let kept = key["protection"].as_array().unwrap();
+        for how in ["sensitive", "never-extractable", "made-in-the-token"] {
+            assert!(kept.contains(&json!(how)), "{key}");
+        }
+        assert!(
+            !kept.contains(&json!("EXTRACTABLE")) && key["id"].as_str().unwrap().len() == 32,
+            "{key}"
+        );
+        assert_eq!(kept.contains(&json!("trusted")), key["role"] == "kek", "{key}");
+    }
+    assert!(
+        inventory["token"]["mechanisms"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("CKM_AES_GCM"))
+    );
+    let shown = daemon.run(&["inventory"], 0);
+    assert!(shown.contains("kek 2") && shown.contains("SP 800-38D"), "{shown}");
+}

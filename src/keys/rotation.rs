@@ -21,6 +21,17 @@ pub enum EpochState {
     Deactivated,
 }
 
+impl EpochState {
+    /// The state of `epoch` while `active` seals.
+    pub fn of(epoch: Epoch, active: Epoch) -> Self {
+        match epoch.cmp(&active) {
+            std::cmp::Ordering::Less => Self::Deactivated,
+            std::cmp::Ordering::Equal => Self::Active,
+            std::cmp::Ordering::Greater => Self::PreActive,
+        }
+    }
+}
+
 /// Why the vault stays with its epoch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotMoved {
@@ -73,12 +84,8 @@ impl Keys {
     /// All epochs, ascending.
     pub fn epochs(&self) -> Vec<(Epoch, EpochState)> {
         let active = self.active_epoch();
-        let state = |epoch: Epoch| match epoch.cmp(&active) {
-            std::cmp::Ordering::Less => EpochState::Deactivated,
-            std::cmp::Ordering::Equal => EpochState::Active,
-            std::cmp::Ordering::Greater => EpochState::PreActive,
-        };
-        self.epochs.all.iter().map(|epoch| (*epoch, state(*epoch))).collect()
+        let with_state = |epoch: &Epoch| (*epoch, EpochState::of(*epoch, active));
+        self.epochs.all.iter().map(with_state).collect()
     }
 
     /// Moves on to the next epoch: the keyring says so, durably and signed by the audit key, before the first DEK is

@@ -279,12 +279,9 @@ impl Sealer for SoftSealer {
     }
 
     fn epochs(&self) -> Vec<(Epoch, EpochState)> {
-        let state = |epoch: u32| match epoch.cmp(&self.active_epoch().0) {
-            std::cmp::Ordering::Less => EpochState::Deactivated,
-            std::cmp::Ordering::Equal => EpochState::Active,
-            std::cmp::Ordering::Greater => EpochState::PreActive,
-        };
-        (1..=SOFT_EPOCHS).map(|epoch| (Epoch(epoch), state(epoch))).collect()
+        (1..=SOFT_EPOCHS)
+            .map(|epoch| (Epoch(epoch), EpochState::of(Epoch(epoch), self.active_epoch())))
+            .collect()
     }
 
     fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint> {
