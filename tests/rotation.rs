@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::daemon::{Daemon, VISA};
 use support::http;
+use support::skip::skipped;
 
 fn long() -> bool {
     std::env::var_os("PANVAULT_LONG").is_some()
@@ -190,6 +191,50 @@ fn epochs_run_out_and_the_officer_is_asked_for() {
     );
     assert_eq!(by_epoch(&daemon).last(), Some(&1));
     assert_eq!(daemon.reveal(&token).json()["card"]["number"], VISA);
+}
+
+/// Past its cryptoperiod an epoch seals nothing more, and opens as before; a rotation mends it.
+#[test]
+fn an_epoch_past_its_cryptoperiod_opens_and_does_not_seal() {
+    const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+    if !std::path::Path::new(LIBRARY).exists() {
+        return skipped(
+            "an_epoch_past_its_cryptoperiod_opens_and_does_not_seal: needs libfaketime (Debian package libfaketime)",
+        );
+    }
+    let mut daemon = Daemon::start_with("keys.kek_days = 90");
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    let shown = daemon.run(&["key", "status"], 0);
+    assert!(shown.contains("the active epoch seals until"), "{shown}");
+    let end = daemon.metric("panvault_kek_not_after_seconds");
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
+    assert!((end - now - 90.0 * 86_400.0).abs() < 300.0, "{end}");
+    daemon.stop();
+    daemon.environment = [
+        ("LD_PRELOAD", LIBRARY),
+        ("FAKETIME", "+91d"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    daemon.up();
+    let card = json!({"card": {"number": VISA, "expiry": {"month": 12, "year": 2030}}});
+    let refused = daemon.call("POST", "/v1/tokens", &card);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(
+        daemon.log().contains("cryptoperiod of the KEK is over"),
+        "{}",
+        daemon.log()
+    );
+    let screen = daemon.run(&["status"], 0);
+    assert!(screen.contains("epoch 1, OVER since"), "{screen}");
+    assert_eq!(daemon.reveal(&token).json()["card"]["number"], VISA);
+    daemon.run(&["key", "rotate", "--wait"], 0);
+    assert_eq!(daemon.call("POST", "/v1/tokens", &card).status, 201);
+    assert_eq!(by_epoch(&daemon)[..2], [0, 2]);
 }
 
 /// Every key with what it is, may do and how it is kept, and the state that a rotation leaves it in.

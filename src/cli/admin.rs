@@ -230,6 +230,15 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
         }
         terminal::say(format!("workers        {}", at("/hsm/workers")));
         terminal::say(format!("tokens         {}", at("/tokens")));
+        let word = match (
+            at("/kek/not_after"),
+            status.pointer("/kek/over").and_then(Value::as_bool),
+        ) {
+            (end, _) if end.is_empty() => String::new(),
+            (end, Some(true)) => format!(", OVER since {end}: nothing is sealed, `panvault key rotate`"),
+            (end, _) => format!(", seals until {end}"),
+        };
+        terminal::say(format!("KEK            epoch {}{word}", at("/kek/epoch")));
         terminal::say(format!("audit records  {}", at("/audit/seq")));
         terminal::say(format!(
             "store          {} bytes on disk, {} free",

@@ -61,6 +61,8 @@ pub struct Config {
     pub front_uid: Option<u32>,
     /// Caps per caller and merchant, where a grant has none of its own.
     pub caps: CapTable,
+    /// How long a KEK epoch seals, where that is limited.
+    pub kek_period: Option<Duration>,
     /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
     pub rewraps_per_second: u32,
     /// When stored cards are held against the account updater.
@@ -187,6 +189,7 @@ impl Reader<'_> {
             },
             server: self.server(spec.listen)?,
             caps: caps(&spec.caps),
+            kek_period: self.kek_period(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,

@@ -11,6 +11,8 @@ use crate::payment::maintenance::MaintenanceConfig;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct KeysSpec {
+    /// How long a KEK epoch seals: its cryptoperiod. Days, up to 3650; 0 is no limit.
+    pub(super) kek_days: u32,
     /// The most records that a KEK rotation moves in a second; 0 is no limit.
     pub(super) rewraps_per_second: u32,
 }
@@ -18,6 +20,8 @@ pub(super) struct KeysSpec {
 impl Default for KeysSpec {
     fn default() -> Self {
         Self {
+            // a symmetric key that wraps others: at most two years (NIST SP 800-57 part 1, table 1)
+            kek_days: 730,
             rewraps_per_second: 500,
         }
     }
@@ -46,6 +50,16 @@ impl Default for MaintenanceSpec {
 }
 
 impl Reader<'_> {
+    pub(super) fn kek_period(&self, spec: &KeysSpec) -> Result<Option<Duration>, Error> {
+        match spec.kek_days {
+            0 => Ok(None),
+            days => {
+                let days = self.within("keys.kek_days", days, 3650)?;
+                Ok(Some(Duration::from_secs(u64::from(days) * 24 * 3_600)))
+            }
+        }
+    }
+
     pub(super) fn maintenance(&self, spec: &MaintenanceSpec) -> Result<MaintenanceConfig, Error> {
         let days = self.within("maintenance.look_ahead_days", spec.look_ahead_days, 400)?;
         let minutes = self.within("maintenance.every_minutes", spec.every_minutes, 24 * 60)?;

@@ -114,7 +114,7 @@ impl Keys {
                 text,
             })
             .collect();
-        let epoch = self.active_epoch();
+        let epoch = self.sealing_epoch()?;
         let job = Job::Seal {
             epoch,
             mac: pan.map(|pan| fingerprint_input(place.repository, pan)),

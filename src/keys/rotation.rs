@@ -1,13 +1,16 @@
 //! KEK epochs: which one seals, the step to the next one, and records put under it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::{Error, Keyring, KeyringError, KeyringFault, Keys, Place, Sealed, malformed, storable};
-use crate::hsm::{Boxed, Epoch, Job, KekMode, Keyset, Reply};
+use crate::hsm::{self, Boxed, Epoch, Job, KekMode, Keyset, Reply};
+use crate::id::UnixMillis;
 
 /// The states of a KEK epoch (NIST SP 800-57 part 1, 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,6 +55,10 @@ pub(super) struct Epochs {
     all: Vec<Epoch>,
     /// An unwrapped DEK cannot be wrapped again: records are sealed anew.
     seals_anew: bool,
+    /// The end of the active epoch's cryptoperiod, in milliseconds of Unix time; `u64::MAX` where there is none.
+    not_after: AtomicU64,
+    /// How long an epoch seals.
+    period: Option<Duration>,
     /// What holds the active epoch beyond this process; none in tests of the floors above.
     file: Mutex<Option<(PathBuf, Keyring)>>,
 }
@@ -62,18 +69,52 @@ impl Epochs {
             active: AtomicU32::new(active.0),
             all: keyset.keks.iter().map(|kek| kek.epoch).collect(),
             seals_anew: keyset.mode == KekMode::NoTrusted,
+            not_after: AtomicU64::new(u64::MAX),
+            period: None,
             file: Mutex::new(None),
         }
+    }
+
+    fn begin_period(&self, since: UnixMillis) {
+        let end = self.period.map_or(u64::MAX, |period| {
+            since.plus(u64::try_from(period.as_millis()).unwrap_or(u64::MAX)).0
+        });
+        self.not_after.store(end, Ordering::Release);
     }
 }
 
 impl Keys {
-    /// These keys, of the keyring at `path`: they can move on to the next epoch.
-    pub fn of_keyring(self, path: &Path, keyring: Keyring) -> Self {
-        if let Ok(mut file) = self.epochs.file.try_lock() {
-            *file = Some((path.to_owned(), keyring));
-        }
+    /// These keys, of the keyring at `path`: they can move on to the next epoch, and an epoch seals no longer than `period`
+    /// (its cryptoperiod; NIST SP 800-57 part 1, 5.3). What was sealed opens for ever.
+    pub fn of_keyring(mut self, path: &Path, keyring: Keyring, period: Option<Duration>) -> Self {
+        let mut epochs = Epochs::new(keyring.keyset(), keyring.active_epoch());
+        epochs.period = period;
+        epochs.begin_period(keyring.active_since());
+        epochs.file = Mutex::new(Some((path.to_owned(), keyring)));
+        self.epochs = Arc::new(epochs);
         self
+    }
+
+    /// The end of the active epoch's cryptoperiod, where there is one.
+    pub fn not_after(&self) -> Option<UnixMillis> {
+        Some(self.epochs.not_after.load(Ordering::Acquire))
+            .filter(|end| *end != u64::MAX)
+            .map(UnixMillis)
+    }
+
+    /// The epoch that seals.
+    ///
+    /// # Errors
+    /// [`hsm::Error::Down`]: its cryptoperiod is over. Nothing is sealed until it is rotated.
+    pub(super) fn sealing_epoch(&self) -> Result<Epoch, Error> {
+        let epoch = self.active_epoch();
+        match self.not_after() {
+            Some(end) if end < UnixMillis::now() => Err(Error::Hsm(hsm::Error::Down(format!(
+                "the cryptoperiod of KEK epoch {} is over since {end}: `panvault key rotate`",
+                epoch.0
+            )))),
+            _ => Ok(epoch),
+        }
     }
 
     /// New DEKs are wrapped under this epoch.
@@ -99,6 +140,7 @@ impl Keys {
         let moved = self.write_moved(&path, &keyring).await;
         match moved {
             Ok((next, moved)) => {
+                self.epochs.begin_period(moved.active_since());
                 *file = Some((path, moved));
                 self.epochs.active.store(next.0, Ordering::Release);
                 Ok(next)
@@ -120,7 +162,7 @@ impl Keys {
                 fault,
             })
         };
-        let moved = keyring.with_active_epoch(next).map_err(unwritable)?;
+        let moved = keyring.with_active_epoch(next, UnixMillis::now()).map_err(unwritable)?;
         let draft = moved.draft().map_err(unwritable)?;
         let job = Job::Sign {
             message: draft.message(),

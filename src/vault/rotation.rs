@@ -17,6 +17,7 @@ use super::tables;
 use super::types::{Error, IntegrityError, Peer};
 use crate::audit::Event;
 use crate::hsm::Epoch;
+use crate::id::UnixMillis;
 use crate::keys::{EpochState, NotMoved, Sealed};
 use crate::store::{Commit, Key, Part, Write};
 
@@ -32,6 +33,8 @@ const VERSION: u8 = 1;
 pub struct KeyStatus {
     /// All epochs, ascending.
     pub epochs: Vec<EpochStatus>,
+    /// When the active epoch seals no more, where that is so; RFC 3339.
+    pub not_after: Option<String>,
     /// Epochs that a rotation can still go to.
     pub prepared: usize,
     /// The last rotation; none where there never was one.
@@ -155,7 +158,7 @@ impl Vault {
                 return Err(error.into());
             }
         };
-        self.metrics.kek_epoch.set(i64::from(to.0));
+        self.show_epoch();
         let progress = Progress::new(to);
         let detail = format!("KEK epoch {} is deactivated, {} is active", before.0, to.0);
         // without this commit the next start finds that the epochs differ, and begins
@@ -215,15 +218,32 @@ impl Vault {
             .collect();
         let is_prepared = |epoch: &&EpochStatus| epoch.state == EpochState::PreActive;
         Ok(KeyStatus {
+            not_after: self.sealer.not_after().map(|end| end.to_string()),
             prepared: epochs.iter().filter(is_prepared).count(),
             epochs,
             rotation: self.rotation_status(),
         })
     }
 
+    /// The epoch that seals, and until when it does, where that is limited.
+    pub fn sealing_epoch(&self) -> (u32, Option<UnixMillis>) {
+        (self.sealer.active_epoch().0, self.sealer.not_after())
+    }
+
     /// How far the last rotation is; cheap.
     pub fn rotation_status(&self) -> Option<RotationStatus> {
         *self.rotation.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The active epoch and the end of its cryptoperiod, as metrics.
+    fn show_epoch(&self) {
+        self.metrics.kek_epoch.set(i64::from(self.sealer.active_epoch().0));
+        // far away, where there is none: an alarm compares it with the time
+        let end = self
+            .sealer
+            .not_after()
+            .map_or(i64::MAX, |end| i64::try_from(end.0 / 1000).unwrap_or(i64::MAX));
+        self.metrics.kek_not_after.set(end);
     }
 
     fn show(&self, progress: &Progress) {

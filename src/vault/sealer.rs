@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use crate::card::Pan;
 use crate::hsm::{Boxed, Epoch, PublicKey};
-use crate::id::RepositoryId;
+use crate::id::{RepositoryId, UnixMillis};
 use crate::keys::{
     Compartment, EpochState, Error, Fingerprint, Keys, NotMoved, Place, Sealed, SecretBytes, TransportPublic,
 };
@@ -60,6 +60,9 @@ pub(super) trait Sealer: Send + Sync {
 
     /// As [`Keys::active_epoch`].
     fn active_epoch(&self) -> Epoch;
+
+    /// As [`Keys::not_after`].
+    fn not_after(&self) -> Option<UnixMillis>;
 
     /// As [`Keys::epochs`].
     fn epochs(&self) -> Vec<(Epoch, EpochState)>;
@@ -135,6 +138,10 @@ impl Sealer for Keys {
 
     fn active_epoch(&self) -> Epoch {
         self.active_epoch()
+    }
+
+    fn not_after(&self) -> Option<UnixMillis> {
+        self.not_after()
     }
 
     fn epochs(&self) -> Vec<(Epoch, EpochState)> {

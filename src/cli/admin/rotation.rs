@@ -22,6 +22,9 @@ pub(crate) fn show_keys(common: &Common) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     common.rows(&status, "epochs", EPOCHS)?;
+    if let Some(end) = status.get("not_after").and_then(Value::as_str) {
+        terminal::say(format!("the active epoch seals until {end}"));
+    }
     if let Some(told) = told(status.get("rotation")) {
         terminal::say(told);
     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{Progress, TABLES};
 use crate::audit::Event;
 use crate::hsm::Epoch;
+use crate::id::UnixMillis;
 use crate::keys::Sealed;
 use crate::store::Write;
 use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned};
@@ -24,6 +25,10 @@ use crate::vault::{Vault, tables};
 const PAGE: u32 = 32;
 /// Bytes of one commit: a document may have a megabyte.
 const COMMIT_BYTES: usize = 4 << 20;
+/// How often it is looked whether the active epoch's cryptoperiod ends.
+const LOOK: Duration = Duration::from_secs(3_600);
+/// So long before its end people are told. Milliseconds.
+const WARNING: u64 = 30 * 24 * 3_600 * 1_000;
 /// Before it is tried again where HSM or store do not work.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -47,6 +52,7 @@ impl Vault {
     /// Works whenever a rotation is not finished. `per_second`: the most records; 0 is as fast as the HSM is.
     pub(in crate::vault) async fn rewrap_until(self: Arc<Self>, per_second: u32, mut stopped: watch::Receiver<bool>) {
         loop {
+            self.warn_of_the_end();
             let failed = match self.rewrap(per_second, &stopped).await {
                 Ok(()) => false,
                 Err(error) => {
@@ -57,9 +63,23 @@ impl Vault {
             tokio::select! {
                 () = self.rotation.wake.notified() => {}
                 () = tokio::time::sleep(PAUSE), if failed => {}
+                () = tokio::time::sleep(LOOK) => {}
                 // an error: whoever could stop this is gone
                 _ = stopped.wait_for(|stop| *stop) => return,
             }
+        }
+    }
+
+    fn warn_of_the_end(&self) {
+        let (epoch, now) = (self.sealer.active_epoch().0, UnixMillis::now());
+        match self.sealer.not_after() {
+            Some(end) if end < now => {
+                tracing::error!(epoch, %end, "the cryptoperiod of the KEK is over, and nothing is sealed: panvault key rotate");
+            }
+            Some(end) if end < now.plus(WARNING) => {
+                tracing::warn!(epoch, %end, "the cryptoperiod of the KEK ends soon: panvault key rotate");
+            }
+            _ => {}
         }
     }
 
@@ -86,7 +106,7 @@ impl Vault {
     /// the two leaves behind.
     async fn unfinished(&self) -> Result<Option<Progress>, Error> {
         let active = self.sealer.active_epoch();
-        self.metrics.kek_epoch.set(i64::from(active.0));
+        self.show_epoch();
         let held = self.store.get(Part::default(), &tables::rotation()).await?;
         let progress = held.map(|held| Progress::read(&held.value)).transpose()?;
         let first = self.sealer.epochs().first().is_none_or(|(first, _)| *first == active);

@@ -12,7 +12,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use crate::card::Pan;
 use crate::hsm::jwe_client::modpow;
 use crate::hsm::{self, Boxed, Epoch, PublicKey, SealedPart, WrappedKey, framed, open_padded, signed_form};
-use crate::id::{RepositoryId, fill_random};
+use crate::id::{RepositoryId, UnixMillis, fill_random};
 use crate::keys::{
     self, Compartment, EpochState, Fingerprint, NotMoved, Place, Sealed, SealedCompartment, SecretBytes,
     TransportPublic,
@@ -276,6 +276,10 @@ impl Sealer for SoftSealer {
 
     fn active_epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    fn not_after(&self) -> Option<UnixMillis> {
+        None
     }
 
     fn epochs(&self) -> Vec<(Epoch, EpochState)> {
