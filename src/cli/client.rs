@@ -60,6 +60,20 @@ impl Client {
         anyhow::bail!("{}", words.map_or_else(|| status.to_string(), str::to_owned))
     }
 
+    /// Sends a body to the API and gives the answer, whatever it is.
+    pub(super) fn post(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> anyhow::Result<(u16, Bytes)> {
+        self.runtime.block_on(async {
+            let answer = self.exchange(Method::POST, path, headers, body).await?;
+            let status = answer.status().as_u16();
+            let bytes = Limited::new(answer.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| anyhow::anyhow!("reading the answer: {error}"))?
+                .to_bytes();
+            Ok((status, bytes))
+        })
+    }
+
     /// Copies the answer's lines, as they come, to `line`, until it ends or `line` says enough.
     pub(super) fn lines(&self, path: &str, mut line: impl FnMut(&[u8]) -> anyhow::Result<bool>) -> anyhow::Result<()> {
         self.runtime.block_on(async {
@@ -91,21 +105,33 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
+        let bytes = match body {
+            Some(value) => Bytes::from(serde_json::to_vec(value)?),
+            None => Bytes::new(),
+        };
+        self.exchange(method, path, &[], bytes).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
             Exit::Unavailable.because(format!("no daemon answers at {}: {error}", self.socket.display()))
         })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let bytes = match body {
-            Some(value) => Bytes::from(serde_json::to_vec(value)?),
-            None => Bytes::new(),
-        };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("Host", "panvault")
-            .header("Content-Type", "application/json")
-            .body(Full::new(bytes))?;
-        Ok(sender.send_request(request).await?)
+            .header("Content-Type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Ok(sender.send_request(request.body(Full::new(body))?).await?)
     }
 }

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod dev;
 mod exit;
+mod import;
 mod init;
 mod instance;
 mod inventory;
@@ -73,6 +74,8 @@ enum Command {
     /// The vault's keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Turn the cards of a file into tokens
+    Import(import::ImportArgs),
     /// Every key, the HSM, and which cryptography is used where
     Inventory(inventory::InventoryArgs),
     /// Show how the running daemon is
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(what) => check::run(&what),
         Command::Key(command) => key::run(&command),
+        Command::Import(args) => import::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Status { which, json } => admin::status(&which, json),
         Command::Merchant(command) => admin::merchant(&command),

@@ -26,14 +26,14 @@ struct Fresh {
 }
 
 impl Reloader<'_> {
-    /// Reads the files again. What was in force stays, all of it, where one of them has a fault; who asks systemd for the
-    /// daemon's status is told then.
+    /// Reads the files again. What was in force stays, all of it, where one of them has a fault, and whoever asks systemd for
+    /// the daemon's status is told.
     pub(super) async fn reload(&mut self) {
         tell(&Standing::Reloading);
         let refused = self.replace().await.err();
         match &refused {
             None => tracing::info!("configuration and policy were read again"),
-            Some(fault) => tracing::error!(fault, "the reload is refused, all stays as it was"),
+            Some(fault) => tracing::error!(fault, "the reload is refused"),
         }
         self.teller
             .remark(refused.map(|fault| format!("the last reload was refused: {fault}")));
@@ -81,7 +81,7 @@ impl Reloader<'_> {
                 .vault
                 .replace_bins(table, None)
                 .await
-                .map_err(|error| error.to_string()),
+                .map_err(|error| format!("all is in force but the BIN table: {error}")),
             None => Ok(()),
         }
     }
