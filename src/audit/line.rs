@@ -34,9 +34,7 @@ impl Envelope {
         }
         const SHAPE: &str = "it does not have the form of a record";
         let parts = || {
-            let (seq, rest) = line.strip_prefix(b"{\"seq\":")?.split_at_checked(number_len(line)?)?;
-            let (prev, rest) = rest.strip_prefix(b",\"prev\":\"")?.split_at_checked(43)?;
-            let event = rest.strip_prefix(b"\",\"event\":")?.strip_suffix(b"}")?;
+            let (seq, prev, event) = split(line)?;
             let seq: u64 = std::str::from_utf8(seq).ok()?.parse().ok()?;
             let prev = BASE64URL_NOPAD.decode(prev).ok()?.try_into().ok()?;
             (seq > 0).then_some((seq, prev, event))
@@ -49,6 +47,19 @@ impl Envelope {
             at: event.at,
         })
     }
+}
+
+/// Number, hash of the line before, and event, as they are written.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (seq, rest) = line.strip_prefix(b"{\"seq\":")?.split_at_checked(number_len(line)?)?;
+    let (prev, rest) = rest.strip_prefix(b",\"prev\":\"")?.split_at_checked(43)?;
+    let event = rest.strip_prefix(b"\",\"event\":")?.strip_suffix(b"}")?;
+    Some((seq, prev, event))
+}
+
+/// The event of a line, if it has the form of a record.
+pub(super) fn event_of(line: &[u8]) -> Option<&[u8]> {
+    split(line).map(|(_, _, event)| event)
 }
 
 /// The length of the decimal number after `{"seq":`; no zero in front.

@@ -227,7 +227,11 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
         }
         terminal::say(format!("workers        {}", at("/hsm/workers")));
         terminal::say(format!("tokens         {}", at("/tokens")));
-        terminal::say(format!("audit records  {}", at("/audit/seq")));
+        terminal::say(format!(
+            "audit records  {}, {} of them not covered by a signed head yet",
+            at("/audit/seq"),
+            at("/audit/unsigned")
+        ));
         terminal::say(format!(
             "store          {} bytes on disk, {} free",
             at("/store/disk_bytes"),

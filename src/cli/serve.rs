@@ -4,6 +4,7 @@ mod descriptors;
 mod reload;
 mod signals;
 mod standing;
+mod trail;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use self::reload::Reloader;
 use self::signals::{Signals, bins};
 use self::standing::Teller;
+use self::trail::Trail;
 use super::instance::Instance;
 use super::offline::store_fault;
 use super::{Exit, Which};
@@ -263,6 +265,7 @@ impl Parts {
 
         vault.note_start(&config.digest).await;
         let background = vault.start_background();
+        let trail = Trail::start(&vault, &config)?;
         let limits = Limits {
             descriptors: descriptors::for_connections(config.hsm.workers),
             ..config.limits
@@ -290,8 +293,8 @@ impl Parts {
         outbox.shutdown().await;
         maintenance.shutdown().await;
         background.shutdown().await;
+        trail.conclude(&vault).await;
         client.shutdown().await;
-        vault.note_stop().await;
         ended
     }
 }
