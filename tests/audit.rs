@@ -77,6 +77,16 @@ fn an_export_is_verified_offline_and_tampering_is_named() {
     let whole: Vec<String> = files.iter().flat_map(|file| lines(file)).collect();
     assert!(whole.last().unwrap().contains("\"action\":\"audit-head\""), "{whole:?}");
     assert!(whole[whole.len() - 2].contains("daemon-stop"), "{whole:?}");
+    let uses = &whole[whole.len() - 3];
+    assert!(
+        uses.contains("key-use") && uses.contains("KEK of epoch 1: open 1, seal 2"),
+        "{uses}"
+    );
+    assert!(
+        whole[0].contains("keys-made") && whole[0].contains("audit key SHA256:"),
+        "{}",
+        whole[0]
+    );
 
     let pin = pin(&daemon);
     let key = ["--key", pin.as_str()];
@@ -260,4 +270,26 @@ fn access_to_the_trail_and_refused_settings_are_on_record() {
             .unwrap();
         assert!(said(&refused, 78).contains("sign_every"), "{bad}");
     }
+}
+
+/// With journald the copy is complete; without it records wait, are counted, and nobody else does.
+#[test]
+fn records_are_copied_to_the_journal_or_wait_for_it() {
+    let daemon = Daemon::start_with("audit.journal = true");
+    daemon.tokenize(VISA);
+    let waiting = || daemon.metric("panvault_audit_uncopied_records");
+    let mark = daemon.dir().join("state/journal-copied");
+    if Path::new("/run/systemd/journal/socket").exists() {
+        daemon.wait(Duration::from_secs(10), "the copies", || {
+            waiting() == 0.0 && mark.exists()
+        });
+        return;
+    }
+    daemon.wait(Duration::from_secs(10), "the count", || waiting() > 0.0);
+    assert!(
+        daemon.log().contains("wait to be copied to the journal"),
+        "{}",
+        daemon.log()
+    );
+    assert!(daemon.ready());
 }

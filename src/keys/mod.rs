@@ -5,6 +5,7 @@ mod input;
 mod keyring;
 mod seal;
 mod transport;
+mod uses;
 
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ pub use crate::hsm::SecretBytes;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 pub use transport::TransportPublic;
+#[cfg(test)]
+pub(crate) use uses::tests::some as some_uses;
+pub use uses::{Told, Uses};
 
 /// Which part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +76,7 @@ pub struct Keys {
     locker_public: Option<Arc<PublicKey>>,
     platform_public: Option<Arc<PublicKey>>,
     active_epoch: Epoch,
+    uses: Arc<Uses>,
 }
 
 impl Keys {
@@ -90,6 +95,7 @@ impl Keys {
             locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
             platform_public: keyset.platform.as_ref().map(|pair| Arc::new(pair.public.clone())),
             active_epoch,
+            uses: Arc::default(),
         })
     }
 
@@ -116,7 +122,7 @@ impl Keys {
             mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
             parts,
         };
-        let Reply::Seal { dek, mac, parts } = self.client.call(job).await? else {
+        let Reply::Seal { dek, mac, parts } = self.call(job).await? else {
             return Err(malformed("not the answer to a seal"));
         };
         if parts.len() != kinds.len() || mac.is_some() != pan.is_some() {
@@ -167,7 +173,7 @@ impl Keys {
             dek: sealed.dek.clone(),
             parts,
         };
-        let Reply::Open(texts) = self.client.call(job).await? else {
+        let Reply::Open(texts) = self.call(job).await? else {
             return Err(malformed("not the answer to an open"));
         };
         if texts.len() != wanted {
@@ -184,7 +190,7 @@ impl Keys {
     /// [`hsm::Error::Malformed`] for lengths that no JWE has, or where the token cannot open any; else the HSM's.
     pub async fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
         let job = Job::OpenJwe { encrypted_key, content };
-        match self.client.call(job).await? {
+        match self.call(job).await? {
             Reply::OpenJwe(text) => Ok(text),
             _ => Err(malformed("not the answer to an open of a JWE")),
         }
@@ -196,7 +202,7 @@ impl Keys {
     /// As [`Keys::open_jwe`]; [`hsm::Error::Malformed`] also where there is no such key.
     pub async fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
         let job = Job::OpenLocker { encrypted_key, content };
-        match self.client.call(job).await? {
+        match self.call(job).await? {
             Reply::OpenJwe(text) => Ok(text),
             _ => Err(malformed("not the answer to an open of a JWE")),
         }
@@ -207,7 +213,7 @@ impl Keys {
     /// # Errors
     /// The HSM's; [`hsm::Error::Malformed`] where there is no such key.
     pub async fn sign_locker(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
-        match self.client.call(Job::SignLocker { message }).await? {
+        match self.call(Job::SignLocker { message }).await? {
             Reply::Sign(signature) => Ok(signature),
             _ => Err(malformed("not the answer to a sign")),
         }
@@ -218,7 +224,7 @@ impl Keys {
     /// # Errors
     /// The HSM's; [`hsm::Error::Malformed`] where there is no such key.
     pub async fn sign_platform(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
-        match self.client.call(Job::SignPlatform { message }).await? {
+        match self.call(Job::SignPlatform { message }).await? {
             Reply::Sign(signature) => Ok(signature),
             _ => Err(malformed("not the answer to a sign")),
         }
@@ -249,7 +255,7 @@ impl Keys {
                 text,
             },
         };
-        let Reply::Reseal(part) = self.client.call(job).await? else {
+        let Reply::Reseal(part) = self.call(job).await? else {
             return Err(malformed("not the answer to a reseal"));
         };
         let mut resealed = sealed.clone();
@@ -282,7 +288,7 @@ impl Keys {
         let job = Job::Sign {
             message: signed_form(domain, message),
         };
-        match self.client.call(job).await? {
+        match self.call(job).await? {
             Reply::Sign(signature) => Ok(signature),
             _ => Err(malformed("not the answer to a sign")),
         }
@@ -314,7 +320,7 @@ impl Keys {
     }
 
     async fn hmac(&self, input: SecretBytes) -> Result<[u8; 32], Error> {
-        match self.client.call(Job::Mac { input }).await? {
+        match self.call(Job::Mac { input }).await? {
             Reply::Mac(mac) => Ok(mac),
             _ => Err(malformed("not the answer to a MAC")),
         }

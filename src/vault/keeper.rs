@@ -14,6 +14,8 @@ use crate::audit::Event;
 const TICK: Duration = Duration::from_millis(200);
 /// How long it waits after a head that could not be signed.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How often the uses of keys are told.
+const USES_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The daemon's end waits no longer for a head.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -108,6 +110,7 @@ impl Vault {
     /// The daemon stops in order, and its last head covers that. To be called when nothing else writes any more, and
     /// while the HSM works.
     pub async fn conclude_trail(&self) {
+        self.note_uses().await;
         self.note_stop().await;
         let error = match tokio::time::timeout(LAST, self.sign_head()).await {
             Ok(Ok(())) => return,
@@ -129,6 +132,7 @@ impl Vault {
         let mut schedule = Schedule::new(config);
         let mut clocks = Clocks::now();
         let mut unmarked = Vec::new();
+        let mut told = Instant::now();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
@@ -138,6 +142,10 @@ impl Vault {
             let before = std::mem::replace(&mut clocks, Clocks::now());
             unmarked.extend(before.step(clocks));
             unmarked = self.mark(unmarked).await;
+            if told.elapsed() >= USES_EVERY {
+                told = Instant::now();
+                self.note_uses().await;
+            }
             let (unsigned, now) = (self.unsigned_records(), Instant::now());
             if schedule.due(unsigned, now) {
                 match self.sign_head().await {
@@ -155,6 +163,22 @@ impl Vault {
             self.metrics
                 .audit_unsigned_seconds
                 .set(gauge(schedule.waited(Instant::now()).as_secs()));
+        }
+    }
+
+    /// Puts on record how often keys were used since the last time, by key and KEK epoch.
+    async fn note_uses(&self) {
+        let Some(told) = self.sealer.uses().take() else {
+            return;
+        };
+        let event = Event {
+            count: Some(told.total()),
+            detail: Some(told.to_string()),
+            ..Event::new("key-use", "ok")
+        };
+        if let Err(error) = self.note(event).await {
+            tracing::warn!(%error, "uses of keys are told the next time");
+            self.sealer.uses().give_back(told);
         }
     }
 

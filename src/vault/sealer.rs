@@ -6,7 +6,7 @@ use std::pin::Pin;
 use crate::card::Pan;
 use crate::hsm::{Boxed, PublicKey};
 use crate::id::RepositoryId;
-use crate::keys::{Compartment, Error, Fingerprint, Keys, Place, Sealed, SecretBytes, TransportPublic};
+use crate::keys::{Compartment, Error, Fingerprint, Keys, Place, Sealed, SecretBytes, TransportPublic, Uses};
 
 /// A future of the keys.
 pub(super) type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -64,6 +64,9 @@ pub(super) trait Sealer: Send + Sync {
 
     /// As [`Keys::transport_public`].
     fn transport_public(&self) -> &TransportPublic;
+
+    /// As [`Keys::uses`].
+    fn uses(&self) -> &Uses;
 }
 
 impl Sealer for Keys {
@@ -129,5 +132,9 @@ impl Sealer for Keys {
 
     fn transport_public(&self) -> &TransportPublic {
         self.transport_public()
+    }
+
+    fn uses(&self) -> &Uses {
+        self.uses()
     }
 }

@@ -2,6 +2,7 @@ use super::super::soft::Soft;
 use super::*;
 use crate::audit::{Head, Report, SignedHead, Verifier};
 use crate::id::UnixMillis;
+use crate::keys::some_uses;
 
 /// Reads the whole trail with the key that signs in these tests.
 async fn verified(soft: &Soft) -> Report {
@@ -116,6 +117,22 @@ async fn commits_between_the_reading_of_a_head_and_its_record_do_no_harm() {
         .filter(|line| SignedHead::of_line(&line.line).is_some_and(|head| head.unwrap().head.seq + 1 < line.seq));
     assert!(apart.count() > 0);
     assert_eq!(report.unsigned, soft.vault.unsigned_records());
+}
+
+#[tokio::test]
+async fn the_end_tells_how_often_keys_were_used() {
+    let soft = Soft::start().await;
+    let told = some_uses().take().unwrap();
+    soft.vault.sealer.uses().give_back(told);
+    soft.vault.conclude_trail().await;
+    assert_eq!(soft.events().await, ["key-use ok", "daemon-stop ok", "audit-head ok"]);
+    let line = soft.store.audit(1, 1).await.unwrap().remove(0);
+    let line: serde_json::Value = serde_json::from_slice(&line.line).unwrap();
+    assert_eq!(line["event"]["count"], 4);
+    let detail = line["event"]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("KEK of epoch 1: open 1; "), "{detail}");
+    soft.vault.sign_head().await.unwrap();
+    assert_eq!(soft.events().await.len(), 3);
 }
 
 #[test]

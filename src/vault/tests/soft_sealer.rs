@@ -12,7 +12,9 @@ use crate::card::Pan;
 use crate::hsm::jwe_client::modpow;
 use crate::hsm::{self, Boxed, Epoch, PublicKey, SealedPart, WrappedKey, framed, open_padded, signed_form};
 use crate::id::{RepositoryId, fill_random};
-use crate::keys::{self, Compartment, Fingerprint, Place, Sealed, SealedCompartment, SecretBytes, TransportPublic};
+use crate::keys::{
+    self, Compartment, Fingerprint, Place, Sealed, SealedCompartment, SecretBytes, TransportPublic, Uses,
+};
 use crate::vault::sealer::{Fut, Sealer};
 
 /// The transport key, RSA-2048, made for these tests.
@@ -34,6 +36,8 @@ pub(crate) struct SoftSealer {
     audit: Ed25519KeyPair,
     pub(crate) audit_public: PublicKey,
     pub(crate) transport_public: TransportPublic,
+    /// Not counted by these keys.
+    pub(crate) uses: Uses,
     down: AtomicBool,
     seals: AtomicUsize,
     jobs: AtomicUsize,
@@ -59,6 +63,7 @@ impl SoftSealer {
                 n: hex(TRANSPORT_MODULUS),
                 e: vec![1, 0, 1],
             },
+            uses: Uses::default(),
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
             jobs: AtomicUsize::new(0),
@@ -271,6 +276,10 @@ impl Sealer for SoftSealer {
 
     fn transport_public(&self) -> &TransportPublic {
         &self.transport_public
+    }
+
+    fn uses(&self) -> &Uses {
+        &self.uses
     }
 }
 
