@@ -5,7 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
 use super::event::{AUDIT_HEAD, Event};
-use super::line::{Head, event_of};
+use super::line::{Envelope, Head, event_of};
 use crate::hsm::{KeyFingerprint, PublicKey, SignatureFault, framed};
 use crate::id::{UnixMillis, VaultId};
 
@@ -76,15 +76,13 @@ impl SignedHead {
     /// # Errors
     /// Why it is not a head as the daemon writes them.
     pub fn of_line(line: &[u8]) -> Option<Result<Self, &'static str>> {
-        let event = event_of(line)?;
-        // all events begin with their time and their action
-        let action = event.get(event.iter().position(|byte| *byte == b',')?..)?;
-        action
-            .starts_with(format!(",\"action\":\"{AUDIT_HEAD}\"").as_bytes())
-            .then(|| Self::of_event(event))
+        let is_head = Envelope::read(line).is_ok_and(|says| says.is_head);
+        is_head.then(|| Self::of_head(line))
     }
 
-    fn of_event(event: &[u8]) -> Result<Self, &'static str> {
+    /// The head that a line carries which calls itself one.
+    pub(super) fn of_head(line: &[u8]) -> Result<Self, &'static str> {
+        let event = event_of(line).ok_or("it does not have the form of a record")?;
         let read: Event = serde_json::from_slice(event).map_err(|_| "its signed head is malformed")?;
         let head = *read.head.ok_or("it holds no signed head")?;
         if head.event().encode() != event {

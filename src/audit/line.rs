@@ -1,14 +1,17 @@
 //! One line of the chain, taken apart.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub use crate::store::chain::Head;
 
+use super::event::AUDIT_HEAD;
 use crate::id::UnixMillis;
 use crate::store::EVENT_MAX;
 
@@ -23,14 +26,20 @@ pub(super) struct Envelope {
     pub(super) prev: [u8; 32],
     /// When it happened.
     pub(super) at: UnixMillis,
+    /// It calls itself a signed head or holds one: it must be one then.
+    pub(super) is_head: bool,
 }
 
 impl Envelope {
     /// Takes a line (without its newline) apart. There is just one way to write each.
     pub(super) fn read(line: &[u8]) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
-        struct Event {
+        struct Event<'a> {
             at: UnixMillis,
+            #[serde(borrow, default)]
+            action: Cow<'a, str>,
+            #[serde(default)]
+            head: Option<IgnoredAny>,
         }
         const SHAPE: &str = "it does not have the form of a record";
         let parts = || {
@@ -45,6 +54,7 @@ impl Envelope {
             seq,
             prev,
             at: event.at,
+            is_head: event.action == AUDIT_HEAD || event.head.is_some(),
         })
     }
 }

@@ -99,7 +99,10 @@ impl Verifier {
 
     /// Takes the next line, without its newline.
     pub fn line(&mut self, line: &[u8]) {
-        self.take(sha256(line), Envelope::read(line), SignedHead::of_line(line));
+        let says = Envelope::read(line);
+        let is_head = says.is_ok_and(|says| says.is_head);
+        let signed = is_head.then(|| SignedHead::of_head(line).map(Box::new));
+        self.take(sha256(line), says, signed);
     }
 
     /// Takes a line that cannot be a record, and why.
@@ -170,7 +173,7 @@ impl Verifier {
         &mut self,
         hash: [u8; 32],
         says: Result<Envelope, &'static str>,
-        signed: Option<Result<SignedHead, &'static str>>,
+        signed: Option<Result<Box<SignedHead>, &'static str>>,
     ) {
         if self.gave_up() {
             return;

@@ -8,6 +8,9 @@ use crate::id::UnixMillis;
 /// Less is how clocks are disciplined.
 const TOLERATED_MS: u64 = 1_000;
 
+/// Both clocks were read at the same time if it took no longer than this.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
 /// The action of the event that marks a step.
 pub(super) const CLOCK_STEP: &str = "clock-step";
 
@@ -19,11 +22,13 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
-    /// As they are now.
+    /// As they are now. A process that is held up between the two readings must not take that for a step.
     pub(super) fn now() -> Self {
-        Self {
-            wall: UnixMillis::now(),
-            steady: Instant::now(),
+        loop {
+            let (before, wall, steady) = (Instant::now(), UnixMillis::now(), Instant::now());
+            if steady.duration_since(before) < AT_ONCE {
+                return Self { wall, steady };
+            }
         }
     }
 

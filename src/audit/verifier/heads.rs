@@ -49,14 +49,14 @@ impl Heads {
     }
 
     /// What a genuine head says that record `seq` must hash to, if it names that one.
-    pub(super) fn word(&self, signed: Option<&Result<SignedHead, &'static str>>, seq: u64) -> Option<[u8; 32]> {
+    pub(super) fn word(&self, signed: Option<&Result<Box<SignedHead>, &'static str>>, seq: u64) -> Option<[u8; 32]> {
         let head = signed?.as_ref().ok().filter(|head| head.head.seq == seq)?;
         let key = head.verify().ok()?;
         self.key.is_none_or(|own| own == key).then_some(head.head.hash)
     }
 
     /// Judges the head in record `record`, which was not yet given to [`Heads::record`].
-    pub(super) fn judge(&mut self, record: u64, signed: Result<SignedHead, &'static str>) -> Judged {
+    pub(super) fn judge(&mut self, record: u64, signed: Result<Box<SignedHead>, &'static str>) -> Judged {
         let head = match signed {
             Ok(head) => head,
             Err(why) => return Judged::NotGenuine(Fault::NotAHead { record, why }),

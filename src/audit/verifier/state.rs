@@ -12,7 +12,7 @@ pub(super) struct Line {
     pub(super) hash: [u8; 32],
     pub(super) says: Result<Envelope, &'static str>,
     /// The signed head in it.
-    pub(super) signed: Option<Result<SignedHead, &'static str>>,
+    pub(super) signed: Option<Result<Box<SignedHead>, &'static str>>,
 }
 
 /// The record that the next one must continue.

@@ -46,8 +46,9 @@ fn lines(report: &Report) -> Vec<String> {
                 report.signed_heads
             ));
             if report.unsigned > 0 {
+                let to = report.to.map(|at| format!(", to {at},")).unwrap_or_default();
                 lines.push(format!(
-                    "{} records after it are not covered by a signed head",
+                    "{} records after it{to} are not covered by a signed head",
                     report.unsigned
                 ));
             }
