@@ -92,6 +92,7 @@ fn a_life_on_systemd() {
     faults::the_server_hangs(&machine, &shop);
     faults::a_wrong_configuration(&machine, &shop);
     faults::an_hsm_that_is_away(&machine, &shop);
+    faults::keys_and_pins_that_are_wrong(&machine, &shop);
     step("reboot");
     machine.reboot();
     usage::as_before(&machine, &shop);

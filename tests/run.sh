@@ -17,7 +17,7 @@ for tool in fmt clippy; do
   cargo "$tool" --version >/dev/null 2>&1 ||
     { echo "Needed: cargo $tool (rustup component add rustfmt clippy)" >&2; exit 1; }
 done
-packages=(libsofthsm2 softhsm2 build-essential chromium chromium-driver curl nginx-light openssl prometheus python3 python3-jsonschema
+packages=(libsofthsm2 softhsm2 build-essential chromium chromium-driver curl libfaketime nginx-light openssl prometheus python3 python3-jsonschema
   python3-jwcrypto python3-pip python3-requests python3-yaml rpm systemd)
 # to boot the package in a container; PANVAULT_CONTAINER=required fails where that cannot be
 [ "$(id -u)" != 0 ] || packages+=(debootstrap systemd-container)

@@ -2,6 +2,7 @@
 
 mod args;
 mod request;
+mod rotation;
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,9 @@ use self::args::Rules;
 pub(crate) use self::args::{
     CredentialCommand, MaintenanceCommand, MerchantCommand, NotificationCommand, PolicyCommand, RepositoryCommand,
 };
+pub(super) use self::request::Common;
 use self::request::{cell, segment};
+pub(super) use self::rotation::{rotate, show_keys};
 use super::client::Client;
 use super::instance::Instance;
 use super::{Exit, Which, terminal};
@@ -227,6 +230,15 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
         }
         terminal::say(format!("workers        {}", at("/hsm/workers")));
         terminal::say(format!("tokens         {}", at("/tokens")));
+        let word = match (
+            at("/kek/not_after"),
+            status.pointer("/kek/over").and_then(Value::as_bool),
+        ) {
+            (end, _) if end.is_empty() => String::new(),
+            (end, Some(true)) => format!(", OVER since {end}: nothing is sealed, `panvault key rotate`"),
+            (end, _) => format!(", seals until {end}"),
+        };
+        terminal::say(format!("KEK            epoch {}{word}", at("/kek/epoch")));
         terminal::say(format!(
             "audit records  {}, {} of them not covered by a signed head yet",
             at("/audit/seq"),

@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use clap::Subcommand;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::anchor::pin;
 use super::client::Client;
@@ -12,7 +14,7 @@ use super::offline::Offline;
 use super::{Exit, Which, audit, terminal};
 use crate::audit::Verifier;
 use crate::card::BinTable;
-use crate::hsm::{Finding, PinSource, ProbeReport, StartFault, Verdict};
+use crate::hsm::{self, Finding, PinSource, ProbeReport, StartFault, Verdict};
 use crate::keys::Keyring;
 use crate::payment::psp::Connectors;
 use crate::store::Report;
@@ -79,27 +81,7 @@ fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
 
 fn hsm(args: &CheckArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
-    // In a process of its own, as in service: this one never loads the module.
-    let output = Command::new(std::env::current_exe()?)
-        .arg("probe-worker")
-        .args(&instance.arguments)
-        .envs(&instance.config.hsm.environment)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .output()
-        .context("starting the process that looks at the token")?;
-    let probed: Result<ProbeReport, StartFault> = serde_json::from_slice(&output.stdout)
-        .context("the process that looks at the token said nothing; see above")?;
-    let report = match probed {
-        Ok(report) => report,
-        Err(fault) => {
-            let exit = match fault {
-                StartFault::Keys(_) | StartFault::NotInitialised(_) | StartFault::Policy(_) => Exit::Refused,
-                StartFault::PinRefused(_) | StartFault::Unavailable(_) => Exit::Unavailable,
-            };
-            return Err(exit.because(fault.to_string()));
-        }
-    };
+    let report: ProbeReport = ask_worker("probe-worker", &instance)?;
     let gap = report.findings.iter().any(|finding| finding.verdict == Verdict::Gap);
     if args.json {
         terminal::json(&report)?;
@@ -128,15 +110,44 @@ pub(super) fn findings(findings: &[Finding], line: impl Fn(String)) {
     }
 }
 
+/// What a process of its own sees of the token: as in service, this one never loads the module.
+pub(super) fn ask_worker<T: DeserializeOwned>(command: &str, instance: &Instance) -> anyhow::Result<T> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg(command)
+        .args(&instance.arguments)
+        .envs(&instance.config.hsm.environment)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .output()
+        .context("starting the process that looks at the token")?;
+    let seen: Result<T, StartFault> = serde_json::from_slice(&output.stdout)
+        .context("the process that looks at the token said nothing; see above")?;
+    seen.map_err(|fault| {
+        let exit = match fault {
+            StartFault::Keys(_) | StartFault::NotInitialised(_) | StartFault::Policy(_) => Exit::Refused,
+            StartFault::PinRefused(_) | StartFault::Unavailable(_) => Exit::Unavailable,
+        };
+        exit.because(fault.to_string())
+    })
+}
+
 /// The internal command behind `check hsm`: prints what the start-up check finds.
 pub(super) fn probe_worker(which: &Which) -> anyhow::Result<Exit> {
+    answer(which, crate::hsm::probe)
+}
+
+/// The other side of [`ask_worker`].
+pub(super) fn answer<T: Serialize>(
+    which: &Which,
+    look: impl FnOnce(&hsm::Config, &hsm::Keyset) -> Result<T, StartFault>,
+) -> anyhow::Result<Exit> {
     let instance = Instance::find(which)?;
     let keyring =
         Keyring::load(&instance.config.keyring_path()).map_err(|error| StartFault::NotInitialised(error.to_string()));
     let mut config = instance.config.hsm;
     config.strict = false;
-    let probed = keyring.and_then(|keyring| crate::hsm::probe(&config, keyring.keyset()));
-    terminal::say(serde_json::to_string(&probed)?);
+    let seen = keyring.and_then(|keyring| look(&config, keyring.keyset()));
+    terminal::say(serde_json::to_string(&seen)?);
     Ok(Exit::Ok)
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 
+use super::admin::{self, Common};
 use super::instance::Instance;
 use super::{Exit, Which, terminal};
 use crate::hsm::PublicKey;
@@ -16,6 +17,16 @@ pub(crate) enum KeyCommand {
         key: Key,
         #[command(flatten)]
         which: Which,
+    },
+    /// KEK epochs: their states, what is sealed under each, how far a rotation is
+    Status(Common),
+    /// Seal under the next KEK epoch from now on, and put all that there is under it
+    Rotate {
+        /// Until everything is under it
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        common: Common,
     },
 }
 
@@ -45,6 +56,8 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
             terminal::say(text.trim_end());
             Ok(Exit::Ok)
         }
+        KeyCommand::Status(common) => admin::show_keys(common),
+        KeyCommand::Rotate { wait, common } => admin::rotate(common, *wait),
     }
 }
 

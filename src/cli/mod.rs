@@ -10,6 +10,7 @@ mod dev;
 mod exit;
 mod init;
 mod instance;
+mod inventory;
 mod key;
 mod manual;
 mod offline;
@@ -48,6 +49,13 @@ pub(crate) struct Which {
     dir: Option<PathBuf>,
 }
 
+impl Which {
+    /// Whether it is an instance for trying and for tests.
+    fn is_dev(&self) -> bool {
+        self.dir.is_some()
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon
@@ -65,9 +73,11 @@ enum Command {
     /// Check a part of the installation and say what is wrong
     #[command(subcommand)]
     Check(check::Check),
-    /// The vault's public keys
+    /// The vault's keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Every key, the HSM, and which cryptography is used where
+    Inventory(inventory::InventoryArgs),
     /// Show how the running daemon is
     Status {
         #[command(flatten)]
@@ -126,6 +136,12 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
+    /// Look at the token for `inventory` (internal)
+    #[command(hide = true)]
+    InventoryWorker {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Token set-up of `dev` (internal)
     #[command(hide = true)]
     DevToken {
@@ -145,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(what) => check::run(&what),
         Command::Key(command) => key::run(&command),
+        Command::Inventory(args) => inventory::run(&args),
         Command::Status { which, json } => admin::status(&which, json),
         Command::Merchant(command) => admin::merchant(&command),
         Command::Repository(command) => admin::repository(&command),
@@ -160,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::HsmWorker => return crate::hsm::worker::main(),
         Command::BenchWorker(args) => bench::worker(&args),
         Command::ProbeWorker { which } => check::probe_worker(&which),
+        Command::InventoryWorker { which } => inventory::worker(&which),
         Command::DevToken { dir } => dev::make_token(&dir),
     };
     match done {

@@ -5,6 +5,7 @@ mod reload;
 mod signals;
 mod standing;
 mod trail;
+mod warnings;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use self::reload::Reloader;
 use self::signals::{Signals, bins};
 use self::standing::Teller;
 use self::trail::Trail;
+use self::warnings::warn_of_plain_hrefs;
 use super::instance::Instance;
 use super::offline::store_fault;
 use super::{Exit, Which};
@@ -35,7 +37,7 @@ use crate::vault::accounts::Accounts;
 use crate::vault::events::Events;
 use crate::vault::owner;
 use crate::vault::policy::Policy;
-use crate::vault::types::{Dialect, Peer};
+use crate::vault::types::Peer;
 use crate::vault::{Access, AccessConfig, SharedBins, Vault};
 
 /// What `dev` asks for beside the configuration.
@@ -175,7 +177,11 @@ impl Parts {
         let trust = NotificationTrust::open(config.paykka.ca_file.as_deref())
             .map_err(|error| Exit::Config.because(format!("paykka: {error}")))?;
         let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
-        let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
+        let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?.of_keyring(
+            &config.keyring_path(),
+            keyring.clone(),
+            config.kek_period,
+        );
         let events = Arc::new(Events::new(store.clone()));
         let accounts = Accounts::load(store.clone()).await?;
         let settings = AccessConfig {
@@ -264,7 +270,7 @@ impl Parts {
         );
 
         vault.note_start(&config.digest).await;
-        let background = vault.start_background();
+        let background = vault.start_background(config.rewraps_per_second);
         let trail = Trail::start(&vault, &config)?;
         let limits = Limits {
             descriptors: descriptors::for_connections(config.hsm.workers),
@@ -330,21 +336,4 @@ fn end_on_panic() {
         super::terminal::remark(format!("panvault: defect at {place}: the process ends"));
         std::process::abort();
     }));
-}
-
-/// Clients of Worldpay's dialect follow hrefs, with their password and with cards.
-fn warn_of_plain_hrefs(config: &Config, vault: &Vault) -> anyhow::Result<()> {
-    let secure = config
-        .worldpay
-        .base_url
-        .as_ref()
-        .is_some_and(|base| base.starts_with("https://"));
-    let merchants = vault.access().accounts().merchants()?;
-    let mut live = merchants.iter().filter(|merchant| !merchant.test);
-    if !secure && live.any(|merchant| merchant.dialects.contains(&Dialect::Worldpay)) {
-        tracing::warn!(
-            "worldpay.base_url does not begin with https://: clients that come through a TLS front would follow hrefs past it"
-        );
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod locker;
 mod paykka;
 mod psp;
 mod spec;
+mod upkeep;
 
 use std::fmt::Display;
 use std::fs;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 pub use self::error::Error;
-use self::spec::{CapsSpec, ListenSpec, MaintenanceSpec, Spec};
+use self::spec::{CapsSpec, ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
 use crate::hsm as tokens;
 use crate::payment::maintenance::MaintenanceConfig;
@@ -65,6 +66,10 @@ pub struct Config {
     pub front_uid: Option<u32>,
     /// Caps per caller and merchant, where a grant has none of its own.
     pub caps: CapTable,
+    /// How long a KEK epoch seals, where that is limited.
+    pub kek_period: Option<Duration>,
+    /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
+    pub rewraps_per_second: u32,
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
@@ -196,6 +201,8 @@ impl Reader<'_> {
             },
             server: self.server(spec.listen)?,
             caps: caps(&spec.caps),
+            kek_period: self.kek_period(&spec.keys)?,
+            rewraps_per_second: spec.keys.rewraps_per_second,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
             locker: self.locker(&spec.locker)?,
@@ -241,16 +248,6 @@ impl Reader<'_> {
             tcp: None,
             metrics: spec.metrics,
             metrics_any_port: false,
-        })
-    }
-
-    fn maintenance(&self, spec: &MaintenanceSpec) -> Result<MaintenanceConfig, Error> {
-        let days = self.within("maintenance.look_ahead_days", spec.look_ahead_days, 400)?;
-        let minutes = self.within("maintenance.every_minutes", spec.every_minutes, 24 * 60)?;
-        Ok(MaintenanceConfig {
-            enabled: spec.enabled,
-            look_ahead: Duration::from_secs(u64::from(days) * 24 * 3_600),
-            every: Duration::from_secs(u64::from(minutes) * 60),
         })
     }
 

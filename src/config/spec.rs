@@ -12,6 +12,7 @@ use super::audit::AuditSpec;
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
 use super::paykka::PayKkaSpec;
+use super::upkeep::{KeysSpec, MaintenanceSpec};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -35,6 +36,8 @@ pub(super) struct Spec {
     pub(super) listen: ListenSpec,
     #[serde(default)]
     pub(super) caps: CapsSpec,
+    #[serde(default)]
+    pub(super) keys: KeysSpec,
     #[serde(default)]
     pub(super) maintenance: MaintenanceSpec,
     #[serde(default)]
@@ -164,18 +167,6 @@ pub(super) struct CapsSpec {
     pub(super) search_by_pan_per_second: u32,
     pub(super) search_by_pan_burst: u32,
     pub(super) search_by_pan_per_day: u64,
-}
-
-/// Stored cards that are charged again and again, held against the account updater before the next charge.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct MaintenanceSpec {
-    /// Whether it is done without being asked for; `panvault maintenance run` does it at any time.
-    pub(super) enabled: bool,
-    /// A card is asked about so long before its next charge is expected. Days, 1 to 400.
-    pub(super) look_ahead_days: u32,
-    /// How often it is looked which cards are due. Minutes, 1 to 1440.
-    pub(super) every_minutes: u32,
 }
 
 /// Worldpay's dialect.
@@ -317,16 +308,6 @@ impl Default for WorldpaySpec {
             longest_life_days: 10 * 365 + 2,
             renew_on_use: true,
             past_card_expiry: true,
-        }
-    }
-}
-
-impl Default for MaintenanceSpec {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            look_ahead_days: 7,
-            every_minutes: 60,
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct DekTemplates {
     generate: Template,
     reseal: Template,
     reveal: Template,
+    rotate: Template,
 }
 
 impl DekTemplates {
@@ -46,20 +47,14 @@ impl DekTemplates {
             generate: rules.dek_generate(),
             reseal: rules.dek_unwrap(DekUse::Reseal),
             reveal: rules.dek_unwrap(DekUse::Reveal),
+            rotate: rules.dek_unwrap(DekUse::Rotate),
         }
     }
 
     /// A fresh DEK and its wrapped form. The DEK is the caller's to destroy.
     pub(crate) fn fresh(&self, session: &RawSession, kek: Handle) -> Result<(Handle, WrappedKey), Ckr> {
         let dek = session.generate_key(cryptoki_sys::CKM_AES_KEY_GEN, &self.generate)?;
-        let wrapped = session.wrap(WRAP, kek, dek).and_then(|blob| {
-            if blob.len() == WRAPPED_LEN {
-                Ok(WrappedKey(blob))
-            } else {
-                Err(Ckr::new("C_WrapKey", cryptoki_sys::CKR_WRAPPED_KEY_LEN_RANGE))
-            }
-        });
-        match wrapped {
+        match wrapped(session, kek, dek) {
             Ok(wrapped) => Ok((dek, wrapped)),
             Err(fault) => {
                 let _ = session.destroy(dek);
@@ -89,6 +84,18 @@ impl DekTemplates {
             iv: sealed.iv,
             text: sealed.text,
         })
+    }
+
+    /// The same DEK wrapped under another KEK.
+    pub(crate) fn rewrap(
+        &self,
+        session: &RawSession,
+        old: Handle,
+        new: Handle,
+        dek: &WrappedKey,
+    ) -> Result<WrappedKey, Ckr> {
+        let handle = session.unwrap(WRAP, old, &dek.0, &self.rotate)?;
+        using(session, handle, || wrapped(session, new, handle))
     }
 
     /// The DEK for opening parts. The caller's to destroy.
@@ -133,6 +140,15 @@ impl DekTemplates {
         } else {
             Err(Ckr::new("C_Decrypt", cryptoki_sys::CKR_ENCRYPTED_DATA_INVALID))
         }
+    }
+}
+
+fn wrapped(session: &RawSession, kek: Handle, dek: Handle) -> Result<WrappedKey, Ckr> {
+    let blob = session.wrap(WRAP, kek, dek)?;
+    if blob.len() == WRAPPED_LEN {
+        Ok(WrappedKey(blob))
+    } else {
+        Err(Ckr::new("C_WrapKey", cryptoki_sys::CKR_WRAPPED_KEY_LEN_RANGE))
     }
 }
 

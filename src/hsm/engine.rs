@@ -1,8 +1,11 @@
 //! One session and its hot path.
 
+mod settle;
+
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::settle::epoch_of;
 use super::check::{check, report};
 use super::dek::{Ivs, using};
 use super::job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};
@@ -55,6 +58,9 @@ impl Engine {
         limits::check(&job).map_err(Fault::Malformed)?;
         if let Some(epoch) = epoch_of(&job) {
             self.kek(epoch)?;
+        }
+        if let Job::Rewrap { to, .. } = &job {
+            self.kek(*to)?;
         }
         match &job {
             Job::Open { .. } | Job::OpenJwe { .. }
@@ -119,6 +125,7 @@ impl Engine {
                 Ok(Reply::Random(bytes))
             }
             Job::Reseal { epoch, dek, part } => self.reseal(*epoch, dek, part).map(Reply::Reseal),
+            Job::Rewrap { from, to, dek, parts } => self.rewrap(*from, *to, dek, parts),
             Job::Seal { epoch, mac, parts } => self.seal(*epoch, mac.as_ref(), parts),
             Job::Sign { message } => {
                 let keys = &self.shared.keys;
@@ -150,6 +157,7 @@ impl Engine {
             | Job::Probe
             | Job::Random { .. }
             | Job::Reseal { .. }
+            | Job::Rewrap { .. }
             | Job::Seal { .. }
             | Job::Sign { .. }
             | Job::SignLocker { .. }
@@ -213,6 +221,31 @@ impl Engine {
         self.discard(handle, sealed)
     }
 
+    fn rewrap(&mut self, from: Epoch, to: Epoch, dek: &WrappedKey, parts: &[Boxed]) -> Result<Reply, Ckr> {
+        let (old, new) = (self.kek_handle(from)?, self.kek_handle(to)?);
+        if self.shared.templates.rules.trusted {
+            let dek = self.shared.templates.rewrap(&self.session, old, new, dek)?;
+            let parts = Vec::new();
+            return Ok(Reply::Rewrap { dek, parts });
+        }
+        if parts.is_empty() {
+            return Err(Ckr::new("panvault", cryptoki_sys::CKR_ARGUMENTS_BAD));
+        }
+        let texts = self.unseal(from, dek, parts)?;
+        let plain: Vec<Plain> = parts
+            .iter()
+            .zip(texts)
+            .map(|(part, text)| Plain {
+                aad: part.aad.clone(),
+                text,
+            })
+            .collect();
+        match self.seal(to, None, &plain)? {
+            Reply::Seal { dek, parts, .. } => Ok(Reply::Rewrap { dek, parts }),
+            _ => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_FAILED)),
+        }
+    }
+
     /// Destroys a DEK, now or after the answer, whatever came of the work with it.
     fn discard<T>(&mut self, dek: Handle, done: Result<T, Ckr>) -> Result<T, Ckr> {
         if self.shared.deferred_destroy && done.is_ok() {
@@ -251,58 +284,6 @@ impl Engine {
         self.shared.keys.keks.get(&epoch).map(|kek| kek.handle).ok_or(unknown)
     }
 
-    /// Whose fault a failed call was. Modules answer changed data and a broken device with the same codes, so the
-    /// canary tells: it opens, and the data was changed; or it does not, and the HSM is down.
-    fn settle(&mut self, job: &Job, ckr: Ckr) -> Result<Reply, Fault> {
-        if ckr.is_fatal() {
-            return Err(Fault::Token(ckr.to_string()));
-        }
-        self.renew()?;
-        let keks = &self.shared.keys.keks;
-        let known = epoch_of(job)
-            .and_then(|epoch| keks.get_key_value(&epoch))
-            .or_else(|| keks.first_key_value());
-        if let Some((epoch, kek)) = known {
-            self.shared
-                .templates
-                .open_canary(&self.session, kek.handle, *epoch, &kek.canary)
-                .map_err(|e| Fault::Token(format!("{ckr}, and the canary does not open: {e}")))?;
-        }
-        let by_data = match job {
-            Job::Open { .. } => true,
-            Job::Reseal { .. } => ckr.function == "C_UnwrapKey",
-            Job::Mac { .. }
-            | Job::OpenJwe { .. }
-            | Job::OpenLocker { .. }
-            | Job::Probe
-            | Job::Random { .. }
-            | Job::Seal { .. }
-            | Job::Sign { .. }
-            | Job::SignLocker { .. }
-            | Job::SignPlatform { .. } => false,
-        };
-        if by_data {
-            return Err(Fault::Tampered);
-        }
-        // Nothing in the job can be at fault, but for a JWE: once more, on the new session.
-        match self.attempt(job) {
-            Err(again) if self.recipient(job).is_some() && !again.is_fatal() => self.settle_jwe(job, again),
-            done => done.map_err(|again| Fault::Token(format!("{again}, after {ckr}"))),
-        }
-    }
-
-    /// Whose fault it is that a JWE's key did not decrypt twice: the key that it is for has a canary of its own, made now.
-    fn settle_jwe(&mut self, job: &Job, ckr: Ckr) -> Result<Reply, Fault> {
-        self.renew()?;
-        match self.recipient(job).map_or(Ok(false), |key| key.works(&self.session)) {
-            Ok(true) => Ok(Reply::OpenJwe(None)),
-            Ok(false) => Err(Fault::Token(format!(
-                "{ckr}, and the key that it is for decrypts nothing"
-            ))),
-            Err(again) => Err(Fault::Token(format!("{again}, after {ckr}"))),
-        }
-    }
-
     /// Another session in the place of one that an error may have left with an active operation. The session objects
     /// of the old one go with it.
     fn renew(&mut self) -> Result<(), Fault> {
@@ -329,19 +310,5 @@ impl Engine {
         let report = report(module, keyset, findings);
         self.renew()?;
         Ok(Reply::Probe(report))
-    }
-}
-
-fn epoch_of(job: &Job) -> Option<Epoch> {
-    match job {
-        Job::Open { epoch, .. } | Job::Reseal { epoch, .. } | Job::Seal { epoch, .. } => Some(*epoch),
-        Job::Mac { .. }
-        | Job::OpenJwe { .. }
-        | Job::OpenLocker { .. }
-        | Job::Probe
-        | Job::Random { .. }
-        | Job::Sign { .. }
-        | Job::SignLocker { .. }
-        | Job::SignPlatform { .. } => None,
     }
 }

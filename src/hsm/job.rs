@@ -119,6 +119,19 @@ pub enum Job {
         /// The part.
         part: Plain,
     },
+    /// Puts a record under another KEK. Where KEKs are TRUSTED the DEK is unwrapped for nothing but to be wrapped again, and
+    /// no part is opened; elsewhere an unwrapped DEK cannot be wrapped, and the parts are sealed under a new one, inside the
+    /// worker.
+    Rewrap {
+        /// Which KEK wrapped the DEK.
+        from: Epoch,
+        /// Which KEK is to wrap it.
+        to: Epoch,
+        /// The DEK.
+        dek: WrappedKey,
+        /// All parts that it seals; they are only looked at where they have to be sealed again.
+        parts: Vec<Boxed>,
+    },
     /// Makes a DEK, seals the parts with a fresh IV each, wraps the DEK, destroys it.
     Seal {
         /// Which KEK wraps it.
@@ -156,6 +169,7 @@ impl Job {
             Self::Probe => "probe",
             Self::Random { .. } => "random",
             Self::Reseal { .. } => "reseal",
+            Self::Rewrap { .. } => "rewrap",
             Self::Seal { .. } => "seal",
             Self::Sign { .. } => "sign",
             Self::SignLocker { .. } => "sign-locker",
@@ -179,6 +193,13 @@ pub enum Reply {
     Random(Vec<u8>),
     /// The part sealed again.
     Reseal(SealedPart),
+    /// What to store in the place of what was there.
+    Rewrap {
+        /// The wrapped DEK.
+        dek: WrappedKey,
+        /// The parts sealed again, in the order given; none where they are as they were.
+        parts: Vec<SealedPart>,
+    },
     /// What to store.
     Seal {
         /// The wrapped DEK.

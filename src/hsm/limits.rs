@@ -18,6 +18,7 @@ const TEXT: usize = (1 << 20) + (64 << 10);
 pub(super) fn check(job: &Job) -> Result<(), String> {
     match job {
         Job::Mac { input } => at_most("the input", input.expose().len(), TEXT),
+        Job::Rewrap { from, to, .. } if from == to => Err("a record is under that KEK already".to_owned()),
         Job::Open { dek, parts, .. } => {
             wrapped(dek.0.len())?;
             count(parts.len())?;
@@ -43,6 +44,12 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             wrapped(dek.0.len())?;
             at_most("the AAD", part.aad.len(), AAD)?;
             at_most("the part", part.text.expose().len(), TEXT)
+        }
+        // no parts, where the DEK alone is wrapped anew
+        Job::Rewrap { dek, parts, .. } => {
+            wrapped(dek.0.len())?;
+            at_most("the number of parts", parts.len(), PARTS)?;
+            parts.iter().try_for_each(boxed)
         }
         Job::Seal { mac, parts, .. } => {
             count(parts.len())?;

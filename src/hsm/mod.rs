@@ -5,6 +5,7 @@ mod client;
 mod dek;
 mod engine;
 mod frame;
+mod inventory;
 pub mod job;
 mod jwe;
 mod limits;
@@ -25,6 +26,7 @@ mod token;
 pub mod worker;
 
 pub use client::Client;
+pub use inventory::{Inventory, KeyFacts, Role, TokenFacts, inventory};
 #[cfg(test)]
 pub(crate) use jwe::open_padded;
 #[cfg(test)]

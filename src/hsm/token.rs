@@ -117,6 +117,14 @@ impl Token {
         }
     }
 
+    pub(super) fn module(&self) -> &Module {
+        &self.shared.module
+    }
+
+    pub(super) fn keyset(&self) -> &Keyset {
+        &self.shared.keyset
+    }
+
     /// Opens a session for a thread.
     pub(crate) fn engine(&self) -> Result<Engine, StartFault> {
         Engine::open(Arc::clone(&self.shared))

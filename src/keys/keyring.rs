@@ -32,6 +32,9 @@ pub struct Keyring {
     vault: VaultId,
     created: UnixMillis,
     active_epoch: Epoch,
+    /// Since when that epoch seals; none of the first one, which does since `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    active_since: Option<UnixMillis>,
     keyset: Keyset,
 }
 
@@ -107,6 +110,7 @@ impl Keyring {
             vault,
             created,
             active_epoch,
+            active_since: None,
             keyset,
         };
         keyring.check()?;
@@ -181,7 +185,23 @@ impl Keyring {
     /// # Errors
     /// [`KeyringFault::Senseless`].
     pub fn with_keyset(&self, keyset: Keyset) -> Result<Self, KeyringFault> {
-        Self::new(self.vault.clone(), self.created, self.active_epoch, keyset)
+        let keyring = Self { keyset, ..self.clone() };
+        keyring.check()?;
+        Ok(keyring)
+    }
+
+    /// The same vault with new DEKs under another of its epochs, from `now` on.
+    ///
+    /// # Errors
+    /// [`KeyringFault::Senseless`].
+    pub fn with_active_epoch(&self, epoch: Epoch, now: UnixMillis) -> Result<Self, KeyringFault> {
+        let keyring = Self {
+            active_epoch: epoch,
+            active_since: Some(now),
+            ..self.clone()
+        };
+        keyring.check()?;
+        Ok(keyring)
     }
 
     /// What is to be signed before it can be written.
@@ -208,6 +228,11 @@ impl Keyring {
     /// New DEKs are wrapped under this epoch.
     pub fn active_epoch(&self) -> Epoch {
         self.active_epoch
+    }
+
+    /// Since when it is: what its cryptoperiod is counted from.
+    pub fn active_since(&self) -> UnixMillis {
+        self.active_since.unwrap_or(self.created)
     }
 
     /// The keys, for workers and [`super::Keys`].

@@ -3,6 +3,7 @@
 pub mod init;
 mod input;
 mod keyring;
+mod rotation;
 mod seal;
 mod transport;
 mod uses;
@@ -10,12 +11,14 @@ mod uses;
 use std::sync::Arc;
 
 use self::input::{fingerprint_input, mac_input};
+use self::rotation::Epochs;
 use crate::card::Pan;
 use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Reply, signed_form};
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
+pub use rotation::{EpochState, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 pub use transport::TransportPublic;
 #[cfg(test)]
@@ -75,8 +78,8 @@ pub struct Keys {
     transport_public: Arc<TransportPublic>,
     locker_public: Option<Arc<PublicKey>>,
     platform_public: Option<Arc<PublicKey>>,
-    active_epoch: Epoch,
     uses: Arc<Uses>,
+    epochs: Arc<Epochs>,
 }
 
 impl Keys {
@@ -94,8 +97,8 @@ impl Keys {
             transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
             locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
             platform_public: keyset.platform.as_ref().map(|pair| Arc::new(pair.public.clone())),
-            active_epoch,
             uses: Arc::default(),
+            epochs: Arc::new(Epochs::new(keyset, active_epoch)),
         })
     }
 
@@ -117,8 +120,9 @@ impl Keys {
                 text,
             })
             .collect();
+        let epoch = self.sealing_epoch()?;
         let job = Job::Seal {
-            epoch: self.active_epoch,
+            epoch,
             mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
             parts,
         };
@@ -138,7 +142,7 @@ impl Keys {
             })
             .collect();
         let sealed = Sealed {
-            epoch: self.active_epoch,
+            epoch,
             dek,
             compartments,
         };
@@ -312,11 +316,6 @@ impl Keys {
     /// The platform key's public half, where there is one.
     pub fn platform_public(&self) -> Option<&PublicKey> {
         self.platform_public.as_deref()
-    }
-
-    /// New DEKs are wrapped under this epoch.
-    pub fn active_epoch(&self) -> Epoch {
-        self.active_epoch
     }
 
     async fn hmac(&self, input: SecretBytes) -> Result<[u8; 32], Error> {

@@ -95,6 +95,7 @@ fn uses(job: &Job) -> [Option<Use>; 2] {
             mac.as_ref().and_then(|_| key("fingerprint key", "mac")),
         ],
         Job::Open { epoch, .. } => [kek(epoch, "open"), None],
+        Job::Rewrap { from, to, .. } => [kek(from, "rewrap from"), kek(to, "rewrap to")],
         Job::Reseal { epoch, .. } => [kek(epoch, "reseal"), None],
         Job::Mac { .. } => [key("fingerprint key", "mac"), None],
         Job::Sign { .. } => [key(AUDIT, "sign"), None],

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::Services;
 use super::answer::{Refusal, answer};
+use crate::id::UnixMillis;
 use crate::{hsm, store};
 
 /// How the daemon is.
@@ -28,9 +29,20 @@ struct Status {
     store: store::Health,
     /// Tokens stored.
     tokens: u64,
+    kek: KekStatus,
     audit: AuditHead,
     /// When a credential was last used, to the minute.
     last_use: Option<String>,
+}
+
+/// The KEK epoch that seals.
+#[derive(Serialize)]
+struct KekStatus {
+    epoch: u32,
+    /// When it seals no more, where that is so; RFC 3339.
+    not_after: Option<String>,
+    /// Whether that is over.
+    over: bool,
 }
 
 /// The end of the audit chain.
@@ -81,6 +93,7 @@ pub(super) async fn status(State(services): State<Arc<Services>>) -> Response {
         let last = lines.into_iter().find(|line| line.seq == store.audit_seq)?;
         Some(BASE64URL_NOPAD.encode(digest(&SHA256, &last.line).as_ref()))
     });
+    let (epoch, end) = services.vault.sealing_epoch();
     let credentials = services.vault.access().accounts().credentials(None);
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -89,6 +102,11 @@ pub(super) async fn status(State(services): State<Arc<Services>>) -> Response {
         uptime_s: services.started.elapsed().as_secs(),
         config_digest: services.config_digest.clone(),
         tokens: store.records,
+        kek: KekStatus {
+            epoch,
+            not_after: end.map(|end| end.to_string()),
+            over: end.is_some_and(|end| end < UnixMillis::now()),
+        },
         audit: AuditHead {
             seq: store.audit_seq,
             hash,

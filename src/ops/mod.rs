@@ -4,6 +4,7 @@ mod accounts;
 mod answer;
 mod audit;
 mod health;
+mod keys;
 mod maintenance;
 mod notifications;
 mod upkeep;
@@ -115,6 +116,9 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/policy/reload", post(upkeep::reload_policy))
         .route("/admin/bin-table/reload", post(upkeep::reload_bin_table))
         .route("/admin/maintenance/run", post(maintenance::run))
+        .route("/admin/keys", get(keys::status))
+        .route("/admin/keys/rotate", post(keys::rotate))
+        .route("/admin/keys/rotation", get(keys::rotation))
         .route("/admin/notifications", get(notifications::list))
         .route("/admin/notifications/retry", post(notifications::retry))
         .route("/admin/store/verify", post(verify::store))

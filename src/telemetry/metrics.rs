@@ -57,6 +57,14 @@ pub struct Metrics {
     pub refusals: IntCounterVec,
     /// Failed authentications by `dialect`.
     pub auth_failures: IntCounterVec,
+    /// The KEK epoch that seals.
+    pub kek_epoch: IntGauge,
+    /// When that epoch seals no more, in seconds of Unix time.
+    pub kek_not_after: IntGauge,
+    /// Records put under another KEK epoch.
+    pub rewrapped: IntCounter,
+    /// 1 while a rotation is not finished.
+    pub rewrap_running: IntGauge,
     /// Tokens removed by the sweeper.
     pub expired: IntCounter,
     /// Attempts to deliver a notification to a merchant, by `outcome`: delivered, failed, dead.
@@ -178,6 +186,13 @@ impl Metrics {
                 &["op", "outcome"],
             )?,
             auth_failures: counter_vec("panvault_auth_failures_total", "Failed authentications", &["dialect"])?,
+            kek_epoch: gauge("panvault_kek_epoch", "The KEK epoch that seals")?,
+            kek_not_after: gauge(
+                "panvault_kek_not_after_seconds",
+                "When the KEK epoch that seals seals no more, Unix time",
+            )?,
+            rewrapped: counter("panvault_rewrapped_total", "Records put under another KEK epoch")?,
+            rewrap_running: gauge("panvault_rewrap_running", "1 while a KEK rotation is not finished")?,
             expired: counter("panvault_expired_total", "Tokens removed after their expiry")?,
             notifications: counter_vec(
                 "panvault_notifications_total",

@@ -176,7 +176,7 @@ impl Address {
 }
 
 impl SealedSecret {
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         Place {
             repository: self.repository,
             record: self.record,

@@ -47,6 +47,7 @@ mod put;
 mod record;
 mod records;
 mod reveal;
+mod rotation;
 mod screen;
 mod sealer;
 mod search;
@@ -72,6 +73,7 @@ pub use diagnose::Diagnosis;
 pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
+pub use rotation::{EpochStatus, KeyStatus, RotationError, RotationStatus};
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
 pub(crate) use to_its_end::to_its_end;
@@ -82,6 +84,7 @@ use self::idempotency::InFlight;
 use self::last_used::LastUsed;
 use self::persons::Persons;
 use self::record::Record;
+use self::rotation::Rotation;
 use self::sealer::Sealer;
 pub use self::turns::Turns;
 use self::types::{Actor, CallerError, Error, IntegrityError, Operation, View};
@@ -112,6 +115,7 @@ pub struct Vault {
     cursors: CursorKey,
     persons: Persons,
     heads: Heads,
+    rotation: Rotation,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -154,6 +158,7 @@ impl Vault {
             cursors: CursorKey::default(),
             persons: Persons::default(),
             heads: Heads::default(),
+            rotation: Rotation::default(),
         })
     }
 

@@ -4,9 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::card::Pan;
-use crate::hsm::{Boxed, PublicKey};
-use crate::id::RepositoryId;
-use crate::keys::{Compartment, Error, Fingerprint, Keys, Place, Sealed, SecretBytes, TransportPublic, Uses};
+use crate::hsm::{Boxed, Epoch, PublicKey};
+use crate::id::{RepositoryId, UnixMillis};
+use crate::keys::{
+    Compartment, EpochState, Error, Fingerprint, Keys, NotMoved, Place, Sealed, SecretBytes, TransportPublic, Uses,
+};
 
 /// A future of the keys.
 pub(super) type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -49,6 +51,21 @@ pub(super) trait Sealer: Send + Sync {
         compartment: Compartment,
         text: SecretBytes,
     ) -> Fut<'a, Sealed>;
+
+    /// As [`Keys::rewrap`].
+    fn rewrap<'a>(&'a self, place: Place, sealed: &'a Sealed) -> Fut<'a, Sealed>;
+
+    /// As [`Keys::advance`].
+    fn advance(&self) -> Pin<Box<dyn Future<Output = Result<Epoch, NotMoved>> + Send + '_>>;
+
+    /// As [`Keys::active_epoch`].
+    fn active_epoch(&self) -> Epoch;
+
+    /// As [`Keys::not_after`].
+    fn not_after(&self) -> Option<UnixMillis>;
+
+    /// As [`Keys::epochs`].
+    fn epochs(&self) -> Vec<(Epoch, EpochState)>;
 
     /// As [`Keys::fingerprint`].
     fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint>;
@@ -112,6 +129,26 @@ impl Sealer for Keys {
         text: SecretBytes,
     ) -> Fut<'a, Sealed> {
         Box::pin(self.reseal(place, sealed, compartment, text))
+    }
+
+    fn rewrap<'a>(&'a self, place: Place, sealed: &'a Sealed) -> Fut<'a, Sealed> {
+        Box::pin(self.rewrap(place, sealed))
+    }
+
+    fn advance(&self) -> Pin<Box<dyn Future<Output = Result<Epoch, NotMoved>> + Send + '_>> {
+        Box::pin(self.advance())
+    }
+
+    fn active_epoch(&self) -> Epoch {
+        self.active_epoch()
+    }
+
+    fn not_after(&self) -> Option<UnixMillis> {
+        self.not_after()
+    }
+
+    fn epochs(&self) -> Vec<(Epoch, EpochState)> {
+        self.epochs()
     }
 
     fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint> {

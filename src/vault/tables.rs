@@ -15,6 +15,7 @@
 //! | `0x18` | the vault's own | - | its id |
 //! | `0x19` | second name, unique | repository, name | repository, token |
 //! | `0x1a` | place in a namespace of limited size | repository, length, namespace, number | repository, token |
+//! | `0x1b` | the last KEK rotation | - | how far it is |
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
 //! | `0x30` | document | length, merchant, kind, name | [`Row`](super::documents::Row) |
 //! | `0x31` | document expiry index, only of documents that expire | milliseconds, the document's key after its byte | - |
@@ -40,6 +41,7 @@ const LAST_USED: u8 = 0x17;
 const OWNER: u8 = 0x18;
 const ALIAS: u8 = 0x19;
 const SLOT: u8 = 0x1a;
+const ROTATION: u8 = 0x1b;
 /// The table of the documents.
 pub(super) const DOCUMENT: u8 = 0x30;
 /// When documents expire.
@@ -75,6 +77,11 @@ pub(super) fn key(table: u8, parts: &[&[u8]]) -> Key {
 /// Where the vault's id stands.
 pub(super) fn owner() -> Key {
     key(OWNER, &[])
+}
+
+/// Where the last KEK rotation stands.
+pub(super) fn rotation() -> Key {
+    key(ROTATION, &[])
 }
 
 pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {

@@ -156,3 +156,46 @@ pub(crate) fn an_hsm_that_is_away(machine: &Machine, shop: &Shop) {
     as_before(machine, shop);
     assert_eq!(restarts(machine), 0);
 }
+
+/// What only people can mend and what is waited out: some keys missing ends the service with a code of its own and without
+/// another try; no key at all, or a PIN that the token refuses, is served without the HSM and told.
+pub(crate) fn keys_and_pins_that_are_wrong(machine: &Machine, shop: &Shop) {
+    let objects = "cd /var/lib/panvault/softhsm/*/; mkdir -p /root/keys";
+    let all = format!("{objects}; mv $(ls *.object | grep -v '^token') /root/keys/");
+    machine.run(&format!(
+        "systemctl stop panvault.service; {all}; systemctl start panvault.service"
+    ));
+    told_of(machine, "vault");
+
+    // the first half of them: a KEK is among those that are not there
+    let half = format!("{objects}; mv $(ls /root/keys/*.object | awk 'NR % 2') .");
+    machine.run(&format!("systemctl stop panvault.service; {half}"));
+    machine.run("systemctl start panvault.service || true");
+    machine.wait("given up", 30, || machine.show("ActiveState") == "failed");
+    assert_eq!((machine.show("ExecMainStatus").as_str(), restarts(machine)), ("77", 0));
+    machine.run(&format!(
+        "{objects}; mv /root/keys/*.object .; systemctl reset-failed panvault.service"
+    ));
+
+    let pin = |pin: &str| {
+        machine.run(&format!(
+            "printf {pin} | systemd-creds encrypt --name=hsm-pin - /etc/credstore.encrypted/hsm-pin
+             systemctl restart panvault.service"
+        ));
+    };
+    pin("111111111");
+    told_of(machine, "PIN");
+    pin("987654321");
+    as_before(machine, shop);
+}
+
+fn told_of(machine: &Machine, what: &str) {
+    machine.wait(what, 30, || {
+        let status = machine.show("StatusText");
+        status.contains("without the HSM") && status.contains(what)
+    });
+    assert_eq!(
+        (machine.show("ActiveState").as_str(), ready(machine)),
+        ("active", false)
+    );
+}

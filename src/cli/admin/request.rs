@@ -54,6 +54,11 @@ impl Common {
             terminal::json(&answer)?;
             return Ok(Exit::Ok);
         }
+        self.rows(&answer, list, columns)
+    }
+
+    /// Prints the table of a list in an answer.
+    pub(super) fn rows(&self, answer: &Value, list: &str, columns: &[&str]) -> anyhow::Result<Exit> {
         let rows = answer
             .get(list)
             .and_then(Value::as_array)

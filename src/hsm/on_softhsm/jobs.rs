@@ -40,20 +40,19 @@ fn seal(engine: &mut Engine, epoch: u32, parts: Vec<Plain>) -> Card {
     }
 }
 
+fn boxed(card: &Card, aads: &[&[u8]]) -> Vec<Boxed> {
+    let boxed = |(sealed, aad): (&SealedPart, &&[u8])| Boxed {
+        aad: aad.to_vec(),
+        sealed: sealed.clone(),
+    };
+    card.parts.iter().zip(aads).map(boxed).collect()
+}
+
 fn open(engine: &mut Engine, card: &Card, aads: &[&[u8]]) -> Result<Vec<Vec<u8>>, Fault> {
-    let parts = card
-        .parts
-        .iter()
-        .zip(aads)
-        .map(|(sealed, aad)| Boxed {
-            aad: aad.to_vec(),
-            sealed: sealed.clone(),
-        })
-        .collect();
     match engine.execute(Job::Open {
         epoch: card.epoch,
         dek: card.dek.clone(),
-        parts,
+        parts: boxed(card, aads),
     })? {
         Reply::Open(texts) => Ok(texts.iter().map(|text| text.expose().to_vec()).collect()),
         other => panic!("{other:?}"),
@@ -79,6 +78,24 @@ fn reseal(engine: &mut Engine, card: &Card, part: Plain) -> Result<SealedPart, F
         part,
     })? {
         Reply::Reseal(part) => Ok(part),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The card under another epoch.
+fn rewrap(engine: &mut Engine, card: &Card, to: u32, aads: &[&[u8]]) -> Result<Card, Fault> {
+    let job = Job::Rewrap {
+        from: card.epoch,
+        to: Epoch(to),
+        dek: card.dek.clone(),
+        parts: boxed(card, aads),
+    };
+    match engine.execute(job)? {
+        Reply::Rewrap { dek, parts } => Ok(Card {
+            epoch: Epoch(to),
+            dek,
+            parts: if parts.is_empty() { card.parts.clone() } else { parts },
+        }),
         other => panic!("{other:?}"),
     }
 }
@@ -115,6 +132,30 @@ fn round_trips(place: &Place, mode: KekMode, config: &Config) {
                     open(engine, &card, &[b"pan", b"profile"]).unwrap(),
                     [PAN.to_vec(), text]
                 );
+
+                let moved = rewrap(engine, &card, 2, &[b"pan", b"profile"]).unwrap();
+                assert!(moved.dek != card.dek && moved.dek.0.len() == 40);
+                assert_eq!(
+                    open(engine, &moved, &[b"pan", b"profile"]).unwrap(),
+                    open(engine, &card, &[b"pan", b"profile"]).unwrap()
+                );
+                let anew = mode == KekMode::NoTrusted;
+                for (old, new) in card.parts.iter().zip(&moved.parts) {
+                    assert_eq!(old.iv != new.iv, anew, "parts are sealed anew only where they must be");
+                }
+                let torn = Card {
+                    dek: WrappedKey(card.dek.0.iter().map(|byte| !byte).collect()),
+                    parts: card.parts.clone(),
+                    ..card
+                };
+                assert_eq!(
+                    rewrap(engine, &torn, 2, &[b"pan", b"profile"]).err(),
+                    Some(Fault::Tampered)
+                );
+                assert!(matches!(
+                    rewrap(engine, &card, epoch, &[b"pan", b"profile"]).err(),
+                    Some(Fault::Malformed(_))
+                ));
 
                 let again = reseal(engine, &card, plain(b"profile 2", b"moved")).unwrap();
                 assert!(ivs.insert(again.iv.clone()));

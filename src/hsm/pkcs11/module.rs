@@ -125,6 +125,12 @@ impl Module {
         Ok(self.pkcs11.get_token_info(self.slot)?)
     }
 
+    /// The mechanisms that the token lists, by the standard's names.
+    pub(crate) fn mechanism_names(&self) -> Result<Vec<String>, OpenFault> {
+        let list = self.pkcs11.get_mechanism_list(self.slot)?;
+        Ok(list.iter().map(ToString::to_string).collect())
+    }
+
     /// The mechanisms that the token lists.
     pub(crate) fn mechanisms(&self) -> Result<Vec<sys::CK_MECHANISM_TYPE>, OpenFault> {
         let list = self.pkcs11.get_mechanism_list(self.slot)?;

@@ -403,7 +403,7 @@ async fn a_deleted_one_is_gone() {
         page.unwrap().items.len()
     };
     assert_ne!(rows().await, 0);
-    let background = shop.rig.vault.start_background();
+    let background = shop.rig.vault.start_background(0);
     let swept = async {
         while rows().await > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -23,7 +23,7 @@ pub(in crate::vault) struct Address {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::vault) struct Row {
     pub(in crate::vault) expires_at: Option<UnixMillis>,
-    pub(super) sealed: Option<SealedSecret>,
+    pub(in crate::vault) sealed: Option<SealedSecret>,
     pub(super) clear: Vec<u8>,
 }
 
@@ -64,7 +64,7 @@ impl Address {
 }
 
 impl Row {
-    pub(super) fn encode(&self) -> Result<Vec<u8>, IntegrityError> {
+    pub(in crate::vault) fn encode(&self) -> Result<Vec<u8>, IntegrityError> {
         postcard::to_extend(self, vec![VERSION]).map_err(|_| IntegrityError::Damaged)
     }
 

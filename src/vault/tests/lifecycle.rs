@@ -327,7 +327,7 @@ async fn a_token_past_its_time_is_expired_then_gone() {
     };
     assert_eq!(rig.vault.search(&rig.actor, query).await.unwrap().tokens.len(), 2);
 
-    let background = rig.vault.start_background();
+    let background = rig.vault.start_background(0);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while rig.vault.metrics.expired.get() == 0 && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;

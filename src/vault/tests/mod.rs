@@ -16,6 +16,7 @@ mod personal;
 mod put;
 mod records;
 mod reveal;
+mod rotation;
 mod rules;
 mod search;
 mod search_cost;

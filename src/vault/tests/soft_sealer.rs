@@ -1,7 +1,8 @@
 //! The HSM's work in software.
 
+use std::pin::Pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -11,9 +12,10 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use crate::card::Pan;
 use crate::hsm::jwe_client::modpow;
 use crate::hsm::{self, Boxed, Epoch, PublicKey, SealedPart, WrappedKey, framed, open_padded, signed_form};
-use crate::id::{RepositoryId, fill_random};
+use crate::id::{RepositoryId, UnixMillis, fill_random};
 use crate::keys::{
-    self, Compartment, Fingerprint, Place, Sealed, SealedCompartment, SecretBytes, TransportPublic, Uses,
+    self, Compartment, EpochState, Fingerprint, NotMoved, Place, Sealed, SealedCompartment, SecretBytes,
+    TransportPublic, Uses,
 };
 use crate::vault::sealer::{Fut, Sealer};
 
@@ -29,6 +31,9 @@ const TRANSPORT_PRIVATE: &str = "01819b7dc056908bb6559fbc6f81754fd9ab0bee009c91c
      90127381c78970bf5b0f82f0c44ca6f92664f26b95ed95d11b99e65b03079e7f9f600836d5ecb480896e30dea543163cf9f8b2a98c997d\
      8e953183af265002b928181340b94c9c77d11fb6d7653e7ea271e1d3bc41990434802681";
 
+/// KEK epochs that are there.
+const SOFT_EPOCHS: u32 = 3;
+
 /// Keys in software that bind and detect as the HSM does, and count their jobs.
 pub(crate) struct SoftSealer {
     kek: [u8; 32],
@@ -38,6 +43,7 @@ pub(crate) struct SoftSealer {
     pub(crate) transport_public: TransportPublic,
     /// Not counted by these keys.
     pub(crate) uses: Uses,
+    epoch: AtomicU32,
     down: AtomicBool,
     seals: AtomicUsize,
     jobs: AtomicUsize,
@@ -64,6 +70,7 @@ impl SoftSealer {
                 e: vec![1, 0, 1],
             },
             uses: Uses::default(),
+            epoch: AtomicU32::new(1),
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
             jobs: AtomicUsize::new(0),
@@ -167,7 +174,7 @@ impl Sealer for SoftSealer {
                 .map(|(kind, text)| self.sealed_part(&dek, place, *kind, 1, text.expose()))
                 .collect();
             let fingerprint = pan.map(|pan| self.fingerprint_of(place.repository, pan));
-            let epoch = Epoch(1);
+            let epoch = self.active_epoch();
             Ok((
                 fingerprint,
                 Sealed {
@@ -247,6 +254,41 @@ impl Sealer for SoftSealer {
             resealed.compartments.push(part);
             Ok(resealed)
         })
+    }
+
+    fn rewrap<'a>(&'a self, place: Place, sealed: &'a Sealed) -> Fut<'a, Sealed> {
+        Box::pin(async move {
+            // what does not open cannot be moved: the HSM finds that out by the wrapped key
+            let kinds: Vec<Compartment> = sealed.compartments.iter().map(|there| there.compartment).collect();
+            self.open(place, sealed, &kinds).await?;
+            let mut moved = sealed.clone();
+            moved.epoch = self.active_epoch();
+            Ok(moved)
+        })
+    }
+
+    fn advance(&self) -> Pin<Box<dyn Future<Output = Result<Epoch, NotMoved>> + Send + '_>> {
+        Box::pin(async move {
+            self.job().await.map_err(NotMoved::Keys)?;
+            match self.epoch.load(Ordering::SeqCst) {
+                SOFT_EPOCHS => Err(NotMoved::NoneLeft),
+                _ => Ok(Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1)),
+            }
+        })
+    }
+
+    fn active_epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    fn not_after(&self) -> Option<UnixMillis> {
+        None
+    }
+
+    fn epochs(&self) -> Vec<(Epoch, EpochState)> {
+        (1..=SOFT_EPOCHS)
+            .map(|epoch| (Epoch(epoch), EpochState::of(Epoch(epoch), self.active_epoch())))
+            .collect()
     }
 
     fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint> {

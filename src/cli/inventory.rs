@@ -1,0 +1,252 @@
+//! `inventory`: every key of the vault's, the HSM, and which cryptography is used where (PCI DSS 12.3.3, 3.6.1.1).
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::instance::Instance;
+use super::{Exit, Which, check, terminal};
+use crate::hsm::{Epoch, Inventory, KeyFacts};
+use crate::keys::{EpochState, Keyring};
+
+#[derive(Debug, Args)]
+pub(crate) struct InventoryArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is done where, by which algorithm, under which key, by which rule.
+const CRYPTOGRAPHY: [(&str, &str, &str, &str); 12] = [
+    (
+        "cards and personal data",
+        "AES-256-GCM, random 96-bit IV",
+        "a data key per record",
+        "NIST SP 800-38D",
+    ),
+    (
+        "data keys at rest",
+        "AES-256 Key Wrap",
+        "KEK of its epoch",
+        "NIST SP 800-38F, RFC 3394",
+    ),
+    (
+        "search and reuse by card number",
+        "HMAC-SHA-256",
+        "fingerprint key",
+        "FIPS 198-1, PCI DSS 3.5.1.1",
+    ),
+    (
+        "receipts, keyring, audit heads",
+        "Ed25519, or ECDSA P-256 with SHA-256",
+        "audit key",
+        "FIPS 186-5",
+    ),
+    ("the audit trail's chain", "SHA-256", "-", "FIPS 180-4"),
+    (
+        "JWE from clients",
+        "RSA-OAEP with SHA-256, A256GCM",
+        "transport key",
+        "RFC 7518",
+    ),
+    (
+        "Hyperswitch locker",
+        "RSA-OAEP, RSASSA-PKCS1-v1_5 with SHA-256, A256GCM",
+        "locker key",
+        "RFC 7518",
+    ),
+    (
+        "PayKKa answers and notifications",
+        "RSASSA-PKCS1-v1_5 with SHA-256",
+        "platform key",
+        "RFC 8017",
+    ),
+    (
+        "PayKKa requests",
+        "RSASSA-PKCS1-v1_5 with SHA-256, verified",
+        "merchant's public key",
+        "RFC 8017",
+    ),
+    (
+        "credentials at rest",
+        "SHA-256 over id and 128 random bits or more",
+        "-",
+        "FIPS 180-4",
+    ),
+    ("outgoing connections", "TLS 1.2 and 1.3, by ring", "-", "RFC 8446"),
+    (
+        "random numbers",
+        "the HSM's; the kernel's for names",
+        "-",
+        "NIST SP 800-90A",
+    ),
+];
+
+/// Runs it.
+pub(super) fn run(args: &InventoryArgs) -> anyhow::Result<Exit> {
+    let instance = Instance::find(&args.which)?;
+    let keyring =
+        Keyring::load(&instance.config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+    // in a process of its own: this one never loads the module
+    let found: Inventory = check::ask_worker("inventory-worker", &instance)?;
+    let keys: Vec<Value> = found
+        .keys
+        .iter()
+        .map(|key| -> anyhow::Result<Value> {
+            let mut shown = serde_json::to_value(key)?;
+            if let Some(members) = shown.as_object_mut() {
+                members.insert("state".to_owned(), serde_json::to_value(state(&keyring, key))?);
+            }
+            Ok(shown)
+        })
+        .collect::<anyhow::Result<_>>()?;
+    if args.json {
+        let cryptography: Vec<Value> = CRYPTOGRAPHY
+            .iter()
+            .map(|(what, algorithm, key, rule)| json!({"what": what, "algorithm": algorithm, "key": key, "rule": rule}))
+            .collect();
+        terminal::json(&json!({
+            "vault": keyring.vault(),
+            "created": keyring.created().to_string(),
+            "mode": keyring.keyset().mode,
+            "audit_key": keyring.audit_fingerprint()?.to_string(),
+            "token": found.token,
+            "keys": keys,
+            "cryptography": cryptography,
+        }))?;
+    } else {
+        tell(&keyring, &found)?;
+    }
+    if args.which.is_dev() {
+        return Ok(Exit::Ok);
+    }
+    match labelled_test(&found) {
+        None => Ok(Exit::Ok),
+        Some(what) => Err(Exit::Refused.because(format!(
+            "a vault in production holds what is labelled as a test: {what} (PCI DSS 3.6.1.1)"
+        ))),
+    }
+}
+
+/// What of a token says that it is for tests.
+fn labelled_test(found: &Inventory) -> Option<String> {
+    let is_test = |label: &&str| label.to_ascii_lowercase().contains("test");
+    let token = Some(found.token.label.as_str())
+        .filter(is_test)
+        .map(|label| format!("token '{label}'"));
+    let mut keys = found.keys.iter().map(|key| key.label.as_str());
+    token.or_else(|| keys.find(is_test).map(|label| format!("key '{label}'")))
+}
+
+/// The internal command behind it.
+pub(super) fn worker(which: &Which) -> anyhow::Result<Exit> {
+    check::answer(which, crate::hsm::inventory)
+}
+
+fn state(keyring: &Keyring, key: &KeyFacts) -> EpochState {
+    match key.epoch {
+        Some(epoch) => EpochState::of(Epoch(epoch), keyring.active_epoch()),
+        None => EpochState::Active,
+    }
+}
+
+fn tell(keyring: &Keyring, found: &Inventory) -> anyhow::Result<()> {
+    let token = &found.token;
+    terminal::say(format!(
+        "vault      {}, keyring of {}",
+        keyring.vault(),
+        keyring.created()
+    ));
+    terminal::say(format!("audit key  {}", keyring.audit_fingerprint()?));
+    terminal::say(format!("module     {}", token.module));
+    terminal::say(format!(
+        "token      '{}', {} {}, serial {}, firmware {}, hardware {}",
+        token.label, token.manufacturer, token.model, token.serial, token.firmware, token.hardware
+    ));
+    terminal::say(format!("mechanisms {}", token.mechanisms.join(" ")));
+    terminal::say("");
+    for key in &found.keys {
+        let role = serde_json::to_value(key.role)?;
+        let name = match key.epoch {
+            Some(epoch) => format!("kek {epoch}"),
+            None => role.as_str().unwrap_or_default().to_owned(),
+        };
+        let bits = key.bits.map_or_else(|| "?".to_owned(), |bits| bits.to_string());
+        let state = serde_json::to_value(state(keyring, key))?;
+        terminal::say(format!(
+            "{name:<12} {:<11} {} {bits} bits; {}; {}; '{}', CKA_ID {}",
+            state.as_str().unwrap_or_default(),
+            key.algorithm,
+            key.usage.join(" "),
+            key.protection.join(" "),
+            key.label,
+            key.id
+        ));
+    }
+    terminal::say("");
+    for (what, algorithm, key, rule) in CRYPTOGRAPHY {
+        terminal::say(format!("{what:<34} {algorithm}; key: {key}; {rule}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hsm::{Role, TokenFacts};
+
+    fn found(token: &str, key: &str) -> Inventory {
+        let text = || "x".to_owned();
+        Inventory {
+            token: TokenFacts {
+                module: text(),
+                label: token.to_owned(),
+                manufacturer: text(),
+                model: text(),
+                serial: text(),
+                firmware: text(),
+                hardware: text(),
+                mechanisms: Vec::new(),
+            },
+            keys: vec![KeyFacts {
+                role: Role::Audit,
+                epoch: None,
+                id: text(),
+                label: key.to_owned(),
+                algorithm: text(),
+                bits: None,
+                usage: Vec::new(),
+                protection: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn what_is_labelled_as_a_test_is_named() {
+        assert_eq!(labelled_test(&found("panvault", "panvault-audit")), None);
+        assert_eq!(labelled_test(&found("HSM-Test-2", "a")).unwrap(), "token 'HSM-Test-2'");
+        assert_eq!(labelled_test(&found("panvault", "TEST kek")).unwrap(), "key 'TEST kek'");
+    }
+
+    #[test]
+    fn every_role_stands_in_the_table_of_cryptography() {
+        for role in [
+            Role::Audit,
+            Role::Fingerprint,
+            Role::Kek,
+            Role::Locker,
+            Role::Platform,
+            Role::Transport,
+        ] {
+            let name = serde_json::to_value(role).unwrap();
+            let name = name.as_str().unwrap().to_owned();
+            assert!(
+                CRYPTOGRAPHY
+                    .iter()
+                    .any(|(.., key, _)| key.to_ascii_lowercase().contains(&name)),
+                "{name}"
+            );
+        }
+    }
+}

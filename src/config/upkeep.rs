@@ -1,0 +1,72 @@
+//! `[keys]` and `[maintenance]`: what the daemon does by itself.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Error, Reader};
+use crate::payment::maintenance::MaintenanceConfig;
+
+/// The life of keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct KeysSpec {
+    /// How long a KEK epoch seals: its cryptoperiod. Days, up to 3650; 0 is no limit.
+    pub(super) kek_days: u32,
+    /// The most records that a KEK rotation moves in a second; 0 is no limit.
+    pub(super) rewraps_per_second: u32,
+}
+
+impl Default for KeysSpec {
+    fn default() -> Self {
+        Self {
+            // a symmetric key that wraps others: at most two years (NIST SP 800-57 part 1, table 1)
+            kek_days: 730,
+            rewraps_per_second: 500,
+        }
+    }
+}
+
+/// Stored cards that are charged again and again, held against the account updater before the next charge.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MaintenanceSpec {
+    /// Whether it is done without being asked for; `panvault maintenance run` does it at any time.
+    pub(super) enabled: bool,
+    /// A card is asked about so long before its next charge is expected. Days, 1 to 400.
+    pub(super) look_ahead_days: u32,
+    /// How often it is looked which cards are due. Minutes, 1 to 1440.
+    pub(super) every_minutes: u32,
+}
+
+impl Default for MaintenanceSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            look_ahead_days: 7,
+            every_minutes: 60,
+        }
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn kek_period(&self, spec: &KeysSpec) -> Result<Option<Duration>, Error> {
+        match spec.kek_days {
+            0 => Ok(None),
+            days => {
+                let days = self.within("keys.kek_days", days, 3650)?;
+                Ok(Some(Duration::from_secs(u64::from(days) * 24 * 3_600)))
+            }
+        }
+    }
+
+    pub(super) fn maintenance(&self, spec: &MaintenanceSpec) -> Result<MaintenanceConfig, Error> {
+        let days = self.within("maintenance.look_ahead_days", spec.look_ahead_days, 400)?;
+        let minutes = self.within("maintenance.every_minutes", spec.every_minutes, 24 * 60)?;
+        Ok(MaintenanceConfig {
+            enabled: spec.enabled,
+            look_ahead: Duration::from_secs(u64::from(days) * 24 * 3_600),
+            every: Duration::from_secs(u64::from(minutes) * 60),
+        })
+    }
+}
