@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::head::SignedHead;
 use crate::card::{contains_pan, could_be_pan};
 use crate::id::{MerchantId, RepositoryName, RequestId, Token, UnixMillis};
 
-/// The action of the event that will carry a signed head of the chain (`count`: its sequence number). Nothing writes
-/// one yet; the name is kept for it.
-pub const HEAD_SIGNED: &str = "head-signed";
+/// The action of the event that carries a signed head of the chain.
+pub const AUDIT_HEAD: &str = "audit-head";
 
 /// The longest text of a free member, in bytes; what is more is cut off.
 const TEXT_MAX: usize = 2048;
@@ -57,6 +57,9 @@ pub struct Event {
     /// More, for people; never card data.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written::maybe", default)]
     pub detail: Option<String>,
+    /// A signed head of the chain. Nothing of it is masked: it holds no text of others.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub head: Option<Box<SignedHead>>,
 }
 
 /// A process, by the kernel's word.
@@ -86,6 +89,7 @@ impl Event {
             request: None,
             count: None,
             detail: None,
+            head: None,
         }
     }
 

@@ -1,14 +1,17 @@
 //! One line of the chain, taken apart.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub use crate::store::chain::Head;
 
+use super::event::AUDIT_HEAD;
 use crate::id::UnixMillis;
 use crate::store::EVENT_MAX;
 
@@ -23,20 +26,24 @@ pub(super) struct Envelope {
     pub(super) prev: [u8; 32],
     /// When it happened.
     pub(super) at: UnixMillis,
+    /// It calls itself a signed head or holds one: it must be one then.
+    pub(super) is_head: bool,
 }
 
 impl Envelope {
     /// Takes a line (without its newline) apart. There is just one way to write each.
     pub(super) fn read(line: &[u8]) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
-        struct Event {
+        struct Event<'a> {
             at: UnixMillis,
+            #[serde(borrow, default)]
+            action: Cow<'a, str>,
+            #[serde(default)]
+            head: Option<IgnoredAny>,
         }
         const SHAPE: &str = "it does not have the form of a record";
         let parts = || {
-            let (seq, rest) = line.strip_prefix(b"{\"seq\":")?.split_at_checked(number_len(line)?)?;
-            let (prev, rest) = rest.strip_prefix(b",\"prev\":\"")?.split_at_checked(43)?;
-            let event = rest.strip_prefix(b"\",\"event\":")?.strip_suffix(b"}")?;
+            let (seq, prev, event) = split(line)?;
             let seq: u64 = std::str::from_utf8(seq).ok()?.parse().ok()?;
             let prev = BASE64URL_NOPAD.decode(prev).ok()?.try_into().ok()?;
             (seq > 0).then_some((seq, prev, event))
@@ -47,8 +54,22 @@ impl Envelope {
             seq,
             prev,
             at: event.at,
+            is_head: event.action == AUDIT_HEAD || event.head.is_some(),
         })
     }
+}
+
+/// Number, hash of the line before, and event, as they are written.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (seq, rest) = line.strip_prefix(b"{\"seq\":")?.split_at_checked(number_len(line)?)?;
+    let (prev, rest) = rest.strip_prefix(b",\"prev\":\"")?.split_at_checked(43)?;
+    let event = rest.strip_prefix(b"\",\"event\":")?.strip_suffix(b"}")?;
+    Some((seq, prev, event))
+}
+
+/// The event of a line, if it has the form of a record.
+pub(super) fn event_of(line: &[u8]) -> Option<&[u8]> {
+    split(line).map(|(_, _, event)| event)
 }
 
 /// The length of the decimal number after `{"seq":`; no zero in front.

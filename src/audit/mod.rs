@@ -2,13 +2,17 @@
 
 mod canonical;
 mod event;
+mod export;
+mod head;
 mod line;
 mod receipt;
 mod segments;
 mod verifier;
 
-pub use event::{Event, HEAD_SIGNED, Peer};
+pub use event::{AUDIT_HEAD, Event, Peer};
+pub use export::{Export, ExportFault, Exported, exported_head};
+pub use head::SignedHead;
 pub use line::{Head, LINE_MAX, MalformedHead};
 pub use receipt::{Deletion, Receipt, ReceiptFault, SealedDigest, Verdict};
 pub use segments::{read_segments, segment_files};
-pub use verifier::{At, Fault, Finding, Report, Verifier};
+pub use verifier::{At, Fault, Finding, REACH, Report, SignedPart, Verifier};

@@ -239,7 +239,11 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
             (end, _) => format!(", seals until {end}"),
         };
         terminal::say(format!("KEK            epoch {}{word}", at("/kek/epoch")));
-        terminal::say(format!("audit records  {}", at("/audit/seq")));
+        terminal::say(format!(
+            "audit records  {}, {} of them not covered by a signed head yet",
+            at("/audit/seq"),
+            at("/audit/unsigned")
+        ));
         terminal::say(format!(
             "store          {} bytes on disk, {} free",
             at("/store/disk_bytes"),

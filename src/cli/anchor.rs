@@ -1,10 +1,10 @@
-//! The anchor of a receipt's offline verification: the audit key's fingerprint, as `init` printed it.
+//! The anchor of a verification: the audit key's fingerprint, as `init` printed it or as the instance's keyring has it.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, Which};
+use super::{DEFAULT_CONFIG, Exit, Which};
 use crate::cli::instance::Instance;
 use crate::hsm::KeyFingerprint;
 use crate::keys::Keyring;
@@ -32,13 +32,29 @@ impl Anchor {
         if self.config.is_none() && self.dir.is_none() {
             return Ok(None);
         }
-        let which = Which {
-            config: self.config.clone().unwrap_or_default(),
-            dir: self.dir.clone(),
-        };
-        let instance = Instance::find(&which)?;
-        let keyring =
-            Keyring::load(&instance.config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
-        Ok(Some(keyring.audit_fingerprint()?))
+        Ok(Some(pin(&Instance::find(&self.which())?)?))
     }
+
+    /// The instance that was named, or the default one.
+    pub(super) fn which(&self) -> Which {
+        Which {
+            config: self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into()),
+            dir: self.dir.clone(),
+        }
+    }
+
+    /// The fingerprint that was given, or else that of this instance.
+    pub(super) fn fingerprint_of(&self, instance: &Instance) -> anyhow::Result<KeyFingerprint> {
+        match &self.key {
+            Some(text) => Ok(KeyFingerprint::parse(text)?),
+            None => pin(instance),
+        }
+    }
+}
+
+/// The fingerprint of an instance's audit key, by its keyring.
+pub(super) fn pin(instance: &Instance) -> anyhow::Result<KeyFingerprint> {
+    let keyring =
+        Keyring::load(&instance.config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+    Ok(keyring.audit_fingerprint()?)
 }

@@ -1,31 +1,54 @@
-//! `audit verify` and `audit tail`: of a running daemon over its socket, of a stopped one from its files.
+//! `audit verify`, `audit export` and `audit tail`: of a running daemon over its socket, of a stopped one from its files,
+//! and of exported segments anywhere.
+
+mod export;
+mod tell;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
 
+use super::anchor::Anchor;
 use super::client::Client;
 use super::instance::Instance;
 use super::offline::Offline;
 use super::{Exit, Which, terminal};
-use crate::audit::{Head, Report, Verifier, read_segments, segment_files};
+use crate::audit::{ExportFault, Head, Report, Verifier, exported_head, read_segments, segment_files};
+use crate::hsm::KeyFingerprint;
 use crate::store::Store;
+
+pub(super) use self::tell::tell;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check the chain: nothing changed, inserted, reordered or removed
+    /// Check the chain and its signed heads: nothing changed, inserted, reordered or removed
     ///
-    /// Records cut off at the end show only with --expect.
+    /// What was cut off the end together with its signed heads shows only with --expect.
     Verify {
         #[command(flatten)]
-        which: Which,
-        /// Check segment files in this directory instead; needs no instance
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "dir"])]
+        anchor: Anchor,
+        /// Check segment files in this directory; needs no instance
+        #[arg(long, value_name = "DIR")]
         segments: Option<PathBuf>,
-        /// The head that an earlier verification printed: that record must still be there, unchanged
+        /// A head that was noted or forwarded: that record must still be there, unchanged
         #[arg(long, value_name = "SEQ:HASH")]
         expect: Option<Head>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the trail as segment files, or continue an earlier export
+    ///
+    /// A file for each UTC day and --segment-mib. `audit verify --segments OUT` checks them anywhere.
+    Export {
+        /// A directory that is new, empty, or holds an earlier export of this trail
+        out: PathBuf,
+        #[command(flatten)]
+        which: Which,
+        /// A file of this size is followed by a new one
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        segment_mib: u32,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -44,7 +67,7 @@ pub(crate) enum AuditCommand {
 pub(super) fn run(command: &AuditCommand) -> anyhow::Result<Exit> {
     match command {
         AuditCommand::Verify {
-            which,
+            anchor,
             segments,
             expect,
             json,
@@ -54,52 +77,61 @@ pub(super) fn run(command: &AuditCommand) -> anyhow::Result<Exit> {
                 None => Verifier::new(),
             };
             let report = match segments {
-                Some(dir) => verify_segments(dir, verifier)?,
-                None => verify(&Instance::find(which)?, verifier)?,
+                Some(dir) => verify_segments(dir, verifier, anchor.fingerprint()?)?,
+                None => {
+                    let instance = Instance::find(&anchor.which())?;
+                    let pin = anchor.fingerprint_of(&instance)?;
+                    verify(&instance, verifier.pinned(pin))?
+                }
             };
             tell(&report, *json)
         }
+        AuditCommand::Export {
+            out,
+            which,
+            segment_mib,
+            json,
+        } => export::run(&Instance::find(which)?, out, u64::from(*segment_mib) << 20, *json),
         AuditCommand::Tail { which, lines } => tail(&Instance::find(which)?, *lines),
     }
 }
 
 /// Verifies an instance's whole trail.
 pub(super) fn verify(instance: &Instance, mut verifier: Verifier) -> anyhow::Result<Report> {
-    each_line(instance, |line| {
+    each_line(instance, 1, |line| {
         verifier.line(line);
         Ok(())
     })?;
     Ok(verifier.finish())
 }
 
-/// Verifies segment files that were carried elsewhere.
-fn verify_segments(dir: &Path, mut verifier: Verifier) -> anyhow::Result<Report> {
+/// Verifies segment files that were carried elsewhere, against the signed head beside them too.
+fn verify_segments(dir: &Path, mut verifier: Verifier, pin: Option<KeyFingerprint>) -> anyhow::Result<Report> {
     let files = segment_files(dir).with_context(|| format!("cannot read {}", dir.display()))?;
     if files.is_empty() {
         anyhow::bail!("there are no segment files (*.jsonl) in {}", dir.display());
+    }
+    if let Some(signed) = exported_head(dir).map_err(fault)? {
+        let key = signed.verify()?;
+        if pin.is_some_and(|pin| pin != key) {
+            return Err(Exit::Fault.because(format!("the signed head beside the segments is by another key, {key}")));
+        }
+        verifier = verifier.expecting(signed.head);
+    }
+    if let Some(pin) = pin {
+        verifier = verifier.pinned(pin);
     }
     read_segments(&files, &mut verifier)?;
     Ok(verifier.finish())
 }
 
-/// Prints what came of it.
-pub(super) fn tell(report: &Report, json: bool) -> anyhow::Result<Exit> {
-    if json {
-        terminal::json(report)?;
-    } else if report.is_sound() {
-        terminal::say(format!(
-            "{} records: consistent, not authenticated; head {}\n\
-             No record was changed, removed, inserted or reordered in between. Note the head: with --expect it shows \
-             later whether anything up to it was rewritten or cut off.",
-            report.lines, report.head
-        ));
-    } else {
-        for finding in &report.findings {
-            terminal::say(finding.to_string());
-        }
-        terminal::say(format!("{} records, {} faults", report.lines, report.findings.len()));
-    }
-    Ok(if report.is_sound() { Exit::Ok } else { Exit::Fault })
+/// A fault of an export with its exit code.
+fn fault(fault: ExportFault) -> anyhow::Error {
+    let exit = match fault {
+        ExportFault::Broken(_) | ExportFault::Damaged(_) | ExportFault::NotContinued(_) => Exit::Fault,
+        ExportFault::Io { .. } | ExportFault::NotAnExport(_) => Exit::Failure,
+    };
+    exit.because(fault.to_string())
 }
 
 fn tail(instance: &Instance, count: usize) -> anyhow::Result<Exit> {
@@ -122,14 +154,14 @@ fn tail(instance: &Instance, count: usize) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// Every line of a running or a stopped instance, in order.
-fn each_line(instance: &Instance, mut take: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Every line of a running or a stopped instance from number `from` on, in order.
+fn each_line(instance: &Instance, from: u64, mut take: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let client = Client::new(instance.admin_socket())?;
     if client.reachable() {
-        return client.lines("/admin/audit/from/1", |line| {
+        return client.lines(&format!("/admin/audit/from/{from}"), |line| {
             take(line)?;
             Ok(true)
         });
     }
-    Offline::open(instance)?.each_audit_line(1, take)
+    Offline::open(instance)?.each_audit_line(from, take)
 }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::anchor::pin;
 use super::client::Client;
 use super::instance::Instance;
 use super::offline::Offline;
@@ -27,7 +28,7 @@ pub(crate) enum Check {
     Hsm(CheckArgs),
     /// The store: structure, counts, audit chain
     Store(CheckArgs),
-    /// The audit trail's chain
+    /// The audit trail: its chain and its signed heads
     Audit(CheckArgs),
 }
 
@@ -46,10 +47,11 @@ pub(super) fn run(check: &Check) -> anyhow::Result<Exit> {
         Check::Config(args) => config(args),
         Check::Hsm(args) => hsm(args),
         Check::Store(args) => store(args),
-        Check::Audit(args) => audit::tell(
-            &audit::verify(&Instance::find(&args.which)?, Verifier::new())?,
-            args.json,
-        ),
+        Check::Audit(args) => {
+            let instance = Instance::find(&args.which)?;
+            let verifier = Verifier::new().pinned(pin(&instance)?);
+            audit::tell(&audit::verify(&instance, verifier)?, args.json)
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use zeroize::Zeroizing;
 use super::check::findings;
 use super::instance::Instance;
 use super::offline::Offline;
+use super::serve::own_peer;
 use super::{Exit, Which, terminal};
+use crate::audit::Event;
 use crate::config::Config;
 use crate::hsm::officer::{MOST_KEKS, OfficerError};
 use crate::hsm::{KekMode, PinSource, read_pin};
@@ -91,6 +93,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     };
     let summary = summary.map_err(coded)?;
     new_store(&instance, &summary.vault)?;
+    note_keys(&instance, &summary);
     if summary.made.is_empty() {
         terminal::remark("no key was missing");
     }
@@ -108,7 +111,9 @@ pub(super) fn quietly(instance: &Instance, so: &SecretString, user: &SecretStrin
         ..Wanted::default()
     };
     let summary = make(&instance.config, Some(so), user, &wanted).map_err(coded)?;
-    new_store(instance, &summary.vault)
+    new_store(instance, &summary.vault)?;
+    note_keys(instance, &summary);
+    Ok(())
 }
 
 fn make(
@@ -150,6 +155,22 @@ fn new_store(instance: &Instance, vault: &VaultId) -> anyhow::Result<()> {
         file.sync_all()
     });
     written.with_context(|| format!("cannot write {}", mark.display()))
+}
+
+/// Keys that were made are on record. They are there whatever comes of that, so it is no fault of `init`.
+fn note_keys(instance: &Instance, summary: &Summary) {
+    if summary.made.is_empty() {
+        return;
+    }
+    let made: Vec<String> = summary.made.iter().map(ToString::to_string).collect();
+    let event = Event {
+        peer: Some(own_peer()),
+        detail: Some(format!("{}; audit key {}", made.join(", "), summary.audit_fingerprint)),
+        ..Event::new("keys-made", "ok")
+    };
+    if let Err(error) = Offline::open(instance).and_then(|store| store.note(&event)) {
+        terminal::remark(format!("that keys were made is not in the audit trail: {error:#}"));
+    }
 }
 
 fn store_mark(config: &Config) -> PathBuf {

@@ -36,11 +36,14 @@ pub(crate) struct Cli {
     command: Command,
 }
 
+/// Where the configuration is when nothing else is said.
+const DEFAULT_CONFIG: &str = "/etc/panvault/panvault.toml";
+
 /// Which instance a command is about.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Which {
     /// Configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/panvault/panvault.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     /// Directory of a dev instance, instead of --config
     #[arg(long, value_name = "DIR", conflicts_with = "config")]

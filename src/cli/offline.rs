@@ -2,9 +2,10 @@
 
 use super::Exit;
 use super::instance::Instance;
+use crate::audit::Event;
 use crate::id::VaultId;
 use crate::store::sled::SledStore;
-use crate::store::{Config, Error, Report, Store};
+use crate::store::{Commit, Config, Error, Report, Store};
 use crate::telemetry::Metrics;
 use crate::vault::{check, owner};
 
@@ -62,6 +63,16 @@ impl Offline {
                 take(&line.line)?;
             }
         }
+    }
+
+    /// Puts an event on record.
+    pub(super) fn note(&self, event: &Event) -> anyhow::Result<()> {
+        let commit = Commit {
+            event: Some(event.encode()),
+            ..Commit::default()
+        };
+        self.runtime.block_on(self.store.commit(commit)).map_err(store_fault)?;
+        Ok(())
     }
 
     /// Writes whose store it is; `false` where it is another vault's.

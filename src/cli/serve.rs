@@ -4,6 +4,7 @@ mod descriptors;
 mod reload;
 mod signals;
 mod standing;
+mod trail;
 mod warnings;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use self::reload::Reloader;
 use self::signals::{Signals, bins};
 use self::standing::Teller;
+use self::trail::Trail;
 use self::warnings::warn_of_plain_hrefs;
 use super::instance::Instance;
 use super::offline::store_fault;
@@ -269,6 +271,7 @@ impl Parts {
 
         vault.note_start(&config.digest).await;
         let background = vault.start_background(config.rewraps_per_second);
+        let trail = Trail::start(&vault, &config)?;
         let limits = Limits {
             descriptors: descriptors::for_connections(config.hsm.workers),
             ..config.limits
@@ -296,8 +299,8 @@ impl Parts {
         outbox.shutdown().await;
         maintenance.shutdown().await;
         background.shutdown().await;
+        trail.conclude(&vault).await;
         client.shutdown().await;
-        vault.note_stop().await;
         ended
     }
 }

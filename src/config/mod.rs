@@ -1,5 +1,6 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
+mod audit;
 mod dialects;
 mod error;
 mod hsm;
@@ -27,8 +28,8 @@ use crate::payment::wallet;
 use crate::server::{self, Limits, Socket};
 use crate::store;
 use crate::telemetry::logs::Filter;
-use crate::vault::RECORD_TABLE;
 use crate::vault::caps::{Cap, CapTable};
+use crate::vault::{RECORD_TABLE, TrailConfig};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -49,6 +50,10 @@ pub struct Config {
     pub hsm: tokens::Config,
     /// The store.
     pub store: store::Config,
+    /// When the audit trail's head is signed.
+    pub audit: TrailConfig,
+    /// Whether audit records are copied to the journal.
+    pub audit_journal: bool,
     /// Where it listens.
     pub server: server::Config,
     /// Bounds on connections.
@@ -105,6 +110,11 @@ impl Config {
         let path = &std::path::absolute(path).map_err(unreadable)?;
         let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         Reader { path }.config(spec, data_encoding::HEXLOWER.encode(digest.as_ref()))
+    }
+
+    /// Holds how far audit records were copied to the journal.
+    pub fn journal_mark_path(&self) -> PathBuf {
+        self.state_dir.join("journal-copied")
     }
 
     /// The keyring file.
@@ -176,6 +186,8 @@ impl Reader<'_> {
             bin_table: spec.bin_table.as_deref().map(|path| self.absolute(path)),
             hsm: self.hsm(spec.hsm, &state_dir)?,
             store,
+            audit: self.audit(&spec.audit)?,
+            audit_journal: spec.audit.journal,
             admin_users,
             admin_gids,
             front_uid: front_user

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::hsm::AddressFamily;
 
+use super::audit::AuditSpec;
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
 use super::paykka::PayKkaSpec;
@@ -29,6 +30,8 @@ pub(super) struct Spec {
     pub(super) hsm: HsmSpec,
     #[serde(default)]
     pub(super) store: StoreSpec,
+    #[serde(default)]
+    pub(super) audit: AuditSpec,
     #[serde(default)]
     pub(super) listen: ListenSpec,
     #[serde(default)]

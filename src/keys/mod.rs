@@ -6,6 +6,7 @@ mod keyring;
 mod rotation;
 mod seal;
 mod transport;
+mod uses;
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use rotation::{EpochState, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 pub use transport::TransportPublic;
+#[cfg(test)]
+pub(crate) use uses::tests::some as some_uses;
+pub use uses::{Told, Uses};
 
 /// Which part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +78,7 @@ pub struct Keys {
     transport_public: Arc<TransportPublic>,
     locker_public: Option<Arc<PublicKey>>,
     platform_public: Option<Arc<PublicKey>>,
+    uses: Arc<Uses>,
     epochs: Arc<Epochs>,
 }
 
@@ -92,6 +97,7 @@ impl Keys {
             transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
             locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
             platform_public: keyset.platform.as_ref().map(|pair| Arc::new(pair.public.clone())),
+            uses: Arc::default(),
             epochs: Arc::new(Epochs::new(keyset, active_epoch)),
         })
     }
@@ -120,7 +126,7 @@ impl Keys {
             mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
             parts,
         };
-        let Reply::Seal { dek, mac, parts } = self.client.call(job).await? else {
+        let Reply::Seal { dek, mac, parts } = self.call(job).await? else {
             return Err(malformed("not the answer to a seal"));
         };
         if parts.len() != kinds.len() || mac.is_some() != pan.is_some() {
@@ -171,7 +177,7 @@ impl Keys {
             dek: sealed.dek.clone(),
             parts,
         };
-        let Reply::Open(texts) = self.client.call(job).await? else {
+        let Reply::Open(texts) = self.call(job).await? else {
             return Err(malformed("not the answer to an open"));
         };
         if texts.len() != wanted {
@@ -188,7 +194,7 @@ impl Keys {
     /// [`hsm::Error::Malformed`] for lengths that no JWE has, or where the token cannot open any; else the HSM's.
     pub async fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
         let job = Job::OpenJwe { encrypted_key, content };
-        match self.client.call(job).await? {
+        match self.call(job).await? {
             Reply::OpenJwe(text) => Ok(text),
             _ => Err(malformed("not the answer to an open of a JWE")),
         }
@@ -200,7 +206,7 @@ impl Keys {
     /// As [`Keys::open_jwe`]; [`hsm::Error::Malformed`] also where there is no such key.
     pub async fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
         let job = Job::OpenLocker { encrypted_key, content };
-        match self.client.call(job).await? {
+        match self.call(job).await? {
             Reply::OpenJwe(text) => Ok(text),
             _ => Err(malformed("not the answer to an open of a JWE")),
         }
@@ -211,7 +217,7 @@ impl Keys {
     /// # Errors
     /// The HSM's; [`hsm::Error::Malformed`] where there is no such key.
     pub async fn sign_locker(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
-        match self.client.call(Job::SignLocker { message }).await? {
+        match self.call(Job::SignLocker { message }).await? {
             Reply::Sign(signature) => Ok(signature),
             _ => Err(malformed("not the answer to a sign")),
         }
@@ -222,7 +228,7 @@ impl Keys {
     /// # Errors
     /// The HSM's; [`hsm::Error::Malformed`] where there is no such key.
     pub async fn sign_platform(&self, message: SecretBytes) -> Result<Vec<u8>, Error> {
-        match self.client.call(Job::SignPlatform { message }).await? {
+        match self.call(Job::SignPlatform { message }).await? {
             Reply::Sign(signature) => Ok(signature),
             _ => Err(malformed("not the answer to a sign")),
         }
@@ -253,7 +259,7 @@ impl Keys {
                 text,
             },
         };
-        let Reply::Reseal(part) = self.client.call(job).await? else {
+        let Reply::Reseal(part) = self.call(job).await? else {
             return Err(malformed("not the answer to a reseal"));
         };
         let mut resealed = sealed.clone();
@@ -286,7 +292,7 @@ impl Keys {
         let job = Job::Sign {
             message: signed_form(domain, message),
         };
-        match self.client.call(job).await? {
+        match self.call(job).await? {
             Reply::Sign(signature) => Ok(signature),
             _ => Err(malformed("not the answer to a sign")),
         }
@@ -313,7 +319,7 @@ impl Keys {
     }
 
     async fn hmac(&self, input: SecretBytes) -> Result<[u8; 32], Error> {
-        match self.client.call(Job::Mac { input }).await? {
+        match self.call(Job::Mac { input }).await? {
             Reply::Mac(mac) => Ok(mac),
             _ => Err(malformed("not the answer to a MAC")),
         }

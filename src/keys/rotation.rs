@@ -167,10 +167,10 @@ impl Keys {
         let job = Job::Sign {
             message: draft.message(),
         };
-        let signature = match self.client.call(job).await {
+        let signature = match self.call(job).await {
             Ok(Reply::Sign(signature)) => signature,
             Ok(_) => return Err(NotMoved::Keys(malformed("not the answer to a sign"))),
-            Err(error) => return Err(NotMoved::Keys(error.into())),
+            Err(error) => return Err(NotMoved::Keys(error)),
         };
         let signed = draft.signed(&signature).map_err(unwritable)?;
         let to = path.to_owned();
@@ -204,7 +204,7 @@ impl Keys {
             dek: sealed.dek.clone(),
             parts,
         };
-        let Reply::Rewrap { dek, parts } = self.client.call(job).await? else {
+        let Reply::Rewrap { dek, parts } = self.call(job).await? else {
             return Err(malformed("not the answer to a rewrap"));
         };
         if parts.len() != expected {

@@ -1,6 +1,7 @@
 //! The audit trail, a line of JSON each, streamed as the store gives it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -18,12 +19,21 @@ use crate::vault::accounts::AdminActor;
 /// Lines read at once.
 const PAGE: u32 = 1000;
 
-/// All lines from a sequence number to the last one at this moment.
+/// The reader does not wait longer for the HSM.
+const HEAD_WAIT: Duration = Duration::from_secs(3);
+
+/// All lines from a sequence number to the last one at this moment, which is a signed head where the HSM gives one: who
+/// verifies or exports the trail has a signature over all of it.
 pub(super) async fn from(
     State(services): State<Arc<Services>>,
     Admin(admin): Admin,
     At(seq): At<u64>,
 ) -> Result<Response, Refusal> {
+    match tokio::time::timeout(HEAD_WAIT, services.vault.sign_head()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::info!(%error, "the trail is read without a head of now"),
+        Err(_) => tracing::info!("the trail is read without a head of now: the HSM does not answer"),
+    }
     let to = services.store.health().audit_seq;
     read(&services, admin, seq.max(1), to).await
 }

@@ -51,6 +51,8 @@ struct AuditHead {
     seq: u64,
     /// base64url of the last line's SHA-256: the next line's `prev`. Absent where the store cannot read it.
     hash: Option<String>,
+    /// Records that no signed head covers yet.
+    unsigned: u64,
 }
 
 /// The process answers.
@@ -108,6 +110,7 @@ pub(super) async fn status(State(services): State<Arc<Services>>) -> Response {
         audit: AuditHead {
             seq: store.audit_seq,
             hash,
+            unsigned: services.vault.unsigned_records(),
         },
         // RFC 3339 in UTC with a fixed number of digits sorts as time does.
         last_use: credentials

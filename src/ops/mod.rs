@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -150,8 +150,17 @@ fn finished(routes: Router<Arc<Services>>) -> Router<Arc<Services>> {
 
 async fn admins_only(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
     match request.extensions().get::<Peer>() {
-        Some(peer) if services.admins.admit(*peer) => next.run(request).await,
+        Some(peer) if services.admins.admit(*peer) => {
+            let path = request.uri().path();
+            // whose reading of the trail is on record one by one
+            let reads = request.method() == Method::GET && path.starts_with("/admin/");
+            if reads && !path.starts_with("/admin/audit/") {
+                services.vault.count_admin("admin-read", "ok", *peer);
+            }
+            next.run(request).await
+        }
         Some(peer) => {
+            services.vault.count_admin("admin", "denied", *peer);
             tracing::warn!(uid = peer.uid, gid = peer.gid, "not an admin");
             Refusal::new(StatusCode::FORBIDDEN, "this socket is for the vault's admins").into_response()
         }

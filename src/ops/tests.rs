@@ -14,6 +14,7 @@ struct Operator {
     health: Router,
     peer: Peer,
     maintenance: Option<Maintenance>,
+    vault: Arc<Vault>,
 }
 
 struct Answer {
@@ -28,7 +29,7 @@ impl Operator {
         let payments = Arc::new(Payments::new(idle.vault.clone()));
         let maintenance = payments.start_maintenance(idle.peer, MaintenanceConfig::default());
         let services = Arc::new(Services {
-            vault: idle.vault,
+            vault: idle.vault.clone(),
             maintenance: maintenance.runs(),
             payments,
             own: idle.peer,
@@ -49,6 +50,7 @@ impl Operator {
             health: health_router(&services),
             peer: idle.peer,
             maintenance: Some(maintenance),
+            vault: idle.vault,
         }
     }
 
@@ -103,6 +105,23 @@ async fn only_admins_are_let_in() {
             assert_eq!(answer.status, 403, "{peer:?} {path}");
         }
     }
+
+    // who was refused is on record, with a count, and so is who only looked
+    operator.call("GET", "/admin/merchants", Value::Null).await;
+    operator.vault.access().run(async {}).await;
+    let trail = operator.call("GET", "/admin/audit/from/1", Value::Null).await.text;
+    let lines: Vec<Value> = trail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |action: &str, outcome: &str| {
+        let mut events = lines.iter().map(|line| &line["event"]);
+        let event = events.find(|event| event["action"] == action && event["outcome"] == outcome);
+        event.map(|event| (event["peer"]["uid"].clone(), event["count"].clone()))
+    };
+    assert_eq!(told("admin", "denied"), Some((json!(12345), json!(4))), "{trail}");
+    assert_eq!(
+        told("admin-read", "ok"),
+        Some((json!(operator.peer.uid), json!(1))),
+        "{trail}"
+    );
 }
 
 #[tokio::test]

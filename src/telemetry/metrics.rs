@@ -43,6 +43,12 @@ pub struct Metrics {
     pub audit_records: IntCounter,
     /// Audit records still in the store, not yet in a segment file.
     pub audit_window: IntGauge,
+    /// Audit records that no signed head covers yet.
+    pub audit_unsigned_records: IntGauge,
+    /// For how long there have been such records, in seconds: an alarm.
+    pub audit_unsigned_seconds: IntGauge,
+    /// Audit records that wait to be copied to the journal, where that is wanted: an alarm.
+    pub audit_uncopied_records: IntGauge,
     /// Ciphertexts that did not open in their place: an alarm.
     pub tampered: IntCounter,
     /// Refusals by a caller's cap, by `op`: an alarm.
@@ -157,6 +163,18 @@ impl Metrics {
             )?,
             audit_records: counter("panvault_audit_records_total", "Audit records committed")?,
             audit_window: gauge("panvault_audit_window", "Audit records not yet in a segment file")?,
+            audit_unsigned_records: gauge(
+                "panvault_audit_unsigned_records",
+                "Audit records that no signed head covers yet",
+            )?,
+            audit_unsigned_seconds: gauge(
+                "panvault_audit_unsigned_seconds",
+                "For how long there have been audit records that no signed head covers",
+            )?,
+            audit_uncopied_records: gauge(
+                "panvault_audit_uncopied_records",
+                "Audit records that wait to be copied to the journal",
+            )?,
             tampered: counter(
                 "panvault_tampered_total",
                 "Ciphertexts that did not open in their place",

@@ -1,5 +1,6 @@
-//! Metrics and logs.
+//! Metrics, logs, and the system's journal.
 
+pub mod journal;
 pub mod logs;
 mod metrics;
 

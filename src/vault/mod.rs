@@ -10,6 +10,7 @@ mod batch;
 pub mod caps;
 mod certificate;
 pub mod check;
+mod clock;
 mod compare;
 mod credential;
 mod cursor;
@@ -23,12 +24,15 @@ mod faults;
 mod find;
 mod fingerprints;
 mod format;
+mod forward;
+mod heads;
 mod idempotency;
 mod identity;
 #[cfg(test)]
 pub(crate) mod idle;
 mod inspect;
 mod jwe;
+mod keeper;
 mod last_used;
 mod login;
 mod look;
@@ -66,6 +70,8 @@ pub use access::{Access, AccessConfig, Reconfigured, ReloadError};
 pub use basic::BasicLogin;
 pub use certificate::{BadCertificate, CertificateDigest};
 pub use diagnose::Diagnosis;
+pub use forward::Forwarder;
+pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
 pub use rotation::{EpochStatus, KeyStatus, RotationError, RotationStatus};
 pub use sweeper::Background;
@@ -73,6 +79,7 @@ pub use tables::RECORD as RECORD_TABLE;
 pub(crate) use to_its_end::to_its_end;
 
 use self::find::CursorKey;
+use self::heads::Heads;
 use self::idempotency::InFlight;
 use self::last_used::LastUsed;
 use self::persons::Persons;
@@ -107,6 +114,7 @@ pub struct Vault {
     turns: Turns,
     cursors: CursorKey,
     persons: Persons,
+    heads: Heads,
     rotation: Rotation,
 }
 
@@ -149,6 +157,7 @@ impl Vault {
             turns: Turns::default(),
             cursors: CursorKey::default(),
             persons: Persons::default(),
+            heads: Heads::default(),
             rotation: Rotation::default(),
         })
     }

@@ -3,10 +3,12 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Vault;
+use super::clock::step_since;
 use super::events::{Repeated, grouped};
 use super::types::{Error, Peer};
 use crate::audit::Event;
 use crate::card::BinTable;
+use crate::id::UnixMillis;
 
 impl Vault {
     /// Makes an event durable that comes with no change.
@@ -32,6 +34,14 @@ impl Vault {
             detail: Some(detail),
             ..Event::new(START, "ok")
         };
+        // before the start itself is the last record
+        let step = match self.last_record_at().await {
+            Ok(last) => last.and_then(|last| step_since(last, UnixMillis::now())),
+            Err(error) => {
+                tracing::warn!(%error, "the time of the last audit record was not read");
+                None
+            }
+        };
         if let Err(error) = self.note(event).await {
             tracing::error!(%error, "the start is not in the audit trail yet");
             self.access.events().count(Repeated {
@@ -43,10 +53,43 @@ impl Vault {
                 repository: None,
             });
         }
+        if let Some(step) = step
+            && let Err(error) = self.note(step.clone()).await
+        {
+            tracing::error!(%error, detail = step.detail, "a clock that was set back is not in the audit trail");
+        }
     }
 
-    /// The daemon stops in order. To be called when nothing else writes any more.
-    pub async fn note_stop(&self) {
+    /// The time of the last audit record.
+    async fn last_record_at(&self) -> Result<Option<UnixMillis>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Line {
+            event: Timed,
+        }
+        #[derive(serde::Deserialize)]
+        struct Timed {
+            at: UnixMillis,
+        }
+        let lines = self.store.audit(self.store.health().audit_seq.max(1), 1).await?;
+        let last = lines.last().map(|line| serde_json::from_slice::<Line>(&line.line));
+        Ok(last.and_then(Result::ok).map(|line| line.event.at))
+    }
+
+    /// Counts what came over the operators' socket and changed nothing: `admin-read`, or `admin` where the caller is
+    /// none of its users. It is on record some seconds later.
+    pub fn count_admin(&self, action: &'static str, outcome: &'static str, peer: Peer) {
+        self.access.events().count(Repeated {
+            action,
+            outcome,
+            caller: Some((peer.uid, peer.gid)),
+            dialect: None,
+            merchant: None,
+            repository: None,
+        });
+    }
+
+    /// The daemon stops in order.
+    pub(super) async fn note_stop(&self) {
         if let Err(error) = self.note(Event::new("daemon-stop", "ok")).await {
             tracing::error!(%error, "the stop could not be audited");
         }

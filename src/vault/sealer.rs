@@ -7,7 +7,7 @@ use crate::card::Pan;
 use crate::hsm::{Boxed, Epoch, PublicKey};
 use crate::id::{RepositoryId, UnixMillis};
 use crate::keys::{
-    Compartment, EpochState, Error, Fingerprint, Keys, NotMoved, Place, Sealed, SecretBytes, TransportPublic,
+    Compartment, EpochState, Error, Fingerprint, Keys, NotMoved, Place, Sealed, SecretBytes, TransportPublic, Uses,
 };
 
 /// A future of the keys.
@@ -81,6 +81,9 @@ pub(super) trait Sealer: Send + Sync {
 
     /// As [`Keys::transport_public`].
     fn transport_public(&self) -> &TransportPublic;
+
+    /// As [`Keys::uses`].
+    fn uses(&self) -> &Uses;
 }
 
 impl Sealer for Keys {
@@ -166,5 +169,9 @@ impl Sealer for Keys {
 
     fn transport_public(&self) -> &TransportPublic {
         self.transport_public()
+    }
+
+    fn uses(&self) -> &Uses {
+        self.uses()
     }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a chain, in words.
+//! What can be wrong with a chain.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::state::{Gap, Line};
 use crate::audit::Head;
+use crate::hsm::KeyFingerprint;
 use crate::id::UnixMillis;
 
 /// Where a line stands.
@@ -45,6 +46,23 @@ pub enum Fault {
     },
     /// Too much is wrong; what follows was not read.
     GaveUp,
+    /// A signed head whose signature does not hold.
+    HeadNotSigned {
+        /// Which.
+        record: u64,
+    },
+    /// A signed head by another key than the audit key.
+    HeadOfOtherKey {
+        /// Which.
+        record: u64,
+        /// By which.
+        key: KeyFingerprint,
+    },
+    /// A signed head of another vault's chain.
+    HeadOfOtherVault {
+        /// Which.
+        record: u64,
+    },
     /// The line is no part of the chain.
     Inserted {
         /// The number it gives itself, if it has the form of a record.
@@ -54,6 +72,13 @@ pub enum Fault {
     Moved {
         /// Which.
         record: u64,
+    },
+    /// It calls itself a signed head and is none.
+    NotAHead {
+        /// Which.
+        record: u64,
+        /// Why.
+        why: &'static str,
     },
     /// The line where it must stand does not have the form of a record.
     NotARecord {
@@ -67,6 +92,18 @@ pub enum Fault {
         /// Which.
         record: u64,
     },
+    /// The chain was rewritten: a genuine head was signed for another record than the one that stands there. The one
+    /// before it still held.
+    NotAsSigned {
+        /// First that may be changed.
+        from: u64,
+        /// The one that the head names.
+        record: u64,
+        /// Where the head stands.
+        head: u64,
+    },
+    /// No genuine signed head is among the records: anyone could have written them.
+    NothingSigned,
     /// They are nowhere.
     Removed {
         /// First.
@@ -111,8 +148,29 @@ pub struct Report {
     pub from: Option<UnixMillis>,
     /// Time of the last record.
     pub to: Option<UnixMillis>,
+    /// Heads had to be signed by a key that was named beforehand.
+    pub pinned: bool,
+    /// Whose heads they are.
+    pub key: Option<KeyFingerprint>,
+    /// Genuine signed heads.
+    pub signed_heads: u64,
+    /// The part that signed heads vouch for.
+    pub signed: Option<SignedPart>,
+    /// Records after that part.
+    pub unsigned: u64,
     /// What is wrong, in the order of the lines; empty is good.
     pub findings: Vec<Finding>,
+}
+
+/// The beginning of a chain, up to what the last good head names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignedPart {
+    /// The last record that is covered.
+    pub through: u64,
+    /// The head's own record.
+    pub record: u64,
+    /// When it was signed.
+    pub at: UnixMillis,
 }
 
 impl Report {
@@ -120,62 +178,40 @@ impl Report {
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
     }
+
+    /// Nothing is wrong, and the key that was named beforehand vouches for it up to the last signed head.
+    pub fn is_authentic(&self) -> bool {
+        self.is_sound() && self.pinned && self.signed.is_some()
+    }
 }
 
-fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+impl Fault {
+    /// The one record that it is about.
+    pub(super) fn record(&self) -> Option<u64> {
+        match *self {
+            Self::Changed { record }
+            | Self::ChangedOneOf { record }
+            | Self::HeadNotSigned { record }
+            | Self::HeadOfOtherKey { record, .. }
+            | Self::HeadOfOtherVault { record }
+            | Self::Moved { record }
+            | Self::NotAHead { record, .. }
+            | Self::NotARecord { record, .. }
+            | Self::NotAsNoted { record }
+            | Self::Renumbered { record, .. } => Some(record),
+            Self::CutOff { .. }
+            | Self::GaveUp
+            | Self::Inserted { .. }
+            | Self::NotAsSigned { .. }
+            | Self::NothingSigned
+            | Self::Removed { .. }
+            | Self::StartsAgain { .. } => None,
+        }
+    }
+}
+
+pub(in crate::audit) fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.source.is_empty() {
-            write!(f, "line {}", self.line)
-        } else {
-            write!(f, "{} line {}", self.source, self.line)
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, self.fault)
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Changed { record } => write!(f, "record {record} was changed"),
-            Self::ChangedOneOf { record } => {
-                let next = record.saturating_add(1);
-                write!(
-                    f,
-                    "record {record}, or its hash in the last record, {next}, was changed"
-                )
-            }
-            Self::CutOff { from, to } if from == to => write!(f, "record {from} was cut off the end"),
-            Self::CutOff { from, to } => write!(f, "records {from} to {to} were cut off the end"),
-            Self::GaveUp => write!(f, "too much is wrong, the rest was not read"),
-            Self::Inserted { says: Some(says) } => {
-                write!(f, "a line that calls itself record {says} was inserted")
-            }
-            Self::Inserted { says: None } => write!(f, "a line that is no record was inserted"),
-            Self::Moved { record } => write!(f, "record {record} was moved here"),
-            Self::NotARecord { record, why } => write!(f, "record {record} was changed: {why}"),
-            Self::NotAsNoted { record } => write!(f, "record {record} is not the one that was noted: it was changed"),
-            Self::Removed { from, to } if from == to => write!(f, "record {from} was removed before this line"),
-            Self::Removed { from, to } => write!(f, "records {from} to {to} were removed before this line"),
-            Self::Renumbered { record, says } => {
-                write!(f, "record {record} was changed: it calls itself record {says}")
-            }
-            Self::StartsAgain { record } => {
-                write!(
-                    f,
-                    "the chain starts again with record {record}: lines were inserted here or before"
-                )
-            }
-        }
-    }
 }
 
 /// Settles which records are gone and which only stand elsewhere.

@@ -1,6 +1,7 @@
 //! What the verifier keeps of a line, of the chain so far, and of what is missing.
 
 use super::fault::At;
+use crate::audit::SignedHead;
 use crate::audit::line::{Envelope, Head};
 use crate::id::UnixMillis;
 
@@ -10,6 +11,8 @@ pub(super) struct Line {
     pub(super) at: At,
     pub(super) hash: [u8; 32],
     pub(super) says: Result<Envelope, &'static str>,
+    /// The signed head in it.
+    pub(super) signed: Option<Result<Box<SignedHead>, &'static str>>,
 }
 
 /// The record that the next one must continue.

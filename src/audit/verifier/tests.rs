@@ -1,3 +1,5 @@
+mod heads;
+
 use proptest::prelude::*;
 
 use super::super::Event;

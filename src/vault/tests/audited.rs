@@ -72,6 +72,23 @@ async fn start_and_stop_are_on_record() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_before_the_start_is_marked() {
+    let rig = Rig::new().await;
+    rig.vault.note_start("00").await;
+    assert_eq!(rig.events().await, ["daemon-start ok"]);
+    let mut ahead = Event::new("test", "ok");
+    ahead.at = ahead.at.plus(3_600_000);
+    rig.vault.note(ahead).await.unwrap();
+    rig.vault.note_start("00").await;
+    assert_eq!(
+        rig.events().await[1..],
+        ["test ok", "daemon-start ok", "clock-step back"]
+    );
+    rig.vault.note_start("00").await;
+    assert_eq!(rig.events().await[4..], ["daemon-start ok"]);
+}
+
+#[tokio::test]
 async fn a_start_on_a_full_disk_is_on_record_once_there_is_room() {
     let rig = Rig::new().await;
     rig.store.next_commit(Fault::Refused(store::Error::Full));

@@ -15,7 +15,7 @@ use crate::hsm::{self, Boxed, Epoch, PublicKey, SealedPart, WrappedKey, framed, 
 use crate::id::{RepositoryId, UnixMillis, fill_random};
 use crate::keys::{
     self, Compartment, EpochState, Fingerprint, NotMoved, Place, Sealed, SealedCompartment, SecretBytes,
-    TransportPublic,
+    TransportPublic, Uses,
 };
 use crate::vault::sealer::{Fut, Sealer};
 
@@ -41,6 +41,8 @@ pub(crate) struct SoftSealer {
     audit: Ed25519KeyPair,
     pub(crate) audit_public: PublicKey,
     pub(crate) transport_public: TransportPublic,
+    /// Not counted by these keys.
+    pub(crate) uses: Uses,
     epoch: AtomicU32,
     down: AtomicBool,
     seals: AtomicUsize,
@@ -67,6 +69,7 @@ impl SoftSealer {
                 n: hex(TRANSPORT_MODULUS),
                 e: vec![1, 0, 1],
             },
+            uses: Uses::default(),
             epoch: AtomicU32::new(1),
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
@@ -315,6 +318,10 @@ impl Sealer for SoftSealer {
 
     fn transport_public(&self) -> &TransportPublic {
         &self.transport_public
+    }
+
+    fn uses(&self) -> &Uses {
+        &self.uses
     }
 }
 
