@@ -3,6 +3,7 @@
 mod admin;
 mod anchor;
 mod audit;
+mod backup;
 mod bench;
 mod check;
 mod client;
@@ -11,10 +12,13 @@ mod exit;
 mod init;
 mod instance;
 mod key;
+mod keyed;
 mod manual;
 mod offline;
 mod process;
+mod progress;
 mod receipt;
+mod restore;
 mod serve;
 mod terminal;
 
@@ -97,6 +101,10 @@ enum Command {
     /// Deletion receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// Write a signed backup into a new directory, also while the daemon serves
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty place, after all of it was verified
+    Restore(restore::RestoreArgs),
     /// Measure the HSM or the API
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -151,6 +159,8 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => admin::policy(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Man { dir } => manual::man(dir.as_deref()),
         Command::Complete { shell } => manual::complete(shell),

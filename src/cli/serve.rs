@@ -15,7 +15,7 @@ use self::signals::{Signals, bins};
 use self::standing::Teller;
 use super::instance::Instance;
 use super::offline::store_fault;
-use super::{Exit, Which};
+use super::{Exit, Which, process};
 use crate::api;
 use crate::config::Config;
 use crate::hsm;
@@ -29,6 +29,7 @@ use crate::store::Store;
 use crate::store::sled::SledStore;
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::{Filter, Logs, Sink};
+use crate::transfer::Source;
 use crate::vault::accounts::Accounts;
 use crate::vault::events::Events;
 use crate::vault::owner;
@@ -79,6 +80,7 @@ pub(super) fn run(which: &Which, allow_root: bool) -> anyhow::Result<Exit> {
         );
     }
     let instance = Instance::find(which)?;
+    super::restore::refuse_half(&instance.config)?;
     process(instance.config, Extra::default(), |_| Box::pin(async { Ok(()) }))
 }
 
@@ -107,7 +109,7 @@ async fn serve(
     let connectors = Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
     let metrics = Metrics::new()?;
     // Before the store is opened: it puts a hook in front that keeps what sled does to itself from ending the vault.
-    end_on_panic();
+    process::end_on_panic();
     let store: Arc<dyn Store> = {
         let (settings, metrics) = (config.store.clone(), metrics.clone());
         Arc::new(
@@ -174,6 +176,12 @@ impl Parts {
             .map_err(|error| Exit::Config.because(format!("paykka: {error}")))?;
         let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
+        let backups = Arc::new(Source {
+            vault: keyring.vault().clone(),
+            store: store.clone(),
+            keys: keys.clone(),
+            keyring: config.keyring_path(),
+        });
         let events = Arc::new(Events::new(store.clone()));
         let accounts = Accounts::load(store.clone()).await?;
         let settings = AccessConfig {
@@ -238,6 +246,7 @@ impl Parts {
             api = api.merge(checkout.clone());
         }
         let services = Arc::new(ops::Services {
+            backups,
             vault: vault.clone(),
             maintenance: maintenance.runs(),
             payments,
@@ -316,17 +325,6 @@ pub(super) fn own_peer() -> Peer {
         gid: nix::unistd::getgid().as_raw(),
         pid: Some(nix::unistd::getpid().as_raw()),
     }
-}
-
-/// Says where, not what: a panic's text may hold data.
-fn end_on_panic() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let thread = std::thread::current().name().unwrap_or("?").to_owned();
-        tracing::error!(place, thread, "a defect: the process ends");
-        super::terminal::remark(format!("panvault: defect at {place}: the process ends"));
-        std::process::abort();
-    }));
 }
 
 /// Clients of Worldpay's dialect follow hrefs, with their password and with cards.

@@ -3,6 +3,7 @@
 mod accounts;
 mod answer;
 mod audit;
+mod backup;
 mod health;
 mod maintenance;
 mod notifications;
@@ -26,6 +27,7 @@ use crate::payment::Payments;
 use crate::payment::maintenance::MaintenanceRuns;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::transfer::Source;
 use crate::vault::Vault;
 use crate::vault::types::Peer;
 
@@ -39,6 +41,8 @@ pub struct Services {
     pub payments: Arc<Payments>,
     /// The daemon's process.
     pub own: Peer,
+    /// What backups are made of.
+    pub backups: Arc<Source>,
     /// The workers.
     pub hsm: Client,
     /// The store.
@@ -117,6 +121,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/maintenance/run", post(maintenance::run))
         .route("/admin/notifications", get(notifications::list))
         .route("/admin/notifications/retry", post(notifications::retry))
+        .route("/admin/backup", post(backup::stream))
         .route("/admin/store/verify", post(verify::store))
         .route("/admin/audit/from/{seq}", get(audit::from))
         .route("/admin/audit/last/{count}", get(audit::last));

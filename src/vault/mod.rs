@@ -42,6 +42,7 @@ mod profile;
 mod put;
 mod record;
 mod records;
+pub mod replay;
 mod reveal;
 mod screen;
 mod sealer;

@@ -10,7 +10,7 @@ use super::types::{
 };
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{Masked, Pan};
-use crate::id::{Revision, Token, UnixMillis};
+use crate::id::{MerchantId, Revision, Token, UnixMillis};
 use crate::keys::{Compartment, SecretBytes};
 
 impl Vault {
@@ -126,7 +126,7 @@ impl Vault {
             }
             let used = match held.record.uses {
                 Uses::Multi => renewed(&held.record, UnixMillis::now()),
-                Uses::Single => Some(spent(&held.record, actor)),
+                Uses::Single => Some(spent(&held.record, Some(&actor.merchant))),
             };
             let writes = match &used {
                 Some(used) => used.replacement(&held.record)?,
@@ -223,12 +223,12 @@ fn renewed(record: &Record, now: UnixMillis) -> Option<Record> {
 }
 
 /// What is left of a single-use token that was used: the masked view. The card, its DEK and the ways to it are gone.
-fn spent(record: &Record, actor: &Actor) -> Record {
+pub(super) fn spent(record: &Record, by: Option<&MerchantId>) -> Record {
     Record {
         status: Status::Spent,
         revision: Revision(record.revision.0.saturating_add(1)),
         updated_at: UnixMillis::now().max(record.updated_at),
-        updated_by: Some(actor.merchant.clone()),
+        updated_by: by.cloned(),
         holder: false,
         reuse: None,
         scope: None,
