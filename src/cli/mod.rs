@@ -21,6 +21,7 @@ mod receipt;
 mod restore;
 mod serve;
 mod terminal;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -101,6 +102,8 @@ enum Command {
     /// Deletion receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// Check what is stored through the HSM: that every card opens in its place and is the one it is found by
+    Verify(verify::VerifyArgs),
     /// Write a signed backup into a new directory, also while the daemon serves
     Backup(backup::BackupArgs),
     /// Put a backup into an empty place, after all of it was verified
@@ -159,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => admin::policy(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Verify(args) => verify::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Bench(command) => bench::run(&command),

@@ -123,6 +123,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/notifications/retry", post(notifications::retry))
         .route("/admin/backup", post(backup::stream))
         .route("/admin/store/verify", post(verify::store))
+        .route("/admin/verify/{sample}/{rate}", get(verify::sealed))
         .route("/admin/audit/from/{seq}", get(audit::from))
         .route("/admin/audit/last/{count}", get(audit::last));
     finished(routes)

@@ -200,7 +200,7 @@ fn in_vain(fault: &CallerError) -> Option<&'static str> {
 }
 
 /// The opened number; one that is not the number the record shows was put there by another hand.
-fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
+pub(super) fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
     let pan = std::str::from_utf8(text.expose())
         .ok()
         .and_then(|digits| Pan::parse(digits).ok())
