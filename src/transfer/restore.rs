@@ -132,6 +132,13 @@ async fn prove(
     }
     step("doing deletions again");
     let replayed = replay(store, manifest.mark().head.seq, through).await?;
+    if plan.later.is_some() && through == manifest.mark().head.seq && !plan.accept_returning {
+        return Err(Error::InTheWay(format!(
+            "the audit trail that was given has nothing behind the backup's last record, {through}: what was deleted after it \
+             comes back, and how many is not known. Give the lines behind it too (`audit tail` prints those that are not in \
+             segment files yet), or say --accept-returning if that may be; nothing was changed"
+        )));
+    }
     if (replayed.returning > 0 || replayed.accounts > 0) && !plan.accept_returning {
         return Err(Error::InTheWay(format!(
             "{} deletions after the backup cannot be done again, since the audit trail does not name what they removed, and {} \

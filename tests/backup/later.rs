@@ -21,7 +21,7 @@ fn deletions_and_spends_after_the_backup_are_done_again() {
     let (kept, gone) = (made(), made());
     let (used, unused) = (single(&daemon), single(&daemon));
     let place = daemon.dir().join("backup");
-    backup(&daemon, &place);
+    let figures = backup(&daemon, &place);
     let late = made();
     assert_eq!(
         daemon
@@ -51,6 +51,20 @@ fn deletions_and_spends_after_the_backup_are_done_again() {
     assert!(text.contains("0 deletions") && text.contains("1 accounts"), "{text}");
     assert!(!daemon.dir().join("state/keyring.json").exists());
     assert!(!daemon.dir().join("state/restoring").exists());
+
+    // a trail that ends where the backup does says nothing of what came after it
+    let short = daemon.dir().join("short");
+    fs::create_dir(&short).unwrap();
+    let (last, _) = figures["audit_head"].as_str().unwrap().split_once(':').unwrap();
+    let up_to: Vec<&str> = lines.lines().take(last.parse().unwrap()).collect();
+    fs::write(short.join("1.jsonl"), up_to.join("\n") + "\n").unwrap();
+    let output = restore(&daemon, &place, &["--audit", short.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("nothing behind the backup's last record"),
+        "{}",
+        said(&output)
+    );
 
     let accepted = [later.as_slice(), &["--accept-returning", "--json"]].concat();
     // a trail with a hole
