@@ -88,7 +88,8 @@ fn stopped(instance: &Instance, writing: &mut Writing, progress: &Progress) -> a
         };
         source.store.commit(event).await.map_err(Error::from).map_err(coded)?;
         let (to, mut from) = mpsc::channel(2);
-        let write = async {
+        // it owns its end: where the writing fails the sending must hear of it, and not wait for ever
+        let write = async move {
             let mut manifest = None;
             while let Some(piece) = from.recv().await {
                 manifest = take(writing, piece, progress)?;

@@ -73,7 +73,8 @@ impl Source {
 
     async fn entries(&self, out: &mut Outgoing) -> Result<Mark, Error> {
         let (to, mut changes) = mpsc::channel(8);
-        let write = async {
+        // it owns its end: where the writing fails the checkpoint must hear of it, and not wait for ever
+        let write = async move {
             let (mut number, mut buffer) = (0, Vec::with_capacity(2 * PIECE));
             while let Some(next) = changes.recv().await {
                 for change in &next {
