@@ -8,7 +8,7 @@
 //! | 7 | [`cli`], [`config`] |
 //! | 6 | [`server`] |
 //! | 5 | [`api`], [`ops`] |
-//! | 4 | [`payment`] |
+//! | 4 | [`payment`], [`transfer`] |
 //! | 3 | [`vault`] |
 //! | 2 | [`keys`], [`audit`], [`jose`] |
 //! | 1 | [`hsm`], [`store`] |
@@ -28,4 +28,5 @@ pub mod payment;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod transfer;
 pub mod vault;

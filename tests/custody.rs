@@ -79,7 +79,18 @@ fn ciphertexts_swapped_between_records_do_not_open() {
         records[0].1[ranges[0].clone()].copy_from_slice(&second);
         records[1].1[ranges[1].clone()].copy_from_slice(&first);
     });
+    let verify = |arguments: &[&str], code| {
+        let text = daemon.run(&[&["verify"], arguments].concat(), code);
+        assert!(!text.contains(VISA) && !text.contains(MASTERCARD));
+        text
+    };
+    // stopped and serving alike
+    let named = |text: &str| tokens.iter().filter(|token| text.contains(token.as_str())).count();
+    assert_eq!(named(&verify(&["--full"], 3)), 2);
     daemon.up();
+    let verify = |arguments: &[&str], code| daemon.run(&[&["verify"], arguments].concat(), code);
+    assert_eq!(named(&verify(&["--full"], 3)), 2);
+    assert_eq!(named(&verify(&["--sample", "10"], 3)), 2);
     for token in &tokens {
         let answer = daemon.reveal(token);
         assert_eq!(answer.status, 500, "{}", answer.text());
@@ -92,6 +103,28 @@ fn ciphertexts_swapped_between_records_do_not_open() {
     let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
     assert_eq!(daemon.reveal(&token).status, 200);
     assert!(daemon.ready());
+}
+
+#[test]
+fn what_is_whole_verifies_while_it_serves_and_the_rate_is_kept() {
+    let mut daemon = Daemon::start();
+    for _ in 0..30 {
+        daemon.tokenize(VISA);
+    }
+    let since = std::time::Instant::now();
+    let text = daemon.run(&["verify", "--full", "--rate", "20"], 0);
+    assert!(since.elapsed() > Duration::from_secs(1), "{:?}", since.elapsed());
+    assert!(text.contains("30 opened") && text.contains("0 faults"), "{text}");
+    let sampled = daemon.run(&["verify", "--sample", "10", "--json"], 0);
+    let sampled: serde_json::Value = serde_json::from_str(&sampled).unwrap();
+    assert_eq!(sampled["verified"]["opened"], 10);
+    assert!(
+        daemon
+            .run(&["audit", "tail"], 0)
+            .contains("\"action\":\"verify\",\"outcome\":\"ended\"")
+    );
+    daemon.stop();
+    assert!(daemon.run(&["verify", "--full"], 0).contains("30 opened"));
 }
 
 #[test]

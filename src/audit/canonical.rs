@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// Where and why it is not one, without its text.
-pub(super) fn read(text: &[u8]) -> Result<Map<String, Value>, String> {
+pub(crate) fn read(text: &[u8]) -> Result<Map<String, Value>, String> {
     match serde_json::from_slice(text) {
         Ok(Strict(Value::Object(members))) => Ok(members),
         Ok(_) => Err("it is not a JSON object".to_owned()),
@@ -25,7 +25,7 @@ pub(super) fn read(text: &[u8]) -> Result<Map<String, Value>, String> {
 }
 
 /// The one form of these members.
-pub(super) fn form(members: &Map<String, Value>) -> String {
+pub(crate) fn form(members: &Map<String, Value>) -> String {
     // serde_json's map is sorted as long as nobody enables its `preserve_order`; a test below would tell
     Value::Object(members.clone()).to_string()
 }

@@ -1,6 +1,6 @@
 //! The audit trail: events, their chain, receipts, and how a stranger verifies them offline.
 
-mod canonical;
+pub(crate) mod canonical;
 mod event;
 mod export;
 mod head;

@@ -99,6 +99,35 @@ impl Client {
         })
     }
 
+    /// Hands the bytes of the answer on as they come, to its end.
+    pub(super) fn stream(
+        &self,
+        method: Method,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.runtime.block_on(async {
+            let answer = self.send(method, path, None).await?;
+            if !answer.status().is_success() {
+                let status = answer.status();
+                let words = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+                let problem: Value = words
+                    .ok()
+                    .and_then(|words| serde_json::from_slice(&words.to_bytes()).ok())
+                    .unwrap_or_default();
+                let words = problem.get("error").and_then(Value::as_str).map(str::to_owned);
+                anyhow::bail!("{}", words.unwrap_or_else(|| status.to_string()));
+            }
+            let mut body = answer.into_body();
+            while let Some(frame) = body.frame().await {
+                if let Ok(data) = frame.context("the answer broke off")?.into_data() {
+                    take(&data)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     async fn send(
         &self,
         method: Method,

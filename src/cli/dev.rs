@@ -63,6 +63,7 @@ pub(crate) struct DevArgs {
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<Exit> {
     let dir = directory(&args.dir)?;
     let config = configure(&dir, args.module.as_deref())?;
+    super::restore::refuse_half(&config)?;
     let lacks_client = !clients(&dir, &config).is_empty();
     if !super::init::is_complete(&config) || super::init::lacks_a_key(&config) || lacks_client {
         set_up(&dir, &config)?;

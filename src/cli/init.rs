@@ -60,6 +60,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
     let config = &instance.config;
     refuse_root(config)?;
+    super::restore::refuse_half(config)?;
     // A module reads its settings from the environment of the process that loads it, so the work is done in a process
     // that starts with them.
     if let Some(status) = again_with(config)? {
@@ -151,7 +152,7 @@ fn new_store(instance: &Instance, vault: &VaultId) -> anyhow::Result<()> {
         )));
     }
     let written = fs::File::create(&mark).and_then(|mut file| {
-        file.write_all(b"the store was made; without this file `init` would make a new, empty one\n")?;
+        file.write_all(STORE_MADE.as_bytes())?;
         file.sync_all()
     });
     written.with_context(|| format!("cannot write {}", mark.display()))
@@ -173,7 +174,11 @@ fn note_keys(instance: &Instance, summary: &Summary) {
     }
 }
 
-fn store_mark(config: &Config) -> PathBuf {
+/// What stands in the mark.
+pub(super) const STORE_MADE: &str = "the store was made; without this file `init` would make a new, empty one\n";
+
+/// The mark that the store was made.
+pub(super) fn store_mark(config: &Config) -> PathBuf {
     config.state_dir.join("store-made")
 }
 
@@ -215,7 +220,7 @@ fn coded(error: InitError) -> anyhow::Error {
 }
 
 /// The daemon could not read what root writes into a directory of the daemon's own user.
-fn refuse_root(config: &Config) -> anyhow::Result<()> {
+pub(super) fn refuse_root(config: &Config) -> anyhow::Result<()> {
     let Ok(about) = fs::metadata(&config.state_dir) else {
         return Ok(());
     };

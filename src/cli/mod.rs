@@ -3,6 +3,7 @@
 mod admin;
 mod anchor;
 mod audit;
+mod backup;
 mod bench;
 mod check;
 mod client;
@@ -13,12 +14,16 @@ mod init;
 mod instance;
 mod inventory;
 mod key;
+mod keyed;
 mod manual;
 mod offline;
 mod process;
+mod progress;
 mod receipt;
+mod restore;
 mod serve;
 mod terminal;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -113,6 +118,12 @@ enum Command {
     /// Deletion receipts
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
+    /// Check what is stored through the HSM: that every card opens in its place and is the one it is found by
+    Verify(verify::VerifyArgs),
+    /// Write a signed backup into a new directory, also while the daemon serves
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty place, after all of it was verified
+    Restore(restore::RestoreArgs),
     /// Measure the HSM or the API
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -175,6 +186,9 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => admin::policy(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Verify(args) => verify::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Man { dir } => manual::man(dir.as_deref()),
         Command::Complete { shell } => manual::complete(shell),

@@ -1,5 +1,7 @@
 //! The store of an instance that is not being served, opened by a command.
 
+use std::sync::Arc;
+
 use super::Exit;
 use super::instance::Instance;
 use crate::audit::Event;
@@ -14,7 +16,7 @@ const CHUNK: u32 = 1000;
 
 /// An opened store; closed in order when dropped.
 pub(super) struct Offline {
-    store: SledStore,
+    store: Arc<SledStore>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -35,12 +37,20 @@ impl Offline {
     fn with(config: Config) -> anyhow::Result<Self> {
         let store = SledStore::open(config, Metrics::new()?).map_err(store_fault)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { store, runtime })
+        Ok(Self {
+            store: Arc::new(store),
+            runtime,
+        })
     }
 
     /// The store.
-    pub(super) fn store(&self) -> &SledStore {
+    pub(super) fn store(&self) -> &Arc<SledStore> {
         &self.store
+    }
+
+    /// Runs `work` to its end.
+    pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Hands every audit line from sequence number `from` on to `take`, in order.
@@ -77,13 +87,13 @@ impl Offline {
 
     /// Writes whose store it is; `false` where it is another vault's.
     pub(super) fn claim(&self, id: &VaultId) -> anyhow::Result<bool> {
-        Ok(self.runtime.block_on(owner::claim(&self.store, id))?)
+        Ok(self.runtime.block_on(owner::claim(self.store.as_ref(), id))?)
     }
 
     /// Reads its structure, counts and chain.
     pub(super) fn verify(&self) -> anyhow::Result<Report> {
         self.runtime
-            .block_on(check::everything(&self.store))
+            .block_on(check::everything(self.store.as_ref()))
             .map_err(store_fault)
     }
 }

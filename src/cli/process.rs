@@ -12,3 +12,14 @@ pub(super) fn keep_private() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     umask(Mode::from_bits_truncate(0o077));
 }
+
+/// A panic ends the process. Says where, not what: a panic's text may hold data.
+pub(super) fn end_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current().name().unwrap_or("?").to_owned();
+        tracing::error!(place, thread, "a defect: the process ends");
+        super::terminal::remark(format!("panvault: defect at {place}: the process ends"));
+        std::process::abort();
+    }));
+}

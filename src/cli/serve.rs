@@ -19,7 +19,7 @@ use self::trail::Trail;
 use self::warnings::warn_of_plain_hrefs;
 use super::instance::Instance;
 use super::offline::store_fault;
-use super::{Exit, Which};
+use super::{Exit, Which, process};
 use crate::api;
 use crate::config::Config;
 use crate::hsm;
@@ -33,6 +33,7 @@ use crate::store::Store;
 use crate::store::sled::SledStore;
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::{Filter, Logs, Sink};
+use crate::transfer::Source;
 use crate::vault::accounts::Accounts;
 use crate::vault::events::Events;
 use crate::vault::owner;
@@ -83,6 +84,7 @@ pub(super) fn run(which: &Which, allow_root: bool) -> anyhow::Result<Exit> {
         );
     }
     let instance = Instance::find(which)?;
+    super::restore::refuse_half(&instance.config)?;
     process(instance.config, Extra::default(), |_| Box::pin(async { Ok(()) }))
 }
 
@@ -111,7 +113,7 @@ async fn serve(
     let connectors = Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
     let metrics = Metrics::new()?;
     // Before the store is opened: it puts a hook in front that keeps what sled does to itself from ending the vault.
-    end_on_panic();
+    process::end_on_panic();
     let store: Arc<dyn Store> = {
         let (settings, metrics) = (config.store.clone(), metrics.clone());
         Arc::new(
@@ -182,6 +184,12 @@ impl Parts {
             keyring.clone(),
             config.kek_period,
         );
+        let backups = Arc::new(Source {
+            vault: keyring.vault().clone(),
+            store: store.clone(),
+            keys: keys.clone(),
+            keyring: config.keyring_path(),
+        });
         let events = Arc::new(Events::new(store.clone()));
         let accounts = Accounts::load(store.clone()).await?;
         let settings = AccessConfig {
@@ -246,6 +254,7 @@ impl Parts {
             api = api.merge(checkout.clone());
         }
         let services = Arc::new(ops::Services {
+            backups,
             vault: vault.clone(),
             maintenance: maintenance.runs(),
             payments,
@@ -325,15 +334,4 @@ pub(super) fn own_peer() -> Peer {
         gid: nix::unistd::getgid().as_raw(),
         pid: Some(nix::unistd::getpid().as_raw()),
     }
-}
-
-/// Says where, not what: a panic's text may hold data.
-fn end_on_panic() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let thread = std::thread::current().name().unwrap_or("?").to_owned();
-        tracing::error!(place, thread, "a defect: the process ends");
-        super::terminal::remark(format!("panvault: defect at {place}: the process ends"));
-        std::process::abort();
-    }));
 }

@@ -242,6 +242,11 @@ fn from_open(fault: OpenFault) -> StartFault {
         OpenFault::NoToken(text) => {
             StartFault::Unavailable(format!("{text} (a replaced HSM is accepted by `panvault key adopt`)"))
         }
+        // it is not away, it is the wrong one: waiting mends nothing
+        OpenFault::OtherToken(text) => StartFault::Keys(format!(
+            "{text}: this is another HSM than the one with this vault's keys; connect that one, or restore its keys by the \
+             vendor's tool"
+        )),
         OpenFault::PinRefused(text) => StartFault::PinRefused(text),
         OpenFault::Unavailable(text) => StartFault::Unavailable(text),
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod answer;
 mod audit;
+mod backup;
 mod health;
 mod keys;
 mod maintenance;
@@ -27,6 +28,7 @@ use crate::payment::Payments;
 use crate::payment::maintenance::MaintenanceRuns;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::transfer::Source;
 use crate::vault::Vault;
 use crate::vault::types::Peer;
 
@@ -40,6 +42,8 @@ pub struct Services {
     pub payments: Arc<Payments>,
     /// The daemon's process.
     pub own: Peer,
+    /// What backups are made of.
+    pub backups: Arc<Source>,
     /// The workers.
     pub hsm: Client,
     /// The store.
@@ -121,7 +125,9 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/keys/rotation", get(keys::rotation))
         .route("/admin/notifications", get(notifications::list))
         .route("/admin/notifications/retry", post(notifications::retry))
+        .route("/admin/backup", post(backup::stream))
         .route("/admin/store/verify", post(verify::store))
+        .route("/admin/verify/{sample}/{rate}", get(verify::sealed))
         .route("/admin/audit/from/{seq}", get(audit::from))
         .route("/admin/audit/last/{count}", get(audit::last));
     finished(routes)

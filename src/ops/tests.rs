@@ -28,7 +28,14 @@ impl Operator {
         let idle = Idle::start().await;
         let payments = Arc::new(Payments::new(idle.vault.clone()));
         let maintenance = payments.start_maintenance(idle.peer, MaintenanceConfig::default());
+        let backups = Arc::new(Source {
+            vault: crate::id::VaultId::parse("vault_1").unwrap(),
+            store: idle.store.clone(),
+            keys: idle.keys,
+            keyring: PathBuf::from("/nonexistent/keyring.json"),
+        });
         let services = Arc::new(Services {
+            backups,
             vault: idle.vault.clone(),
             maintenance: maintenance.runs(),
             payments,

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::mpsc;
+
 use super::chain::Head;
 use super::limits::{self, SCAN_MAX};
 use super::{
-    AuditLine, Commit, Cond, Depth, Error, Fut, Health, Key, Outcome, Page, Part, Report, Store, Versioned, Write,
+    AuditLine, Change, Commit, Cond, Depth, Error, Fut, Health, Key, Mark, Outcome, Page, Part, Report, Store,
+    Versioned, Write,
 };
 
 /// A store in memory. For tests only: "durable" is kept for the life of the value.
@@ -95,6 +98,28 @@ impl Store for MemoryStore {
             let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
             let wanted = usize::try_from(limit.min(SCAN_MAX)).unwrap_or(usize::MAX);
             Ok(self.state().audit.iter().skip(skip).take(wanted).cloned().collect())
+        })
+    }
+
+    fn checkpoint(&self, to: mpsc::Sender<Vec<Change>>) -> Fut<'_, Mark> {
+        Box::pin(async move {
+            let (changes, mark) = {
+                let state = self.state();
+                let change = |(key, entry): (&Key, &Versioned)| Change {
+                    key: key.clone(),
+                    now: Some(entry.clone()),
+                };
+                let changes: Vec<Change> = state.entries.iter().map(change).collect();
+                let mark = Mark {
+                    rev: state.rev,
+                    records: state.records,
+                    head: state.head,
+                };
+                (changes, mark)
+            };
+            let gone = || Error::Unavailable("nobody takes the checkpoint any more".to_owned());
+            to.send(changes).await.map_err(|_| gone())?;
+            Ok(mark)
         })
     }
 

@@ -15,6 +15,8 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use tokio::sync::mpsc;
+
 pub use limits::{COMMIT_MAX, EVENT_MAX, FIRST_TABLE, KEY_MAX, SCAN_MAX, VALUE_MAX, WRITES_MAX};
 
 /// How a store is opened.
@@ -212,6 +214,26 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
+/// The last word on one key, as far as a checkpoint has got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub key: Key,
+    /// What stands there; `None`: nothing any more.
+    pub now: Option<Versioned>,
+}
+
+/// At which point of a store's life a checkpoint stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The last revision that is in it.
+    pub rev: u64,
+    /// Records counted.
+    pub records: i64,
+    /// The end of the audit chain.
+    pub head: chain::Head,
+}
+
 /// The engine.
 pub trait Store: Send + Sync {
     /// Commits; `Ok(Done)` means durable.
@@ -225,6 +247,12 @@ pub trait Store: Send + Sync {
 
     /// Audit lines from sequence number `from` on, at most `limit` (and at most 10,000), whether still in the store or already in segments.
     fn audit(&self, from: u64, limit: u32) -> Fut<'_, Vec<AuditLine>>;
+
+    /// Tells the state of all tables at one revision while others write: changes in the order in which they must be
+    /// applied, a later one of the same key counts. The state stands once all are applied and the mark is given; the audit
+    /// trail is in it up to the mark's head, for [`Store::audit`] to read. A few at a time; [`Error::Unavailable`] also
+    /// where `to` is read so slowly that too many changes wait for it.
+    fn checkpoint(&self, to: mpsc::Sender<Vec<Change>>) -> Fut<'_, Mark>;
 
     /// What it says of itself; cheap.
     fn health(&self) -> Health;

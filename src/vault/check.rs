@@ -6,6 +6,7 @@
 //! together, and a store revision is never used twice, so that tells.
 
 mod documents;
+mod sealed;
 
 use std::ops::Bound;
 
@@ -13,6 +14,10 @@ use super::record::Record;
 use super::tables;
 use super::types::IntegrityError;
 use crate::store::{Depth, Error, Key, Part, Report, Store, Versioned};
+
+#[cfg(test)]
+pub(super) use sealed::verify_by;
+pub use sealed::{Plan, Told, Verified, verify};
 
 /// Entries read at once.
 const CHUNK: u32 = 256;

@@ -175,6 +175,22 @@ impl Address {
     }
 }
 
+impl Row {
+    /// Where its sealed part belongs, and that part.
+    ///
+    /// # Errors
+    /// It is damaged, or another document's.
+    pub(in crate::vault) fn secret(&self, address: &Address) -> Result<Option<(Place, Sealed)>, Error> {
+        let Some(secret) = &self.sealed else {
+            return Ok(None);
+        };
+        if !identity::belongs_to(secret.record, address) {
+            return Err(IntegrityError::Tampered.into());
+        }
+        Ok(Some((secret.place(), Sealed::decode(&secret.sealed)?)))
+    }
+}
+
 impl SealedSecret {
     pub(super) fn place(&self) -> Place {
         Place {

@@ -27,6 +27,7 @@ use crate::telemetry::Metrics;
 pub(crate) struct Idle {
     pub(crate) vault: Arc<Vault>,
     pub(crate) hsm: Client,
+    pub(crate) keys: Keys,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Metrics,
     /// A process of this user may do everything.
@@ -52,11 +53,12 @@ impl Idle {
         let policy = Policy::dev(peer.uid);
         let access = Access::new(accounts, policy, AccessConfig::default(), events, metrics.clone()).unwrap();
         let id = VaultId::parse("vault_1").unwrap();
-        let vault = Vault::open(id, Arc::clone(&store), keys, access, bins, metrics.clone());
+        let vault = Vault::open(id, Arc::clone(&store), keys.clone(), access, bins, metrics.clone());
         let authorization = add_merchant(&vault, peer).await;
         Self {
             vault,
             hsm,
+            keys,
             store,
             metrics,
             peer,

@@ -46,6 +46,7 @@ mod profile;
 mod put;
 mod record;
 mod records;
+pub mod replay;
 mod reveal;
 mod rotation;
 mod screen;

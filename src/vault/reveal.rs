@@ -10,7 +10,7 @@ use super::types::{
 };
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{Masked, Pan};
-use crate::id::{Revision, Token, UnixMillis};
+use crate::id::{MerchantId, Revision, Token, UnixMillis};
 use crate::keys::{Compartment, SecretBytes};
 
 impl Vault {
@@ -126,7 +126,7 @@ impl Vault {
             }
             let used = match held.record.uses {
                 Uses::Multi => renewed(&held.record, UnixMillis::now()),
-                Uses::Single => Some(spent(&held.record, actor)),
+                Uses::Single => Some(spent(&held.record, Some(&actor.merchant))),
             };
             let writes = match &used {
                 Some(used) => used.replacement(&held.record)?,
@@ -200,7 +200,7 @@ fn in_vain(fault: &CallerError) -> Option<&'static str> {
 }
 
 /// The opened number; one that is not the number the record shows was put there by another hand.
-fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
+pub(super) fn read_pan(text: &SecretBytes, record: &Record) -> Result<Pan, Error> {
     let pan = std::str::from_utf8(text.expose())
         .ok()
         .and_then(|digits| Pan::parse(digits).ok())
@@ -223,12 +223,12 @@ fn renewed(record: &Record, now: UnixMillis) -> Option<Record> {
 }
 
 /// What is left of a single-use token that was used: the masked view. The card, its DEK and the ways to it are gone.
-fn spent(record: &Record, actor: &Actor) -> Record {
+pub(super) fn spent(record: &Record, by: Option<&MerchantId>) -> Record {
     Record {
         status: Status::Spent,
         revision: Revision(record.revision.0.saturating_add(1)),
         updated_at: UnixMillis::now().max(record.updated_at),
-        updated_by: Some(actor.merchant.clone()),
+        updated_by: by.cloned(),
         holder: false,
         reuse: None,
         scope: None,

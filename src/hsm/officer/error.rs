@@ -43,7 +43,7 @@ pub enum OfficerError {
 pub(super) fn refused_pin(fault: OpenFault, who: &'static str) -> OfficerError {
     match fault {
         OpenFault::PinRefused(why) => OfficerError::PinRefused(who, why),
-        OpenFault::NoToken(text) => OfficerError::NoToken(text),
+        OpenFault::NoToken(text) | OpenFault::OtherToken(text) => OfficerError::NoToken(text),
         OpenFault::Unavailable(text) => OfficerError::Unavailable(text),
     }
 }

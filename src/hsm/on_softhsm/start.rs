@@ -27,7 +27,7 @@ scenarios! {
         assert!(matches!(fault, StartFault::NotInitialised(_)), "{fault}");
         let other = Keyset { token_serial: "0000".to_owned(), ..keyset.clone() };
         let fault = place.try_start(&other).unwrap_err();
-        assert!(matches!(&fault, StartFault::Unavailable(text) if text.contains("0000")), "{fault}");
+        assert!(matches!(&fault, StartFault::Keys(text) if text.contains("0000")), "{fault}");
         let config = Config { token_serial: Some("0001".to_owned()), ..place.config() };
         let fault = Token::start(&config, &keyset).err().unwrap();
         assert!(matches!(&fault, StartFault::Keys(text) if text.contains("adopt")), "{fault}");

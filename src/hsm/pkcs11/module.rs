@@ -21,6 +21,9 @@ pub(crate) enum OpenFault {
     /// No token with that label (and serial) is there, or more than one.
     #[error("{0}")]
     NoToken(String),
+    /// A token with that label is there, and it is another one by its serial number.
+    #[error("{0}")]
+    OtherToken(String),
     /// The token refused the PIN.
     #[error("{0}")]
     PinRefused(String),
@@ -195,6 +198,7 @@ fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<(Pkcs11, 
 fn find_token(pkcs11: &Pkcs11, label: &str, serial: Option<&str>) -> Result<(Slot, TokenInfo), OpenFault> {
     let mut seen = Vec::new();
     let mut found = Vec::new();
+    let mut is_labelled = false;
     for slot in pkcs11.get_slots_with_token()? {
         // One broken slot must not hide the others.
         let Ok(info) = pkcs11.get_token_info(slot) else {
@@ -208,6 +212,7 @@ fn find_token(pkcs11: &Pkcs11, label: &str, serial: Option<&str>) -> Result<(Slo
             info.label().trim(),
             info.serial_number().trim()
         ));
+        is_labelled |= info.label().trim() == label;
         if info.label().trim() == label && serial.is_none_or(|s| s == info.serial_number().trim()) {
             found.push((slot, info));
         }
@@ -229,7 +234,11 @@ fn find_token(pkcs11: &Pkcs11, label: &str, serial: Option<&str>) -> Result<(Slo
         } else {
             seen.join(", ")
         };
-        OpenFault::NoToken(format!("no token is labelled {wanted}; present: {present}"))
+        let text = format!("no token is labelled {wanted}; present: {present}");
+        match is_labelled {
+            true => OpenFault::OtherToken(text),
+            false => OpenFault::NoToken(text),
+        }
     })
 }
 

@@ -1,6 +1,7 @@
 //! What every engine must do, as checks against the trait. Each check takes a fresh store.
 
 mod audit;
+mod checkpoint;
 mod commits;
 mod limits;
 mod scans;
@@ -44,6 +45,8 @@ where
         commits::one_of_many_wins,
         commits::no_update_is_lost,
         audit::the_audit_chain_holds,
+        checkpoint::a_checkpoint_is_one_revision_under_load,
+        checkpoint::a_checkpoint_that_nobody_takes_ends,
         commits::records_are_counted,
         limits::limits_are_kept,
         limits::the_engines_tables_are_closed,

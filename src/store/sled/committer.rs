@@ -3,17 +3,20 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::Duration;
 
 use ::sled::{Batch, Db, IVec};
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::{self, Watch};
 use super::contain::contain;
 use super::entry::{HEADER_KEY, Header, audit_key, frame, versioned};
 use super::window::Blocks;
 use super::{Shared, engine_error};
-use crate::store::{Commit, Cond, Error, Outcome, Versioned, Write};
+use crate::store::{Commit, Cond, Error, Mark, Outcome, Versioned, Write};
 
 /// The most commits of one batch.
 const BATCH: usize = 512;
@@ -30,6 +33,10 @@ pub(super) enum Request {
     Commit(Commit, Done),
     /// To drop audit blocks, by their first lines' numbers, because all up to `through` is in segment files.
     Archived { through: u64, blocks: Vec<u64>, done: Done },
+    /// To tell a checkpoint everything that is committed from now on.
+    Watch(Watch, oneshot::Sender<Result<(), Error>>),
+    /// To say at which revision the checkpoint has been told all, and to tell it no more.
+    Fence(Arc<AtomicUsize>, oneshot::Sender<Result<Mark, Error>>),
     /// To take nothing more, and to end when all that waits is done.
     Close,
 }
@@ -44,6 +51,7 @@ pub(super) struct Committer<'a> {
     sync: Sync,
     shared: &'a Shared,
     scratch: Vec<u8>,
+    watches: Vec<Watch>,
 }
 
 /// Commits that hold, on their way into one batch.
@@ -65,6 +73,7 @@ impl<'a> Committer<'a> {
             sync,
             shared,
             scratch: Vec::new(),
+            watches: Vec::new(),
         }
     }
 
@@ -97,6 +106,8 @@ impl<'a> Committer<'a> {
             deletes: false,
             answers: Vec::new(),
         };
+        // asked once the batch is written: what it held is in the store, or told
+        let mut aside = Vec::new();
         for request in requests {
             match request {
                 Request::Commit(commit, done) => {
@@ -115,6 +126,7 @@ impl<'a> Committer<'a> {
                     });
                     pending.answers.push((done, answer));
                 }
+                Request::Watch(..) | Request::Fence(..) => aside.push(request),
                 Request::Close => {}
             }
         }
@@ -133,6 +145,36 @@ impl<'a> Committer<'a> {
             self.shared.counters.count(&answer);
             // the caller may have gone; its commit stands
             let _ = done.send(answer);
+        }
+        for request in aside {
+            self.aside(request);
+        }
+    }
+
+    /// What a checkpoint asks; one that has gone is not missed.
+    fn aside(&mut self, request: Request) {
+        match request {
+            Request::Watch(watch, done) => {
+                self.watches.retain(Watch::is_open);
+                let answer = if self.watches.len() < checkpoint::AT_ONCE {
+                    self.watches.push(watch);
+                    Ok(())
+                } else {
+                    Err(checkpoint::taken())
+                };
+                let _ = done.send(answer);
+            }
+            Request::Fence(held, done) => {
+                let watched = self.watches.extract_if(.., |watch| watch.is(&held)).next();
+                let mark = Mark {
+                    rev: self.header.rev,
+                    records: self.header.records,
+                    head: self.header.head,
+                };
+                let answer = watched.ok_or_else(checkpoint::behind).map(|_| mark);
+                let _ = done.send(self.shared.poisoned().and(answer));
+            }
+            Request::Commit(..) | Request::Archived { .. } | Request::Close => {}
         }
     }
 
@@ -203,6 +245,7 @@ impl<'a> Committer<'a> {
             deletes,
             ..
         } = pending;
+        let told = self.watches.first().map(|_| Watch::of(&overlay));
         let mut batch = Batch::default();
         let mut bytes = 0;
         let mut add = |key: IVec, value: Option<IVec>| {
@@ -250,6 +293,9 @@ impl<'a> Committer<'a> {
             .inc_by(header.head.seq - self.header.head.seq);
         self.shared.committed(&header);
         self.header = header;
+        if let Some(told) = told {
+            self.watches.retain(|watch| watch.tell(told.clone()));
+        }
         Ok(())
     }
 }

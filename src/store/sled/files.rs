@@ -15,6 +15,14 @@ pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     Error::Unavailable(format!("{what} {}: {error}", path.display()))
 }
 
+/// Removes a directory with all in it; nothing there is no error.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
 /// Makes a directory's entries durable.
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

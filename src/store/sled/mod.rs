@@ -7,15 +7,19 @@
 //!   files before a recovery (`open`, `dir`)
 //! - a check in front of every value, a header that changes with every batch (`entry`)
 //! - panics become errors (`contain`), and writes stop before the disk is full (`space`)
+//! - a checkpoint is a scan and what was committed meanwhile (`checkpoint`), and is loaded into a new store (`load`)
 //! - the audit chain in blocks (`window`), its older part in files (`segments`, `archiver`)
 
 mod archiver;
+mod checkpoint;
 mod committer;
 mod contain;
+mod create;
 mod dir;
 mod disk;
 mod entry;
 mod files;
+mod load;
 mod open;
 mod segments;
 mod shared;
@@ -26,6 +30,7 @@ mod verify;
 mod window;
 
 pub use entry::StoreId;
+pub use load::Loader;
 pub use store::SledStore;
 
 use shared::{Shared, engine_error};

@@ -1,30 +1,24 @@
-//! Making and opening the engine: everything sled does not check is checked here, before and after it touches its files.
+//! Opening the engine: everything sled does not check is checked here, before and after it touches its files.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use ::sled::Db;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 
 use super::contain::contain_opening;
+use super::create::{create, start};
 use super::dir::{Dir, Left, Lock};
 use super::engine_error;
-use super::entry::{HEADER_KEY, Header, StoreId, frame};
-use super::files::{RESTORE, failed, sync_dir, sync_tree};
+use super::entry::{HEADER_KEY, Header};
+use super::files::{RESTORE, failed, remove_tree, sync_dir, sync_tree};
 use super::segments::Segments;
 use super::window::{blocks_from, line};
-use crate::id::fill_random;
 use crate::store::chain::Head;
 use crate::store::{Config, Error};
 
 /// Written into the copy once the store it was taken of has opened.
 const OPENED: &str = "OPENED";
-/// How long sled may take to let go of its files.
-const RELEASE: Duration = Duration::from_secs(60);
 
 /// An opened store, checked.
 pub(super) struct Opened {
@@ -109,13 +103,6 @@ pub(super) fn drop_copy(dir: &Dir) -> io::Result<()> {
     }
 }
 
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
-}
-
 /// Removes what a process that was killed in the middle of opening left of a new snapshot. sled 0.34.7 writes it under
 /// this name before it gets its own, but its reader takes any file that begins with `snap.` for a whole one, and then
 /// says that the store is damaged. The snapshot before it is still there, and the log has what came later.
@@ -130,71 +117,6 @@ fn drop_unfinished_snapshots(sled: &Path) -> io::Result<()> {
         }
     }
     sync_dir(sled)
-}
-
-/// Makes a store that is closed in order. It gets its place, and then its marker, when it is durable.
-fn create(config: &Config, dir: &Dir, audit: &Path) -> Result<StoreId, Error> {
-    if dir.sled().exists() {
-        return Err(Error::Corrupt(format!(
-            "{} is there but VAULT-STORE is not: restore the marker, or remove the directory if the store was never used",
-            dir.sled().display()
-        )));
-    }
-    if !config.create {
-        return Err(absent(dir));
-    }
-    if fs::read_dir(audit).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::Corrupt(format!(
-            "{} has audit records but there is no store: {RESTORE}, or move them away",
-            audit.display()
-        )));
-    }
-    let new = dir.unfinished();
-    remove_tree(&new).map_err(|e| failed("cannot remove", &new, &e))?;
-    let mut id = [0; 16];
-    fill_random(&mut id).map_err(|e| Error::Unavailable(e.to_string()))?;
-    let id = StoreId(id);
-    let db = start(config, &new)?;
-    let header = frame(HEADER_KEY, 0, &Header::new(id).encode(), &mut Vec::new());
-    contain_opening(|| db.insert(HEADER_KEY, header).and_then(|_| db.flush()))?.map_err(engine_error)?;
-    release(db, &new)?;
-    let placed = sync_tree(&new)
-        .and_then(|()| fs::rename(&new, dir.sled()))
-        .and_then(|()| fs::create_dir_all(audit))
-        .and_then(|()| audit.parent().map_or(Ok(()), sync_dir))
-        .and_then(|()| sync_dir(dir.root()))
-        .and_then(|()| dir.root().parent().filter(|p| p.is_dir()).map_or(Ok(()), sync_dir));
-    placed.map_err(|e| failed("cannot make", &dir.sled(), &e))?;
-    dir.mark_clean(0)?;
-    dir.mark(id)?;
-    tracing::info!(dir = %dir.root().display(), "made a new store");
-    Ok(id)
-}
-
-/// Drops the last handle on sled, and waits until it has let go of its files: its own threads may still hold them.
-pub(super) fn release(db: Db, path: &Path) -> Result<(), Error> {
-    contain_opening(|| drop(db))?;
-    let log = path.join("db");
-    let since = Instant::now();
-    let mut file = File::open(&log).map_err(|e| failed("cannot open", &log, &e))?;
-    loop {
-        // sled holds a flock on its log while it is open
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(_) => return Ok(()),
-            Err((back, Errno::EWOULDBLOCK)) if since.elapsed() < RELEASE => file = back,
-            Err((_, errno)) => return Err(failed("the engine does not let go of", &log, &errno.into())),
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Opens sled. Nothing writes but our committer: the timer is off.
-fn start(config: &Config, path: &Path) -> Result<Db, Error> {
-    let settings = ::sled::Config::new()
-        .path(path)
-        .cache_capacity(config.cache_bytes)
-        .flush_every_ms(None);
-    contain_opening(|| settings.open())?.map_err(engine_error)
 }
 
 fn read_header(db: &Db, dir: &Dir) -> Result<Header, Error> {
@@ -277,7 +199,7 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn absent(dir: &Dir) -> Error {
+pub(super) fn absent(dir: &Dir) -> Error {
     Error::Unavailable(format!(
         "there is no store in {}: if there was one, see that its disk is mounted; if not, make one",
         dir.root().display()

@@ -9,18 +9,20 @@ use ::sled::Db;
 use tokio::sync::{mpsc, oneshot};
 
 use super::archiver::Archiver;
+use super::checkpoint::checkpoint;
 use super::committer::{Committer, Request, Sync};
+use super::create::release;
 use super::disk::sync_of;
 use super::entry::versioned;
 use super::files::{failed, sync_tree};
-use super::open::{Opened, drop_copy, open, release};
+use super::open::{Opened, drop_copy, open};
 use super::shared::{Shared, closed};
 use super::trail;
 use super::verify::verify;
 use crate::store::limits::{SCAN_MAX, scan_range};
 use crate::store::{
-    AuditLine, Commit, Config, Depth, Error, FIRST_TABLE, Fut, Health, Key, Outcome, Page, Part, Report, Store,
-    Versioned,
+    AuditLine, Change, Commit, Config, Depth, Error, FIRST_TABLE, Fut, Health, Key, Mark, Outcome, Page, Part, Report,
+    Store, Versioned,
 };
 use crate::telemetry::Metrics;
 
@@ -100,6 +102,11 @@ impl SledStore {
             queue,
             threads: Arc::new(Mutex::new(Some(Threads { committer, archiver }))),
         })
+    }
+
+    /// The committer's queue.
+    pub(super) fn queue(&self) -> &mpsc::Sender<Request> {
+        &self.queue
     }
 
     /// Runs `work`, which may take long, on a thread of its own.
@@ -204,6 +211,10 @@ impl Store for SledStore {
             }
             Ok(lines)
         })
+    }
+
+    fn checkpoint(&self, to: mpsc::Sender<Vec<Change>>) -> Fut<'_, Mark> {
+        Box::pin(checkpoint(self, to))
     }
 
     fn health(&self) -> Health {

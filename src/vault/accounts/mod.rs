@@ -75,7 +75,7 @@ impl Accounts {
     }
 
     /// All accounts as they are now.
-    pub(super) fn current(&self) -> Arc<Snapshot> {
+    pub(in crate::vault) fn current(&self) -> Arc<Snapshot> {
         self.inner.current()
     }
 

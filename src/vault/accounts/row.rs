@@ -42,7 +42,7 @@ pub(in crate::vault) struct Merchant {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::vault) struct Repository {
-    pub(super) id: RepositoryId,
+    pub(in crate::vault) id: RepositoryId,
     pub(in crate::vault) name: RepositoryName,
     /// The merchant it was made with and goes with.
     pub(super) made_with: Option<MerchantId>,

@@ -160,7 +160,7 @@ impl Snapshot {
         self.merchant(id).ok_or(AccountError::Unknown(Kind::Merchant))
     }
 
-    pub(super) fn known_repository(&self, name: &RepositoryName) -> Result<&Repository, AccountError> {
+    pub(in crate::vault) fn known_repository(&self, name: &RepositoryName) -> Result<&Repository, AccountError> {
         self.numbers
             .get(name)
             .and_then(|id| self.repository(*id))

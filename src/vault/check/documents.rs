@@ -53,6 +53,6 @@ impl Check<'_> {
 }
 
 /// For people. A name may be a text of a merchant's client, so it is not shown.
-fn named(address: &Address) -> String {
+pub(super) fn named(address: &Address) -> String {
     format!("document {} of merchant {}", hex(&address.key()), address.merchant)
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::id::Namespace;
-use crate::vault::check::indexes;
+use crate::vault::check::{Plan, Told, Verified, indexes, verify_by};
 
 /// Three tokens that are in every table, and one that is spent.
 async fn filled() -> (Rig, Vec<Token>) {
@@ -140,4 +140,57 @@ async fn what_changes_meanwhile_is_no_fault() {
     }
     assert!(!writer.is_finished());
     writer.abort();
+}
+
+async fn opened(rig: &Rig, sample: Option<u64>) -> (Verified, Vec<String>) {
+    let plan = Plan {
+        sample,
+        per_second: None,
+    };
+    let mut faults = Vec::new();
+    let mut tell = |told| {
+        if let Told::Fault(text) = told {
+            faults.push(text);
+        }
+    };
+    let sealer = rig.vault.sealer.as_ref();
+    let verified = verify_by(rig.store.as_ref(), sealer, plan, &mut tell).await.unwrap();
+    (verified, faults)
+}
+
+#[tokio::test]
+async fn what_is_sealed_is_held_against_the_keys() {
+    let (rig, tokens) = filled().await;
+    let (verified, faults) = opened(&rig, None).await;
+    assert_eq!(faults, [""; 0]);
+    // the spent one has nothing that could be opened
+    assert_eq!(verified.opened, 3);
+    let (verified, _) = opened(&rig, Some(2)).await;
+    assert!((1..=2).contains(&verified.opened), "{verified:?}");
+
+    let mut records = Vec::new();
+    for token in &tokens {
+        records.push(rig.vault.load(rig.actor.repository, token).await.unwrap().record);
+    }
+    // a card of another record, and one that is found as another card
+    let swapped = Record {
+        sealed: records[1].sealed.clone(),
+        ..records[0].clone()
+    };
+    let misled = Record {
+        pan: tables::PanIndex([7; 16]),
+        ..records[2].clone()
+    };
+    write(&rig, swapped.replacement(&records[0]).unwrap()).await;
+    write(&rig, misled.replacement(&records[2]).unwrap()).await;
+    assert_eq!(
+        indexes(rig.store.as_ref()).await.unwrap().faults,
+        [""; 0],
+        "indexes do not tell"
+    );
+    let (verified, faults) = opened(&rig, None).await;
+    assert_eq!((verified.faults, faults.len()), (2, 2), "{faults:?}");
+    let of = |token: &Token| faults.iter().find(|fault| fault.contains(token.as_str())).unwrap();
+    assert!(of(&tokens[0]).contains("does not open"), "{faults:?}");
+    assert!(of(&tokens[2]).contains("another card's fingerprint"), "{faults:?}");
 }

@@ -84,6 +84,10 @@ impl Store for TestStore {
         self.inner.audit(from, limit)
     }
 
+    fn checkpoint(&self, to: tokio::sync::mpsc::Sender<Vec<store::Change>>) -> store::Fut<'_, store::Mark> {
+        self.inner.checkpoint(to)
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::store::Write;
 use crate::store::chain::{Head, seq_of};
+use crate::store::sled::Loader;
 
 const P: Part = Part(0);
 
@@ -359,4 +360,86 @@ async fn a_count_that_is_off_is_a_fault() {
     let faults = store.verify(Depth::Full).await.unwrap().faults;
     assert_eq!(faults, ["6 records are stored, the header counts 8"]);
     store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_is_loaded_as_the_same_store() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open_at(old.path()).unwrap();
+    fill(&store, 0..600).await;
+    let gone = Commit {
+        writes: vec![Write::Del(key(5))],
+        records: -1,
+        ..Commit::default()
+    };
+    store.commit(gone).await.unwrap();
+    archived(&store);
+    let (to, mut from) = mpsc::channel(64);
+    let mark = store.checkpoint(to).await.unwrap();
+    let lines = store.audit(1, SCAN_MAX).await.unwrap();
+    let (all, end) = (Bound::Unbounded, Bound::Unbounded);
+    let before = store.scan(P, all.clone(), end.clone(), SCAN_MAX).await.unwrap();
+
+    let mut loader = Loader::new(&config(new.path())).unwrap();
+    assert!(
+        matches!(Loader::new(&config(new.path())), Err(Error::Unavailable(_))),
+        "one at a time"
+    );
+    while let Ok(changes) = from.try_recv() {
+        loader.apply(&changes).unwrap();
+    }
+    let engines = Change {
+        key: Key(vec![0]),
+        now: None,
+    };
+    assert!(matches!(loader.apply(&[engines]), Err(Error::Invalid(_))));
+    for line in &lines {
+        loader.audit(&line.line).unwrap();
+    }
+    assert!(matches!(loader.audit(&lines[7].line), Err(Error::Corrupt(_))));
+    assert_eq!(loader.head(), mark.head);
+    loader.finish(&mark).unwrap();
+    assert!(Loader::new(&config(new.path())).is_err(), "there is a store now");
+    store.close().await.unwrap();
+
+    let store = open_at(new.path()).unwrap();
+    assert_eq!(store.scan(P, all, end, SCAN_MAX).await.unwrap(), before);
+    assert_eq!(store.audit(1, SCAN_MAX).await.unwrap(), lines);
+    let report = store.verify(Depth::Full).await.unwrap();
+    assert_eq!((report.faults.as_slice(), report.audit_lines), (&[][..], 600));
+    assert_eq!(store.health().records, 599);
+    // and goes on from there
+    assert_eq!(store.commit(record(5)).await, Ok(Outcome::Done { rev: mark.rev + 1 }));
+    follow_all(&store, 601).await;
+    store.close().await.unwrap();
+}
+
+#[test]
+fn what_does_not_end_where_it_should_is_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (put, mark) = (
+        Change {
+            key: key(1),
+            now: Some(Versioned { rev: 9, value: vec![1] }),
+        },
+        |rev, head| crate::store::Mark { rev, records: 1, head },
+    );
+    for mark in [mark(8, Head::START), mark(9, Head { seq: 1, hash: [0; 32] })] {
+        let mut loader = Loader::new(&config(dir.path())).unwrap();
+        loader.apply(std::slice::from_ref(&put)).unwrap();
+        assert!(matches!(loader.finish(&mark), Err(Error::Corrupt(_))));
+        assert!(
+            SledStore::open(
+                Config {
+                    create: false,
+                    ..config(dir.path())
+                },
+                Metrics::new().unwrap()
+            )
+            .is_err()
+        );
+    }
+    let mut loader = Loader::new(&config(dir.path())).unwrap();
+    loader.apply(&[put]).unwrap();
+    loader.finish(&mark(9, Head::START)).unwrap();
 }

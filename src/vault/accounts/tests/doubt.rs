@@ -57,6 +57,10 @@ impl Store for Doubtful {
         self.inner.audit(from, limit)
     }
 
+    fn checkpoint(&self, to: tokio::sync::mpsc::Sender<Vec<store::Change>>) -> Fut<'_, store::Mark> {
+        self.inner.checkpoint(to)
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }

@@ -1,0 +1,64 @@
+//! The store of an instance that is not being served, with the workers that use its keys.
+
+use std::time::Duration;
+
+use super::Exit;
+use super::instance::Instance;
+use super::offline::Offline;
+use crate::hsm::{Client, StartFault};
+use crate::keys::{Keyring, Keys};
+use crate::telemetry::Metrics;
+use crate::vault::owner;
+
+/// How long the first worker may take.
+const READY: Duration = Duration::from_secs(60);
+
+/// The opened store and its keys; [`Keyed::end`] ends the workers.
+pub(super) struct Keyed {
+    pub(super) offline: Offline,
+    pub(super) keyring: Keyring,
+    pub(super) keys: Keys,
+    client: Client,
+}
+
+impl Keyed {
+    /// Opens the store and starts the workers; refused while a daemon serves.
+    pub(super) fn open(instance: &Instance) -> anyhow::Result<Self> {
+        let config = &instance.config;
+        let keyring =
+            Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+        let offline = Offline::open(instance)?;
+        let (keys, client) = offline.run(async {
+            let owner = owner::owner(offline.store().as_ref()).await?;
+            if owner != *keyring.vault() {
+                return Err(Exit::Refused.because(format!(
+                    "the store belongs to vault {owner}, the keyring to vault {}: put the right one of the two in place",
+                    keyring.vault()
+                )));
+            }
+            let client = Client::start(config.hsm.clone(), keyring.keyset().clone(), Metrics::new()?)?;
+            let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
+            let ready = tokio::time::timeout(READY, client.ready()).await;
+            match (client.refusal(), ready) {
+                (_, Ok(Ok(()))) => Ok((keys, client)),
+                (Some(fault @ (StartFault::Keys(_) | StartFault::Policy(_))), _) => {
+                    Err(Exit::Refused.because(fault.to_string()))
+                }
+                (Some(fault), _) => Err(Exit::Unavailable.because(fault.to_string())),
+                (None, Ok(Err(error))) => Err(Exit::Unavailable.because(error.to_string())),
+                (None, Err(_)) => Err(Exit::Unavailable.because("the HSM does not answer")),
+            }
+        })?;
+        Ok(Self {
+            offline,
+            keyring,
+            keys,
+            client,
+        })
+    }
+
+    /// Ends the workers in order.
+    pub(super) fn end(self) {
+        self.offline.run(self.client.shutdown());
+    }
+}

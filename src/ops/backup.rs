@@ -1,0 +1,76 @@
+//! A backup, streamed as it is made; who asked for it writes it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::channel::Channel;
+use tokio::sync::mpsc;
+
+use super::Services;
+use super::answer::{Admin, Refusal};
+use crate::audit::Event;
+use crate::transfer::{Error, Piece};
+use crate::vault::accounts::AdminActor;
+
+/// Streams pieces, the manifest last.
+///
+/// That it begins is on record before anything is handed out, and so is in the backup; that it was signed, behind that.
+pub(super) async fn stream(State(services): State<Arc<Services>>, Admin(admin): Admin) -> Result<Response, Refusal> {
+    let event = Event {
+        peer: Some(admin.peer),
+        ..Event::new("backup", "begun")
+    };
+    services.vault.note(event).await?;
+    let (mut out, body) = Channel::<Bytes, Error>::new(2);
+    let (to, mut pieces) = mpsc::channel(2);
+    let made = tokio::spawn(make(services, admin, to));
+    tokio::spawn(async move {
+        while let Some(piece) = pieces.recv().await {
+            // The caller left.
+            let Ok(()) = out.send_data(piece.encode().into()).await else {
+                return;
+            };
+        }
+        if let Ok(Some(failed)) = made.await {
+            // the caller may have left
+            let _ = out.send_data(failed.encode().into()).await;
+        }
+    });
+    let mut response = Response::new(Body::new(body));
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// What is to be told where it came to nothing.
+async fn make(services: Arc<Services>, admin: AdminActor, to: mpsc::Sender<Piece>) -> Option<Piece> {
+    let event = match services.backups.send(to).await {
+        Ok(manifest) => {
+            tracing::info!(manifest = manifest.digest(), "a backup was signed");
+            let mark = manifest.mark();
+            Event {
+                count: u64::try_from(mark.records).ok(),
+                detail: Some(format!("up to record {}", mark.head.seq)),
+                ..Event::new("backup", "signed")
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a backup came to nothing");
+            return Some(Piece::Failed(error.to_string()));
+        }
+    };
+    let event = Event {
+        peer: Some(admin.peer),
+        ..event
+    };
+    if let Err(error) = services.vault.note(event).await {
+        tracing::warn!(%error, "that a backup was signed is not in the audit trail");
+    }
+    None
+}
