@@ -29,13 +29,18 @@ pub(super) async fn from(
     Admin(admin): Admin,
     At(seq): At<u64>,
 ) -> Result<Response, Refusal> {
+    sign_now(&services).await;
+    let to = services.store.health().audit_seq;
+    read(&services, admin, seq.max(1), to).await
+}
+
+/// A signed head of now where the HSM gives one: what is taken out of the trail is to have a signature over it.
+pub(super) async fn sign_now(services: &Services) {
     match tokio::time::timeout(HEAD_WAIT, services.vault.sign_head()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::info!(%error, "the trail is read without a head of now"),
         Err(_) => tracing::info!("the trail is read without a head of now: the HSM does not answer"),
     }
-    let to = services.store.health().audit_seq;
-    read(&services, admin, seq.max(1), to).await
 }
 
 /// The last lines.

@@ -18,13 +18,15 @@ use crate::vault::accounts::AdminActor;
 
 /// Streams pieces, the manifest last.
 ///
-/// That it begins is on record before anything is handed out, and so is in the backup; that it was signed, behind that.
+/// That it begins is on record before anything is handed out, and so is in the backup, under a signed head where the HSM gives
+/// one; that the backup was signed is behind that.
 pub(super) async fn stream(State(services): State<Arc<Services>>, Admin(admin): Admin) -> Result<Response, Refusal> {
     let event = Event {
         peer: Some(admin.peer),
         ..Event::new("backup", "begun")
     };
     services.vault.note(event).await?;
+    super::audit::sign_now(&services).await;
     let (mut out, body) = Channel::<Bytes, Error>::new(2);
     let (to, mut pieces) = mpsc::channel(2);
     let made = tokio::spawn(make(services, admin, to));

@@ -36,7 +36,7 @@ pub(crate) fn restore(daemon: &Daemon, from: &Path, more: &[&str]) -> Output {
 
 /// What was said on standard error.
 pub(crate) fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// Copies a directory.
