@@ -16,10 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::daemon::{Daemon, MASTERCARD, PROGRAM, VISA};
-
-fn long() -> bool {
-    std::env::var_os("PANVAULT_LONG").is_some()
-}
+use support::long;
 
 fn command(daemon: &Daemon, file: &Path, out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DEFAULT_CONFIG, Exit, Which};
-use crate::cli::instance::Instance;
+use super::{DEFAULT_CONFIG, Which};
+use crate::cli::instance::{self, Instance};
 use crate::hsm::KeyFingerprint;
-use crate::keys::Keyring;
 
 /// Whose signature is expected.
 #[derive(Debug, Args)]
@@ -54,7 +53,6 @@ impl Anchor {
 
 /// The fingerprint of an instance's audit key, by its keyring.
 pub(super) fn pin(instance: &Instance) -> anyhow::Result<KeyFingerprint> {
-    let keyring =
-        Keyring::load(&instance.config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+    let keyring = instance::keyring(&instance.config)?;
     Ok(keyring.audit_fingerprint()?)
 }

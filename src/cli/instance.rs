@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Exit, Which};
 use crate::config::Config;
+use crate::keys::Keyring;
+use crate::store::Store;
+use crate::vault::owner;
 use crate::vault::types::{Generation, Management, Verification};
 
 /// The file that a serving dev instance leaves for its users; paths are relative to its directory.
@@ -181,6 +184,23 @@ impl Instance {
             merchant.management == Management::UniqueToken && merchant.generation == Generation::RandomWithLuhn
         })
     }
+}
+
+/// The vault's keys; one that cannot be believed is refused.
+pub(super) fn keyring(config: &Config) -> anyhow::Result<Keyring> {
+    Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))
+}
+
+/// Refuses a store and a keyring of two vaults.
+pub(super) async fn of_one_vault(store: &dyn Store, keyring: &Keyring) -> anyhow::Result<()> {
+    let owner = owner::owner(store).await?;
+    if owner == *keyring.vault() {
+        return Ok(());
+    }
+    Err(Exit::Refused.because(format!(
+        "the store belongs to vault {owner}, the keyring to vault {}: put the right one of the two in place",
+        keyring.vault()
+    )))
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::instance::Instance;
+use super::instance::{self, Instance};
 use super::{Exit, Which, check, terminal};
 use crate::hsm::{Epoch, Inventory, KeyFacts};
 use crate::keys::{EpochState, Keyring};
@@ -86,22 +86,21 @@ const CRYPTOGRAPHY: [(&str, &str, &str, &str); 12] = [
 /// Runs it.
 pub(super) fn run(args: &InventoryArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
-    let keyring =
-        Keyring::load(&instance.config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+    let keyring = instance::keyring(&instance.config)?;
     // in a process of its own: this one never loads the module
     let found: Inventory = check::ask_worker("inventory-worker", &instance)?;
-    let keys: Vec<Value> = found
-        .keys
-        .iter()
-        .map(|key| -> anyhow::Result<Value> {
-            let mut shown = serde_json::to_value(key)?;
-            if let Some(members) = shown.as_object_mut() {
-                members.insert("state".to_owned(), serde_json::to_value(state(&keyring, key))?);
-            }
-            Ok(shown)
-        })
-        .collect::<anyhow::Result<_>>()?;
     if args.json {
+        let keys: Vec<Value> = found
+            .keys
+            .iter()
+            .map(|key| -> anyhow::Result<Value> {
+                let mut shown = serde_json::to_value(key)?;
+                if let Some(members) = shown.as_object_mut() {
+                    members.insert("state".to_owned(), serde_json::to_value(state(&keyring, key))?);
+                }
+                Ok(shown)
+            })
+            .collect::<anyhow::Result<_>>()?;
         let cryptography: Vec<Value> = CRYPTOGRAPHY
             .iter()
             .map(|(what, algorithm, key, rule)| json!({"what": what, "algorithm": algorithm, "key": key, "rule": rule}))

@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 
 use super::admin::{self, Common};
-use super::instance::Instance;
+use super::instance::{self, Instance};
 use super::{Exit, Which, terminal};
 use crate::hsm::PublicKey;
 use crate::jose::pem;
@@ -48,8 +48,7 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
     match command {
         KeyCommand::Show { key, which } => {
             let config = Instance::find(which)?.config;
-            let keyring =
-                Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+            let keyring = instance::keyring(&config)?;
             let text = shown(&keyring, *key).ok_or_else(|| {
                 Exit::Refused.because("there is no such key: enable its dialect and run `panvault init` again")
             })?;

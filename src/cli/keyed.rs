@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::Exit;
-use super::instance::Instance;
+use super::instance::{self, Instance};
 use super::offline::Offline;
 use crate::hsm::{Client, StartFault};
 use crate::keys::{Keyring, Keys};
 use crate::telemetry::Metrics;
-use crate::vault::owner;
 
 /// How long the first worker may take.
 const READY: Duration = Duration::from_secs(60);
@@ -25,17 +24,10 @@ impl Keyed {
     /// Opens the store and starts the workers; refused while a daemon serves.
     pub(super) fn open(instance: &Instance) -> anyhow::Result<Self> {
         let config = &instance.config;
-        let keyring =
-            Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+        let keyring = instance::keyring(config)?;
         let offline = Offline::open(instance)?;
         let (keys, client) = offline.run(async {
-            let owner = owner::owner(offline.store().as_ref()).await?;
-            if owner != *keyring.vault() {
-                return Err(Exit::Refused.because(format!(
-                    "the store belongs to vault {owner}, the keyring to vault {}: put the right one of the two in place",
-                    keyring.vault()
-                )));
-            }
+            instance::of_one_vault(offline.store().as_ref(), &keyring).await?;
             let client = Client::start(config.hsm.clone(), keyring.keyset().clone(), Metrics::new()?)?;
             let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
             let ready = tokio::time::timeout(READY, client.ready()).await;

@@ -17,7 +17,7 @@ use self::signals::{Signals, bins};
 use self::standing::Teller;
 use self::trail::Trail;
 use self::warnings::warn_of_plain_hrefs;
-use super::instance::Instance;
+use super::instance::{self, Instance};
 use super::offline::store_fault;
 use super::{Exit, Which, process};
 use crate::api;
@@ -36,7 +36,6 @@ use crate::telemetry::logs::{Filter, Logs, Sink};
 use crate::transfer::Source;
 use crate::vault::accounts::Accounts;
 use crate::vault::events::Events;
-use crate::vault::owner;
 use crate::vault::policy::Policy;
 use crate::vault::types::Peer;
 use crate::vault::{Access, AccessConfig, SharedBins, Vault};
@@ -107,7 +106,7 @@ async fn serve(
     serving: impl FnOnce(Daemon) -> Serving,
 ) -> anyhow::Result<Exit> {
     let signals = Signals::new()?;
-    let keyring = Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+    let keyring = instance::keyring(&config)?;
     let policy = Policy::load(&config.policy).map_err(|error| Exit::Config.because(error.to_string()))?;
     let bins: SharedBins = Arc::new(RwLock::new(bins(config.bin_table.as_deref())?));
     let connectors = Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
@@ -159,13 +158,7 @@ impl Parts {
             metrics,
             store,
         } = self;
-        let owner = owner::owner(store.as_ref()).await?;
-        if owner != *keyring.vault() {
-            return Err(Exit::Refused.because(format!(
-                "the store belongs to vault {owner}, the keyring to vault {}: put the right one of the two in place",
-                keyring.vault()
-            )));
-        }
+        instance::of_one_vault(store.as_ref(), &keyring).await?;
         if config.locker.needs_key() && keyring.keyset().locker.is_none() {
             return Err(Exit::Refused.because(
                 "the locker is enabled and its key is not there: run `panvault init` again, or say locker.jwe = \"off\"",

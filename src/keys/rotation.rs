@@ -136,20 +136,12 @@ impl Keys {
     /// [`NotMoved`]: the epoch is as before.
     pub async fn advance(&self) -> Result<Epoch, NotMoved> {
         let mut file = self.epochs.file.lock().await;
-        let (path, keyring) = file.take().ok_or(NotMoved::NoneLeft)?;
-        let moved = self.write_moved(&path, &keyring).await;
-        match moved {
-            Ok((next, moved)) => {
-                self.epochs.begin_period(moved.active_since());
-                *file = Some((path, moved));
-                self.epochs.active.store(next.0, Ordering::Release);
-                Ok(next)
-            }
-            Err(error) => {
-                *file = Some((path, keyring));
-                Err(error)
-            }
-        }
+        let (path, keyring) = file.as_mut().ok_or(NotMoved::NoneLeft)?;
+        let (next, moved) = self.write_moved(path, keyring).await?;
+        self.epochs.begin_period(moved.active_since());
+        *keyring = moved;
+        self.epochs.active.store(next.0, Ordering::Release);
+        Ok(next)
     }
 
     async fn write_moved(&self, path: &Path, keyring: &Keyring) -> Result<(Epoch, Keyring), NotMoved> {

@@ -51,10 +51,16 @@ pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    let mut response = Response::new(Body::from(text));
+    let mut response = of_kind("application/json", Body::from(text));
     *response.status_mut() = status;
+    response
+}
+
+/// 200 with a body of this kind, which nobody keeps.
+pub(super) fn of_kind(kind: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::channel::Channel;
 
 use super::Services;
-use super::answer::{Admin, At, Refusal};
+use super::answer::{Admin, At, Refusal, of_kind};
 use crate::audit::Event;
 use crate::store::{self, Store};
 use crate::vault::accounts::AdminActor;
@@ -93,9 +92,5 @@ fn stream(store: Arc<dyn Store>, from: u64, to: u64) -> Response {
             }
         }
     });
-    let mut response = Response::new(Body::new(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    of_kind("application/x-ndjson", Body::new(body))
 }

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::channel::Channel;
 use tokio::sync::mpsc;
 
 use super::Services;
-use super::answer::{Admin, Refusal};
+use super::answer::{Admin, Refusal, of_kind};
 use crate::audit::Event;
 use crate::transfer::{Error, Piece};
 use crate::vault::accounts::AdminActor;
@@ -42,12 +41,7 @@ pub(super) async fn stream(State(services): State<Arc<Services>>, Admin(admin): 
             let _ = out.send_data(failed.encode().into()).await;
         }
     });
-    let mut response = Response::new(Body::new(body));
-    let headers = response.headers_mut();
-    let kind = HeaderValue::from_static("application/octet-stream");
-    headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(of_kind("application/octet-stream", Body::new(body)))
 }
 
 /// What is to be told where it came to nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::channel::Channel;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Services;
-use super::answer::{Admin, At, Refusal, answer};
+use super::answer::{Admin, At, Refusal, answer, of_kind};
 use crate::audit::Event;
 use crate::vault::check::{self, Plan, Told};
 
@@ -79,11 +79,7 @@ pub(super) async fn sealed(
             };
         }
     });
-    let mut response = Response::new(Body::new(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(of_kind("application/x-ndjson", Body::new(body)))
 }
 
 /// Verifies until it is done or nobody listens any more; gives the last line.

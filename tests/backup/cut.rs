@@ -11,9 +11,9 @@ use crate::place::{lose_state, restore, said};
 use crate::support::daemon::{Daemon, PROGRAM, VISA, card};
 
 fn rounds() -> u32 {
-    match std::env::var_os("PANVAULT_LONG") {
-        Some(_) => 50,
-        None => 5,
+    match crate::support::long() {
+        true => 50,
+        false => 5,
     }
 }
 

@@ -126,20 +126,13 @@ pub(crate) fn others(shop: &Shop<'_>) {
 
 /// The bodies letter by letter, at a time when their card was good.
 pub(crate) fn in_its_time() {
-    const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
-    if !std::path::Path::new(LIBRARY).exists() {
+    let Some(then) = crate::support::clock::at("@2025-06-01 12:00:00") else {
         skipped("the_page_in_its_own_time: needs libfaketime (Debian package libfaketime)");
         return;
-    }
+    };
     let mut daemon = Daemon::start();
     daemon.stop();
-    daemon.environment = [
-        ("LD_PRELOAD", LIBRARY),
-        ("FAKETIME", "@2025-06-01 12:00:00"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
+    daemon.environment = then;
     daemon.up();
     let shop = Shop::dev(&daemon);
     for (subtype, psp, network) in BODIES {

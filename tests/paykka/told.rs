@@ -170,11 +170,7 @@ pub(crate) fn after_a_kill() {
     // at any moment of a payment: what the ledger says was done is told. How far payments get in a time is the machine's, so
     // it goes on until some were cut that had begun.
     let mut decided_after = 0;
-    let rounds = if std::env::var_os("PANVAULT_LONG").is_some() {
-        20
-    } else {
-        3
-    };
+    let rounds = if crate::support::long() { 20 } else { 3 };
     for round in 0..60 {
         if round >= rounds && decided_after > 0 {
             break;
