@@ -1,4 +1,4 @@
-//! The audit trail: events, their chain, receipts, and how a stranger verifies them offline.
+//! The audit trail: events, their chain, signed statements, and how a stranger verifies them offline.
 
 pub(crate) mod canonical;
 mod event;
@@ -7,12 +7,14 @@ mod head;
 mod line;
 mod receipt;
 mod segments;
+mod statement;
 mod verifier;
 
 pub use event::{AUDIT_HEAD, Event, Peer};
 pub use export::{Export, ExportFault, Exported, exported_head};
 pub use head::SignedHead;
 pub use line::{Head, LINE_MAX, MalformedHead};
-pub use receipt::{Deletion, Receipt, ReceiptFault, SealedDigest, Verdict};
+pub use receipt::{Deletion, SealedDigest};
 pub use segments::{read_segments, segment_files};
+pub use statement::{Kind as StatementKind, Statement, StatementFault, Verdict};
 pub use verifier::{At, Fault, Finding, REACH, Report, SignedPart, Verifier};

@@ -1,4 +1,4 @@
-//! `receipt verify`: whether a deletion receipt is genuine. Needs neither daemon nor HSM.
+//! `receipt verify`: whether a deletion receipt, or another statement of a vault, is genuine. Needs neither daemon nor HSM.
 
 use std::fs;
 use std::io::Read;
@@ -9,16 +9,16 @@ use clap::Subcommand;
 
 use super::anchor::Anchor;
 use super::{Exit, terminal};
-use crate::audit::{Receipt, Verdict};
+use crate::audit::{Statement, Verdict};
 
-/// A receipt is small; more is not one.
+/// A statement is small; more is not one.
 const MAX_FILE: u64 = 1 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReceiptCommand {
-    /// Verify a deletion receipt offline
+    /// Verify a deletion receipt, shred certificate, erasure summary or ceremony transcript offline
     Verify {
-        /// The receipt; `-` for standard input
+        /// The statement; `-` for standard input
         file: PathBuf,
         #[command(flatten)]
         anchor: Anchor,
@@ -36,8 +36,8 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         opened.take(MAX_FILE).read_to_end(&mut text)?;
     }
     let key = anchor.fingerprint()?;
-    let receipt = Receipt::parse(&text).map_err(|fault| Exit::Fault.because(format!("not genuine: {fault}")))?;
-    match receipt.verify(key.as_ref()) {
+    let statement = Statement::parse(&text).map_err(|fault| Exit::Fault.because(format!("not genuine: {fault}")))?;
+    match statement.verify(key.as_ref()) {
         Ok(Verdict::Authentic) => terminal::say("authentic: signed by the vault's audit key, and unchanged"),
         Ok(Verdict::ConsistentNotAuthenticated) => terminal::say(
             "consistent, not authenticated: unchanged since the key that it names signed it; give --key SHA256:… \

@@ -3,9 +3,9 @@
 use ring::digest::{SHA256, digest};
 
 use super::record::Record;
-use super::types::{Actor, CallerError, DeletionReceipt, Error, IntegrityError, Operation};
+use super::types::{Actor, CallerError, DeletionReceipt, Error, Operation};
 use super::{ATTEMPTS, Held, Vault, event};
-use crate::audit::{Deletion, Event, Receipt, SealedDigest};
+use crate::audit::{Deletion, Event, SealedDigest};
 use crate::id::{Token, UnixMillis};
 use crate::store::{Commit, Cond, Outcome};
 
@@ -63,12 +63,8 @@ impl Vault {
             sealed,
             deleted_at: at,
         };
-        let receipt = Receipt::unsigned(&deletion, self.sealer.audit_public()).map_err(|fault| {
-            tracing::error!(%fault, "the audit key's public half is no key");
-            IntegrityError::Damaged
-        })?;
-        let signature = self.sealer.sign(Receipt::DOMAIN, &receipt.signed_bytes()).await?;
-        Ok(DeletionReceipt(receipt.with_signature(signature).to_json()))
+        let receipt = self.signed(deletion.receipt(self.sealer.audit_public())).await?;
+        Ok(DeletionReceipt(receipt.to_json()))
     }
 
     /// One commit that removes the record, if it is still as it was read. `false`: it is not.

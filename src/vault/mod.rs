@@ -54,6 +54,7 @@ mod sealer;
 mod search;
 #[cfg(test)]
 pub(crate) mod soft;
+mod statement;
 mod sweeper;
 mod tables;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::audit::{Receipt, Verdict};
+use crate::audit::{Statement, Verdict};
 use crate::id::Revision;
 use crate::vault::types::{Change, Patch, Query, Status};
 
@@ -242,8 +242,8 @@ async fn a_deletion_leaves_an_audit_event_a_receipt_and_nothing_else() {
     assert_eq!(rig.store.health().records, 0);
     assert_eq!(rig.events().await, ["tokenize ok", "reveal ok", "delete ok"]);
 
-    let receipt = Receipt::parse(receipt.0.as_bytes()).unwrap();
-    assert_eq!(receipt.token().unwrap(), token);
+    let receipt = Statement::parse(receipt.0.as_bytes()).unwrap();
+    assert_eq!(receipt.member("token").unwrap(), token.as_str());
     let pin = rig.sealer.audit_public.fingerprint().unwrap();
     assert_eq!(receipt.verify(Some(&pin)), Ok(Verdict::Authentic));
 

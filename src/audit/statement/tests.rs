@@ -7,7 +7,9 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 
 use super::*;
-use crate::hsm::signed_form;
+use crate::audit::{Deletion, SealedDigest};
+use crate::hsm::{Epoch, signed_form};
+use crate::id::{MerchantId, RecordId, RepositoryName, Token, UnixMillis};
 
 fn deletion() -> Deletion {
     Deletion {
@@ -30,27 +32,27 @@ fn ed25519(seed: u8) -> (Ed25519KeyPair, PublicKey) {
     (pair, PublicKey::Ed25519 { x })
 }
 
-fn signed(seed: u8) -> Receipt {
+fn signed(seed: u8) -> Statement {
     let (pair, public) = ed25519(seed);
-    let receipt = Receipt::unsigned(&deletion(), &public).unwrap();
-    let signature = pair.sign(&signed_form(Receipt::DOMAIN, &receipt.signed_bytes()));
+    let receipt = deletion().receipt(&public).unwrap();
+    let signature = pair.sign(&signed_form(Kind::Deletion.domain(), &receipt.signed_bytes()));
     receipt.with_signature(signature.as_ref().to_vec())
 }
 
-fn verdict(value: &Value) -> Result<Verdict, ReceiptFault> {
-    Receipt::parse(value.to_string().as_bytes())?.verify(None)
+fn verdict(value: &Value) -> Result<Verdict, StatementFault> {
+    Statement::parse(value.to_string().as_bytes())?.verify(None)
 }
 
 #[test]
 fn a_receipt_is_read_and_believed_as_far_as_the_pin_goes() {
     let text = signed(1).to_json();
-    let read = Receipt::parse(text.as_bytes()).unwrap();
+    let read = Statement::parse(text.as_bytes()).unwrap();
     assert_eq!(read, signed(1));
-    assert_eq!(read.token().unwrap().as_str(), "tok_abc");
+    assert_eq!(read.member("token").unwrap(), "tok_abc");
     assert_eq!(read.verify(None), Ok(Verdict::ConsistentNotAuthenticated));
     let (right, other) = (ed25519(1).1.fingerprint().unwrap(), ed25519(2).1.fingerprint().unwrap());
     assert_eq!(read.verify(Some(&right)), Ok(Verdict::Authentic));
-    assert_eq!(read.verify(Some(&other)), Err(ReceiptFault::OtherKey(right)));
+    assert_eq!(read.verify(Some(&other)), Err(StatementFault::OtherKey(right)));
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn the_form_stays_what_it_is() {
 fn indenting_and_reordering_do_no_harm() {
     let value: Value = serde_json::from_str(&signed(1).to_json()).unwrap();
     let pretty = serde_json::to_string_pretty(&value).unwrap();
-    let read = Receipt::parse(pretty.as_bytes()).unwrap();
+    let read = Statement::parse(pretty.as_bytes()).unwrap();
     assert_eq!(read.verify(None), Ok(Verdict::ConsistentNotAuthenticated));
 }
 
@@ -105,20 +107,20 @@ fn a_change_of_any_member_is_found() {
     more.as_object_mut().unwrap().insert("note".to_owned(), "x".into());
     assert_eq!(
         verdict(&more),
-        Err(ReceiptFault::Signature(SignatureFault::WrongSignature))
+        Err(StatementFault::Signature(SignatureFault::WrongSignature))
     );
 }
 
 #[test]
 fn unknown_members_are_covered_by_the_signature() {
     let (pair, public) = ed25519(1);
-    let mut receipt = Receipt::unsigned(&deletion(), &public).unwrap();
+    let mut receipt = deletion().receipt(&public).unwrap();
     receipt.members.insert("later".to_owned(), 7.into());
-    let signature = pair.sign(&signed_form(Receipt::DOMAIN, &receipt.signed_bytes()));
+    let signature = pair.sign(&signed_form(Kind::Deletion.domain(), &receipt.signed_bytes()));
     let text = receipt.with_signature(signature.as_ref().to_vec()).to_json();
-    assert!(Receipt::parse(text.as_bytes()).unwrap().verify(None).is_ok());
+    assert!(Statement::parse(text.as_bytes()).unwrap().verify(None).is_ok());
     let changed = text.replace("\"later\":7", "\"later\":8");
-    assert!(Receipt::parse(changed.as_bytes()).unwrap().verify(None).is_err());
+    assert!(Statement::parse(changed.as_bytes()).unwrap().verify(None).is_err());
 }
 
 #[test]
@@ -129,17 +131,24 @@ fn faults_are_named() {
         *changed.get_mut(name).unwrap() = value;
         verdict(&changed)
     };
-    assert_eq!(with("format", 2.into()), Err(ReceiptFault::NewerFormat(2)));
-    assert_eq!(with("format", 0.into()), Err(ReceiptFault::Member("format")));
-    assert_eq!(with("kind", "shred".into()), Err(ReceiptFault::Member("kind")));
-    assert_eq!(with("signature", "!".into()), Err(ReceiptFault::Member("signature")));
-    assert_eq!(with("token", "a b".into()), Err(ReceiptFault::Member("token")));
+    assert_eq!(with("format", 2.into()), Err(StatementFault::NewerFormat(2)));
+    assert_eq!(with("format", 0.into()), Err(StatementFault::Member("format")));
+    assert_eq!(with("kind", "shed".into()), Err(StatementFault::Member("kind")));
+    assert_eq!(with("signature", "!".into()), Err(StatementFault::Member("signature")));
+    assert_eq!(
+        with("kind", "shred".into()),
+        Err(StatementFault::Signature(SignatureFault::WrongSignature)),
+        "a receipt is not a certificate"
+    );
     assert_eq!(
         with("public_key", serde_json::to_value(ed25519(2).1).unwrap()),
-        Err(ReceiptFault::KeyName)
+        Err(StatementFault::KeyName)
     );
-    assert_eq!(Receipt::parse(&vec![b' '; TEXT_MAX + 1]), Err(ReceiptFault::TooLong));
-    assert!(matches!(Receipt::parse(b"{"), Err(ReceiptFault::NotJson(_))));
+    assert_eq!(
+        Statement::parse(&vec![b' '; TEXT_MAX + 1]),
+        Err(StatementFault::TooLong)
+    );
+    assert!(matches!(Statement::parse(b"{"), Err(StatementFault::NotJson(_))));
 }
 
 #[test]
@@ -148,7 +157,7 @@ fn spent_tokens_have_no_sealed_card() {
         sealed: None,
         ..deletion()
     };
-    let text = Receipt::unsigned(&without, &ed25519(1).1).unwrap().to_json();
+    let text = without.receipt(&ed25519(1).1).unwrap().to_json();
     assert!(!text.contains("kek_epoch") && !text.contains("sealed_sha256"));
 }
 
@@ -173,8 +182,8 @@ fn openssl_agrees() {
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &rng).unwrap();
     let point = BASE64URL_NOPAD.encode(pair.public_key().as_ref());
     let public = PublicKey::P256 { point };
-    let receipt = Receipt::unsigned(&deletion(), &public).unwrap();
-    let message = signed_form(Receipt::DOMAIN, &receipt.signed_bytes());
+    let receipt = deletion().receipt(&public).unwrap();
+    let message = signed_form(Kind::Deletion.domain(), &receipt.signed_bytes());
     let signature = pair.sign(&rng, &message).unwrap().as_ref().to_vec();
     let bytes = receipt.signed_bytes();
     let signed = receipt.with_signature(signature.clone());
@@ -236,13 +245,13 @@ proptest! {
         let at = at.index(text.len());
         text[at] ^= flip;
         // a byte of JSON that may stand in two ways (a letter's escape) could change without a change of meaning
-        if let Ok(read) = Receipt::parse(&text) {
+        if let Ok(read) = Statement::parse(&text) {
             prop_assert!(read == good || read.verify(None).is_err());
         }
     }
 
     #[test]
     fn any_text_is_answered(text in proptest::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(Receipt::parse(&text).is_err());
+        prop_assert!(Statement::parse(&text).is_err());
     }
 }
