@@ -1,6 +1,7 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
 mod audit;
+mod custody;
 mod dialects;
 mod error;
 mod hsm;
@@ -21,6 +22,7 @@ use nix::unistd::{Group, User};
 pub use self::error::Error;
 use self::spec::{CapsSpec, ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
+use crate::custody::Control;
 use crate::hsm as tokens;
 use crate::payment::maintenance::MaintenanceConfig;
 use crate::payment::psp::PspConfig;
@@ -70,6 +72,8 @@ pub struct Config {
     pub kek_period: Option<Duration>,
     /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
     pub rewraps_per_second: u32,
+    /// What needs two operators.
+    pub dual_control: Control,
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
@@ -203,6 +207,7 @@ impl Reader<'_> {
             caps: caps(&spec.caps),
             kek_period: self.kek_period(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
+            dual_control: self.dual_control(spec.dual_control)?,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
             locker: self.locker(&spec.locker)?,

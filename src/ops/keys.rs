@@ -8,7 +8,10 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::Services;
-use super::answer::{Admin, Refusal, answer};
+use super::answer::{Refusal, answer};
+use super::control::{Claimed, under_control};
+use super::custody::subject;
+use crate::custody::Guarded;
 use crate::keys::NotMoved;
 use crate::vault::RotationError;
 
@@ -27,8 +30,15 @@ pub(super) async fn rotation(State(services): State<Arc<Services>>) -> Response 
 }
 
 /// Moves on to the next epoch. 202: records are put under it from now on, in the background.
-pub(super) async fn rotate(State(services): State<Arc<Services>>, Admin(admin): Admin) -> Result<Response, Refusal> {
-    match services.vault.rotate(admin.peer).await {
+pub(super) async fn rotate(State(services): State<Arc<Services>>, claimed: Claimed) -> Result<Response, Refusal> {
+    let (held, peer) = (Arc::clone(&services), claimed.peer);
+    let act = async move { rotated(held.vault.rotate(peer).await) };
+    let subject = subject([("role", "kek".into())]);
+    under_control(&services, &claimed, Guarded::KeyRotate, subject, act).await
+}
+
+fn rotated(outcome: Result<u32, RotationError>) -> Result<Response, Refusal> {
+    match outcome {
         Ok(epoch) => Ok(answer(StatusCode::ACCEPTED, &json!({ "epoch": epoch }))),
         Err(error) => {
             let status = match &error {
