@@ -15,8 +15,9 @@ mod support;
 #[path = "dual_control/office.rs"]
 mod office;
 
-use office::{ALICE, BOB, CAROL, Office};
+use office::{ALICE, BOB, CAROL, Office, Person};
 use serde_json::Value;
+use support::daemon::VISA;
 use support::skip::skipped;
 
 const WAITS: i32 = 75;
@@ -196,6 +197,52 @@ fn operators_are_changed_by_two() {
 }
 
 #[test]
+fn the_security_officer_can_replace_operators_who_are_gone() {
+    let test = "the_security_officer_can_replace_operators_who_are_gone";
+    let Some(mut office) = office(test, "[\"key-rotate\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.daemon.stop();
+    let (bob, carol) = (format!("bob={}", BOB.uid), format!("carol={}", CAROL.uid));
+    let replace = [
+        "init",
+        "--operator",
+        &bob,
+        "--operator",
+        &carol,
+        "--replace-operators",
+        "--so-pin-file",
+    ];
+    let with_pin = |office: &Office, pin: &str| {
+        let file = office.daemon.dir().join(pin);
+        office
+            .daemon
+            .try_run(&[&replace[..], &[file.to_str().unwrap()]].concat())
+    };
+    // the user's PIN is not the officer's
+    let refused = with_pin(&office, "user-pin");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("officer"),
+        "{refused:?}"
+    );
+    office.daemon.run(&["init"], 0);
+    assert!(with_pin(&office, "so-pin").status.success());
+    office.up();
+    assert!(
+        office
+            .by(ALICE, &["key", "rotate"], 1)
+            .contains("for the vault's admins")
+    );
+    office.enroll(BOB);
+    office.enroll(CAROL);
+    office.both(CAROL, BOB, &["key", "rotate"]);
+    assert_eq!(office.epoch(), 2);
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(trail.contains("operators-replace"), "{trail}");
+}
+
+#[test]
 fn files_come_into_force_when_two_agreed() {
     let Some(mut office) = office("files_come_into_force_when_two_agreed", "[\"policy\"]") else {
         return;
@@ -256,6 +303,64 @@ fn files_come_into_force_when_two_agreed() {
     let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
     assert!(
         trail.contains("dual-control-off") && trail.contains("file-load"),
+        "{trail}"
+    );
+}
+
+#[test]
+fn deleted_tokens_come_back_only_when_two_agreed() {
+    let Some(mut office) = office("deleted_tokens_come_back_only_when_two_agreed", "[\"restore\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    office.daemon.tokenize(VISA);
+    let backup = office.backup("backup");
+    office.daemon.stop();
+    office.lose_state();
+    let from = ["restore", "--from", &backup];
+    let restore = |office: &Office, more: &[&str]| {
+        let arguments = [&from[..], &["--accept-returning"], more].concat();
+        let ended = office.daemon.try_run(&arguments);
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        (ended.status.success(), told)
+    };
+    let refused = |office: &Office, more: &[&str], because: &str| {
+        let (restored, told) = restore(office, more);
+        assert!(
+            !restored && told.contains(because) && told.contains("nothing was changed"),
+            "{told}"
+        );
+        assert!(!office.daemon.dir().join("state/keyring.json").exists());
+    };
+    refused(&office, &[], "two operators are needed, 0 given");
+    let approve = |person: Person| {
+        let file = office.daemon.dir().join(person.name).join("approval");
+        let file = file.to_str().unwrap().to_owned();
+        office.by(person, &[&from[..], &["--approve", &file]].concat(), 0);
+        file
+    };
+    let (alice, bob) = (approve(ALICE), approve(BOB));
+    refused(&office, &["--approval", &alice, "--approval", &alice], "1 given");
+    let copy = office.public_file("copy", &std::fs::read_to_string(&bob).unwrap());
+    refused(
+        &office,
+        &["--approval", &alice, "--approval", &copy],
+        "does not belong to the operator's own user",
+    );
+    let text = std::fs::read_to_string(&bob).unwrap();
+    let mut forged: Value = serde_json::from_str(&text).unwrap();
+    forged["at"] = (forged["at"].as_u64().unwrap() + 1).into();
+    std::fs::write(&bob, forged.to_string()).unwrap();
+    refused(&office, &["--approval", &alice, "--approval", &bob], "it was changed");
+    std::fs::write(&bob, &text).unwrap();
+
+    let (restored, told) = restore(&office, &["--approval", &alice, "--approval", &bob]);
+    assert!(restored, "{told}");
+    office.up();
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(
+        trail.contains("alice and bob agreed that something may come back"),
         "{trail}"
     );
 }

@@ -1,5 +1,7 @@
 //! `init`: makes the keys that are missing and the store of a new vault. Keeps no PIN.
 
+mod operators;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -18,10 +20,10 @@ use super::serve::own_peer;
 use super::{Exit, Which, terminal};
 use crate::audit::Event;
 use crate::config::Config;
-use crate::custody::{NewOperator, first_operators, has_operators};
+use crate::custody::NewOperator;
 use crate::hsm::officer::{MOST_KEKS, OfficerError};
 use crate::hsm::{KekMode, PinSource, read_pin};
-use crate::id::{OperatorName, VaultId};
+use crate::id::VaultId;
 use crate::keys::Keyring;
 use crate::keys::init::{self, InitError, Summary, Wanted};
 
@@ -42,8 +44,12 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PathBuf>,
     /// One of the first two operators: a name and the person's own user id; given twice. They enroll when the daemon serves
-    #[arg(long = "operator", value_name = "NAME=UID", value_parser = person)]
+    #[arg(long = "operator", value_name = "NAME=UID", value_parser = operators::person)]
     operators: Vec<NewOperator>,
+    /// These two take the place of all operators there are: the last resort, where fewer than two can act. Needs the security
+    /// officer's PIN
+    #[arg(long, requires = "operators")]
+    replace_operators: bool,
     /// Only check the keys that are there; makes nothing
     #[arg(long, conflicts_with_all = ["mode", "epochs", "so_pin_file", "operators"])]
     verify: bool,
@@ -102,7 +108,12 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let summary = summary.map_err(coded)?;
     new_store(&instance, &summary.vault)?;
     note_keys(&instance, &summary);
-    operators(&instance, &args.operators)?;
+    let replacing = match (args.replace_operators, so) {
+        (true, None) => Some(ask(config, "security officer's PIN")?),
+        (true, so) => so,
+        (false, _) => None,
+    };
+    operators::make(&instance, &args.operators, &user, replacing.as_ref())?;
     if summary.made.is_empty() {
         terminal::remark("no key was missing");
     }
@@ -180,37 +191,6 @@ fn note_keys(instance: &Instance, summary: &Summary) {
     if let Err(error) = Offline::open(instance).and_then(|store| store.note(&event)) {
         terminal::remark(format!("that keys were made is not in the audit trail: {error:#}"));
     }
-}
-
-/// Makes the first operators, or says that there are none.
-fn operators(instance: &Instance, new: &[NewOperator]) -> anyhow::Result<()> {
-    let guarded = !instance.config.dual_control.operations.is_empty();
-    let store = Offline::open(instance)?;
-    if new.is_empty() {
-        if guarded && !store.run(has_operators(store.store().as_ref()))? {
-            terminal::remark(
-                "there are no operators, and what is under dual control needs two: `panvault init --operator NAME=UID --operator NAME=UID`",
-            );
-        }
-        return Ok(());
-    }
-    store.run(first_operators(store.store().as_ref(), own_peer(), new))?;
-    for one in new {
-        terminal::remark(format!(
-            "user {} is operator {}, and runs `panvault operator enroll`",
-            one.uid, one.name
-        ));
-    }
-    Ok(())
-}
-
-/// `NAME=UID`.
-fn person(text: &str) -> Result<NewOperator, String> {
-    let (name, uid) = text.split_once('=').ok_or("not NAME=UID")?;
-    Ok(NewOperator {
-        name: OperatorName::parse(name).map_err(|fault| format!("the name {fault}"))?,
-        uid: uid.parse().map_err(|_| "the uid is not a number".to_owned())?,
-    })
 }
 
 /// What stands in the mark.

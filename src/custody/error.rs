@@ -64,6 +64,12 @@ pub enum Error {
     /// A file's SHA-256 that is none.
     #[error("not a SHA-256 in hex: {0}")]
     NotADigest(&'static str),
+    /// A file that is no approval of this.
+    #[error("an approval counts for nothing: {0}")]
+    BadApproval(&'static str),
+    /// Fewer than two operators approved.
+    #[error("approvals of two operators are needed, {0} given")]
+    TooFewApprovals(usize),
     /// Somebody else has changed it in the same moment.
     #[error("somebody else changed it in the same moment: look again")]
     Changed,

@@ -6,6 +6,7 @@
 //! Until then nothing has happened, and nothing does when the window is over. What was done is stated in a transcript,
 //! signed by the audit key.
 
+mod approval;
 mod ceremonies;
 mod ceremony;
 mod control;
@@ -19,6 +20,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use self::approval::{APPROVAL_MAX, ShownApproval, agreed, approval};
 pub use self::ceremonies::{Granted, Verdict};
 pub use self::ceremony::{Act, Ceremony, CeremonyView, Standing};
 pub use self::control::{Control, Guarded};

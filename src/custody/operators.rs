@@ -29,12 +29,14 @@ pub async fn has_operators(store: &dyn Store) -> Result<bool, Error> {
     Ok(!all::<Operator>(store).await?.is_empty())
 }
 
-/// Adds the first operators of a vault that is not being served and has none yet.
+/// Adds the first operators of a vault that is not being served and has none yet, or, to `replace` them, takes away those it
+/// has.
 ///
 /// # Errors
-/// There are some; not persons, or the same one twice; the store does not work.
-pub async fn first_operators(store: &dyn Store, own: Peer, new: &[NewOperator]) -> Result<(), Error> {
-    if !all::<Operator>(store).await?.is_empty() {
+/// There are some and they are not to be replaced; not persons, or the same one twice; the store does not work.
+pub async fn first_operators(store: &dyn Store, own: Peer, new: &[NewOperator], replace: bool) -> Result<(), Error> {
+    let there = all::<Operator>(store).await?;
+    if !there.is_empty() && !replace {
         return Err(Error::NotTheFirst);
     }
     let mut rows: Vec<Operator> = Vec::new();
@@ -42,18 +44,26 @@ pub async fn first_operators(store: &dyn Store, own: Peer, new: &[NewOperator]) 
         let row = checked(&rows, own, one)?;
         rows.push(row);
     }
-    let conds = rows.iter().map(|row| Cond::Absent(row.key())).collect();
-    let writes = rows.iter().map(put).collect::<Result<_, _>>()?;
-    let names: Vec<String> = rows
-        .iter()
-        .map(|row| format!("{} (uid {})", row.name, row.uid))
-        .collect();
+    let mut writes: Vec<Write> = there.iter().map(|held| Write::Del(held.row.key())).collect();
+    for row in &rows {
+        writes.push(put(row)?);
+    }
+    let named = |row: &Operator| format!("{} (uid {})", row.name, row.uid);
+    let names = rows.iter().map(named).collect::<Vec<_>>().join(", ");
+    let gone = there.iter().map(|held| named(&held.row)).collect::<Vec<_>>().join(", ");
+    let (action, detail) = match there.is_empty() {
+        true => ("operator-add", format!("the first: {names}")),
+        false => (
+            "operators-replace",
+            format!("by the security officer: {names} instead of {gone}"),
+        ),
+    };
     let event = Event {
         peer: Some(own),
-        detail: Some(format!("the first: {}", names.join(", "))),
-        ..Event::new("operator-add", "ok")
+        detail: Some(detail),
+        ..Event::new(action, "ok")
     };
-    commit(store, conds, writes, event).await
+    commit(store, Vec::new(), writes, event).await
 }
 
 impl Custody {

@@ -96,7 +96,9 @@ impl From<Error> for Refusal {
             Error::NoCredential | Error::BadCredential(_) => StatusCode::UNAUTHORIZED,
             Error::NoOperator(_) | Error::SamePerson => StatusCode::FORBIDDEN,
             Error::NoCeremony(_) | Error::Unknown(_) => StatusCode::NOT_FOUND,
-            Error::NotAPerson(_) | Error::NotADigest(_) | Error::NotAccepted => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::NotAPerson(_) | Error::NotADigest(_) | Error::NotAccepted | Error::BadApproval(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Error::Enrolled(_)
             | Error::TooFew(..)
             | Error::LastTwo
@@ -104,6 +106,7 @@ impl From<Error> for Refusal {
             | Error::NoTranscript(..)
             | Error::Exists(..)
             | Error::TooMany(..)
+            | Error::TooFewApprovals(_)
             | Error::NotTheFirst
             | Error::NotGuarded(_)
             | Error::Changed => StatusCode::CONFLICT,

@@ -33,7 +33,7 @@ pub use make::Source;
 pub use manifest::{Manifest, ManifestFault, Verdict};
 pub use name::FileName;
 pub use piece::{Piece, Pieces};
-pub use restore::{Plan, Restored, Target, restore};
+pub use restore::{Agreed, Agreeing, Plan, Restored, Target, restore};
 pub use stage::is_half_restored;
 pub use verify::Backup;
 pub use write::Writing;

@@ -134,6 +134,22 @@ impl Office {
         path.to_str().unwrap().to_owned()
     }
 
+    /// A backup that everyone may read.
+    pub(crate) fn backup(&self, name: &str) -> String {
+        let place = self.daemon.dir().join(name);
+        self.daemon.run(&["backup", place.to_str().unwrap()], 0);
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+        for entry in fs::read_dir(&place).unwrap() {
+            fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        place.to_str().unwrap().to_owned()
+    }
+
+    /// Of a stopped daemon.
+    pub(crate) fn lose_state(&self) {
+        fs::rename(self.daemon.dir().join("state"), self.daemon.dir().join("lost")).unwrap();
+    }
+
     fn credential(&self, person: &Person) -> PathBuf {
         self.daemon.dir().join(person.name).join("operator")
     }

@@ -126,6 +126,16 @@ impl<'a> Officer<'a> {
         )))
     }
 
+    /// Whether the token takes this as the security officer's PIN, with one try. Nobody is logged in after it.
+    ///
+    /// # Errors
+    /// [`OfficerError::PinRefused`], [`OfficerError::Unavailable`].
+    pub fn prove_officer(&self, pin: &SecretString) -> Result<(), OfficerError> {
+        self.logout()?;
+        self.login(UserType::So, pin, "security officer's")?;
+        self.logout()
+    }
+
     /// Closes the session and ends the module.
     pub fn close(self) {
         let Self { module, session, .. } = self;
