@@ -364,3 +364,40 @@ fn deleted_tokens_come_back_only_when_two_agreed() {
         "{trail}"
     );
 }
+
+#[test]
+fn a_token_is_adopted_only_when_two_agreed() {
+    let Some(mut office) = office("a_token_is_adopted_only_when_two_agreed", "[\"key-adopt\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    office.daemon.stop();
+    let keyring = panvault::keys::Keyring::load(&office.daemon.dir().join("state/keyring.json")).unwrap();
+    let serial = keyring.keyset().token_serial.clone();
+    let adopt = ["key", "adopt", "--serial", &serial];
+    let refused = office.daemon.try_run(&adopt);
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("two operators"),
+        "{refused:?}"
+    );
+    let approve = |person: Person, serial: &str| {
+        let file = office.daemon.dir().join(person.name).join(format!("approval-{serial}"));
+        let file = file.to_str().unwrap().to_owned();
+        office.by(person, &["key", "adopt", "--serial", serial, "--approve", &file], 0);
+        file
+    };
+    let (alice, bob, other) = (approve(ALICE, &serial), approve(BOB, &serial), approve(BOB, "0123"));
+    let refused = office
+        .daemon
+        .try_run(&[&adopt[..], &["--approval", &alice, "--approval", &other]].concat());
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("for something else"),
+        "{refused:?}"
+    );
+    let arguments = [&adopt[..], &["--approval", &alice, "--approval", &bob]].concat();
+    office.daemon.run(&arguments, 0);
+    office.up();
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(trail.contains("approved by alice and bob"), "{trail}");
+}

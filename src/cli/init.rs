@@ -79,11 +79,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     if let Some(status) = again_with(config)? {
         return Ok(status);
     }
-    let user = match (&args.pin_file, &config.hsm.pin) {
-        (Some(file), _) => from_file(file)?,
-        (None, source @ PinSource::File(_)) => read_pin(source).map_err(anyhow::Error::msg)?,
-        (None, PinSource::Credential(_)) => ask(config, "user PIN")?,
-    };
+    let user = user_pin(config, args.pin_file.as_deref())?;
     if args.verify {
         let summary = init::verify(&config.hsm, &config.keyring_path(), &user).map_err(coded)?;
         if !args.json {
@@ -218,7 +214,7 @@ fn tell(summary: &Summary, json: bool) -> anyhow::Result<Exit> {
 }
 
 /// With the exit code that `check hsm` and `serve` give for the same.
-fn coded(error: InitError) -> anyhow::Error {
+pub(super) fn coded(error: InitError) -> anyhow::Error {
     let exit = match &error {
         InitError::Officer(OfficerError::NoToken(_) | OfficerError::PinRefused(..) | OfficerError::Unavailable(_)) => {
             Exit::Unavailable
@@ -254,7 +250,7 @@ pub(super) fn refuse_root(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Runs this same command in a process with the module's environment, where this one does not have it yet.
-fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
+pub(super) fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
     let environment = &config.hsm.environment;
     if environment
         .iter()
@@ -270,6 +266,15 @@ fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
     let exits = [Exit::Ok, Exit::Fault, Exit::Unavailable, Exit::Refused, Exit::Config];
     let same = |exit: &Exit| status.code() == Some(i32::from(exit.code()));
     Ok(Some(exits.into_iter().find(same).unwrap_or(Exit::Failure)))
+}
+
+/// The user PIN from a file, the configured one, or a person.
+pub(super) fn user_pin(config: &Config, file: Option<&Path>) -> anyhow::Result<SecretString> {
+    match (file, &config.hsm.pin) {
+        (Some(file), _) => from_file(file),
+        (None, source @ PinSource::File(_)) => read_pin(source).map_err(anyhow::Error::msg),
+        (None, PinSource::Credential(_)) => ask(config, "user PIN"),
+    }
 }
 
 fn from_file(path: &Path) -> anyhow::Result<SecretString> {

@@ -1,5 +1,7 @@
 //! `key`: the vault's keys as others need them.
 
+mod adopt;
+
 use clap::{Subcommand, ValueEnum};
 
 use super::admin::{self, Common};
@@ -28,6 +30,8 @@ pub(crate) enum KeyCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Take another token for the vault's: one that holds the same keys, in the place of a HSM that is gone
+    Adopt(adopt::AdoptArgs),
 }
 
 /// A key pair of the vault's.
@@ -56,6 +60,7 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         KeyCommand::Status(common) => admin::show_keys(common),
+        KeyCommand::Adopt(args) => adopt::run(args),
         KeyCommand::Rotate { wait, common } => admin::rotate(common, *wait),
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod anchor;
+mod approval;
 mod audit;
 mod backup;
 mod bench;

@@ -1,26 +1,20 @@
 //! `restore`: a backup into an empty place. Needs no HSM: what it opens is known when the daemon starts on it.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
-use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
+use super::approval::{self, ApprovalArgs};
 use super::backup::coded;
 use super::client::Client;
-use super::credential::OperatorArgs;
 use super::instance::Instance;
 use super::progress::Progress;
 use super::{Exit, Which, init, terminal};
 use crate::config::Config;
-use crate::custody::{APPROVAL_MAX, Guarded, ShownApproval, agreed, approval};
+use crate::custody::Guarded;
 use crate::hsm::KeyFingerprint;
-use crate::id::OperatorName;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::transfer::{Agreeing, Backup, Later, Manifest, Plan, Restored, Target, Verdict, is_half_restored, restore};
@@ -39,14 +33,8 @@ pub(crate) struct RestoreArgs {
     /// What was deleted, spent or taken back after the backup may come back
     #[arg(long)]
     accept_returning: bool,
-    /// An operator's approval that something may come back; of two operators where restoring is under dual control
-    #[arg(long = "approval", value_name = "FILE", requires = "accept_returning")]
-    approvals: Vec<PathBuf>,
-    /// Restore nothing: as an operator, approve into FILE that this backup is restored and something may come back
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["audit", "accept_returning"])]
-    approve: Option<PathBuf>,
     #[command(flatten)]
-    operator: OperatorArgs,
+    approvals: ApprovalArgs,
     #[command(flatten)]
     which: Which,
     /// Print JSON
@@ -67,8 +55,12 @@ pub(super) fn refuse_half(config: &Config) -> anyhow::Result<()> {
 
 /// Runs it.
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
-    if let Some(file) = &args.approve {
-        return approve(args, file);
+    if let Some(file) = args.approvals.approving() {
+        let pin = args.key.as_deref().map(KeyFingerprint::parse).transpose()?;
+        let backup = Backup::open(&args.from, pin.as_ref()).map_err(coded)?;
+        args.approvals
+            .write(file, Guarded::Restore, &subject(backup.manifest()))?;
+        return Ok(Exit::Ok);
     }
     let instance = Instance::find(&args.which)?;
     let config = &instance.config;
@@ -95,28 +87,17 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         keyring: config.keyring_path(),
         made: (init::store_mark(config), init::STORE_MADE.to_owned()),
     };
-    let shown = args
-        .approvals
-        .iter()
-        .map(|file| shown(file))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let subject = subject(manifest);
-    let guarded = config.dual_control.guards(Guarded::Restore);
-    let ask = |store: Arc<dyn Store>| -> Agreeing<'_> {
-        let (control, subject, shown) = (&config.dual_control, &subject, &shown);
-        Box::pin(async move {
-            let agreed = agreed(store.as_ref(), control, Guarded::Restore, subject, shown).await;
-            let names = agreed.map_err(|error| {
-                format!("{error}: two operators run `panvault restore --from … --approve FILE`, and both files are given with --approval")
-            })?;
-            Ok(names.iter().map(OperatorName::as_str).collect::<Vec<_>>().join(" and "))
-        })
+    let (shown, subject) = (args.approvals.shown()?, subject(manifest));
+    let control = &config.dual_control;
+    let agreed = |store: Arc<dyn Store>| -> Agreeing<'_> {
+        let (subject, shown) = (&subject, &shown);
+        Box::pin(async move { approval::ask(store.as_ref(), control, Guarded::Restore, subject, shown).await })
     };
     let plan = Plan {
         backup: &backup,
         later: later.as_ref(),
         accept_returning: args.accept_returning,
-        agreed: guarded.then_some(&ask),
+        agreed: control.guards(Guarded::Restore).then_some(&agreed),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let progress = Progress::start();
@@ -176,39 +157,4 @@ fn subject(manifest: &Manifest) -> Map<String, Value> {
     subject.insert("vault".to_owned(), manifest.vault().as_str().into());
     subject.insert("manifest_sha256".to_owned(), manifest.digest().into());
     subject
-}
-
-/// An operator's approval, in a file that this user owns.
-fn approve(args: &RestoreArgs, file: &Path) -> anyhow::Result<Exit> {
-    let credential = args
-        .operator
-        .credential()?
-        .context("an operator's credential is needed: --operator-file FILE")?;
-    let pin = args.key.as_deref().map(KeyFingerprint::parse).transpose()?;
-    let backup = Backup::open(&args.from, pin.as_ref()).map_err(coded)?;
-    let text = approval(
-        credential.expose_secret(),
-        Guarded::Restore,
-        &subject(backup.manifest()),
-    )?;
-    let made = fs::OpenOptions::new().write(true).create_new(true).open(file);
-    let mut made = made.with_context(|| format!("cannot make {}", file.display()))?;
-    made.write_all(text.as_bytes())?;
-    made.sync_all()?;
-    terminal::say(format!(
-        "approved: the backup of vault {} of {} may be restored although something comes back; {} is good for a short time",
-        backup.manifest().vault(),
-        backup.manifest().made_at(),
-        file.display()
-    ));
-    Ok(Exit::Ok)
-}
-
-/// A file and whose it is.
-fn shown(file: &Path) -> anyhow::Result<ShownApproval> {
-    let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let uid = opened.metadata()?.uid();
-    let mut text = Vec::new();
-    opened.take(APPROVAL_MAX).read_to_end(&mut text)?;
-    Ok(ShownApproval { uid, text })
 }

@@ -100,6 +100,12 @@ impl<'a> Officer<'a> {
         Ok(checked.findings.into_inner())
     }
 
+    /// The token's label and serial number.
+    pub fn token(&self) -> (String, String) {
+        let token = self.module.token();
+        (token.label().trim().to_owned(), token.serial_number().trim().to_owned())
+    }
+
     /// Signs with the audit key, as [`super::Job::Sign`] does, and checks the signature against the pinned public half.
     ///
     /// # Errors
