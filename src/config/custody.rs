@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Error, Reader};
-use crate::custody::{Control, Guarded};
+use crate::custody::{Control, Guarded, NewOperator};
+use crate::id::OperatorName;
 
 /// Dual control.
 #[derive(Debug, Deserialize)]
@@ -16,6 +17,8 @@ pub(super) struct DualControlSpec {
     pub(super) operations: BTreeSet<Guarded>,
     /// From the opening of a ceremony to what it is for. Minutes, 1 to 1440.
     pub(super) window_minutes: u32,
+    /// Users of the host who are the first operators: `init` makes them where there are none.
+    pub(super) first_operators: Vec<String>,
 }
 
 impl Default for DualControlSpec {
@@ -31,11 +34,26 @@ impl Default for DualControlSpec {
                 Guarded::Restore,
             ]),
             window_minutes: 30,
+            first_operators: Vec::new(),
         }
     }
 }
 
 impl Reader<'_> {
+    pub(super) fn first_operators(&self, spec: &DualControlSpec) -> Result<Vec<NewOperator>, Error> {
+        const KEY: &str = "dual_control.first_operators";
+        if spec.first_operators.len() == 1 {
+            return Err(self.value(KEY, "one operator can do nothing alone: name two".to_owned()));
+        }
+        let named = spec.first_operators.iter().map(|name| {
+            Ok(NewOperator {
+                name: OperatorName::parse(name).map_err(|fault| self.value(KEY, format!("{name:?} {fault}")))?,
+                uid: self.user(KEY, name)?,
+            })
+        });
+        named.collect()
+    }
+
     pub(super) fn dual_control(&self, spec: DualControlSpec) -> Result<Control, Error> {
         let minutes = self.within("dual_control.window_minutes", spec.window_minutes, 24 * 60)?;
         Ok(Control {

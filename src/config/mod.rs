@@ -22,7 +22,7 @@ use nix::unistd::{Group, User};
 pub use self::error::Error;
 use self::spec::{CapsSpec, ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
-use crate::custody::Control;
+use crate::custody::{Control, NewOperator};
 use crate::hsm as tokens;
 use crate::payment::maintenance::MaintenanceConfig;
 use crate::payment::psp::PspConfig;
@@ -74,6 +74,8 @@ pub struct Config {
     pub rewraps_per_second: u32,
     /// What needs two operators.
     pub dual_control: Control,
+    /// Who are to be the first of them.
+    pub first_operators: Vec<NewOperator>,
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
@@ -207,6 +209,7 @@ impl Reader<'_> {
             caps: caps(&spec.caps),
             kek_period: self.kek_period(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
+            first_operators: self.first_operators(&spec.dual_control)?,
             dual_control: self.dual_control(spec.dual_control)?,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,

@@ -25,11 +25,17 @@ pub(super) fn make(
     }
     let guarded = !instance.config.dual_control.operations.is_empty();
     let store = Offline::open(instance)?;
+    let configured = instance.config.first_operators.as_slice();
+    let new = match new {
+        [] if store.run(has_operators(store.store().as_ref()))? => return Ok(()),
+        [] => configured,
+        given => given,
+    };
     if new.is_empty() {
-        if guarded && !store.run(has_operators(store.store().as_ref()))? {
+        if guarded {
             terminal::remark(
                 "there are no operators, and what is under dual control needs two: \
-                 `panvault init --operator NAME=UID --operator NAME=UID`",
+                 `panvault init --operator NAME=UID --operator NAME=UID`, or dual_control.first_operators",
             );
         }
         return Ok(());
