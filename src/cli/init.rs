@@ -69,7 +69,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let user = match (&args.pin_file, &config.hsm.pin) {
         (Some(file), _) => from_file(file)?,
         (None, source @ PinSource::File(_)) => read_pin(source).map_err(anyhow::Error::msg)?,
-        (None, PinSource::Credential(_)) => ask(config, "user PIN")?,
+        (None, PinSource::Credential(_) | PinSource::Keeper) => ask(config, "user PIN")?,
     };
     if args.verify {
         let summary = init::verify(&config.hsm, &config.keyring_path(), &user).map_err(coded)?;
@@ -235,7 +235,7 @@ pub(super) fn refuse_root(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Runs this same command in a process with the module's environment, where this one does not have it yet.
-fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
+pub(super) fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
     let environment = &config.hsm.environment;
     if environment
         .iter()
@@ -253,11 +253,11 @@ fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
     Ok(Some(exits.into_iter().find(same).unwrap_or(Exit::Failure)))
 }
 
-fn from_file(path: &Path) -> anyhow::Result<SecretString> {
+pub(super) fn from_file(path: &Path) -> anyhow::Result<SecretString> {
     read_pin(&PinSource::File(path.to_owned())).map_err(anyhow::Error::msg)
 }
 
-fn ask(config: &Config, what: &str) -> anyhow::Result<SecretString> {
+pub(super) fn ask(config: &Config, what: &str) -> anyhow::Result<SecretString> {
     let prompt = format!("Token {}, {what}: ", config.hsm.token_label);
     let pin = rpassword::prompt_password(prompt).context("a PIN is needed: give it in a file, or run on a terminal")?;
     let pin = Zeroizing::new(pin);

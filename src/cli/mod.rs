@@ -22,7 +22,9 @@ mod progress;
 mod receipt;
 mod restore;
 mod serve;
+mod shares;
 mod terminal;
+mod unseal;
 mod verify;
 
 use std::net::SocketAddr;
@@ -94,6 +96,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Give a custodian's share of the PIN to a vault that started sealed
+    Unseal(unseal::UnsealArgs),
+    /// Custodians' shares of the PIN
+    #[command(subcommand)]
+    Shares(shares::SharesCommand),
     /// Merchants: accounts that act
     #[command(subcommand)]
     Merchant(admin::MerchantCommand),
@@ -141,6 +148,9 @@ enum Command {
     /// Worker process of the daemon (internal)
     #[command(hide = true)]
     HsmWorker,
+    /// Keeper of the PIN for a vault that starts sealed (internal)
+    #[command(hide = true)]
+    PinKeeper,
     /// Worker process of `bench hsm` (internal)
     #[command(hide = true)]
     BenchWorker(bench::BenchWorkerArgs),
@@ -192,6 +202,9 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => bench::run(&command),
         Command::Man { dir } => manual::man(dir.as_deref()),
         Command::Complete { shell } => manual::complete(shell),
+        Command::Unseal(args) => unseal::run(&args),
+        Command::Shares(command) => shares::run(&command),
+        Command::PinKeeper => return crate::hsm::keeper::main(),
         Command::HsmWorker => return crate::hsm::worker::main(),
         Command::BenchWorker(args) => bench::worker(&args),
         Command::ProbeWorker { which } => check::probe_worker(&which),

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod reload;
+mod seal;
 mod signals;
 mod standing;
 mod trail;
@@ -144,7 +145,7 @@ impl Parts {
     async fn serve(
         self,
         extra: Extra,
-        inherited: Inherited,
+        mut inherited: Inherited,
         logs: &Logs,
         mut signals: Signals,
         serving: impl FnOnce(Daemon) -> Serving,
@@ -171,7 +172,7 @@ impl Parts {
         }
         let trust = NotificationTrust::open(config.paykka.ca_file.as_deref())
             .map_err(|error| Exit::Config.because(format!("paykka: {error}")))?;
-        let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
+        let (client, ceremony) = seal::start(&config, keyring.keyset(), &metrics, &mut inherited).await?;
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?.of_keyring(
             &config.keyring_path(),
             keyring.clone(),
@@ -272,6 +273,7 @@ impl Parts {
         );
 
         vault.note_start(&config.digest).await;
+        let recorder = ceremony.map(|ceremony| ceremony.record(&vault));
         let background = vault.start_background(config.rewraps_per_second);
         let trail = Trail::start(&vault, &config)?;
         let limits = Limits {
@@ -301,6 +303,9 @@ impl Parts {
         outbox.shutdown().await;
         maintenance.shutdown().await;
         background.shutdown().await;
+        if let Some(recorder) = recorder {
+            recorder.conclude().await;
+        }
         trail.conclude(&vault).await;
         client.shutdown().await;
         ended
@@ -315,6 +320,10 @@ impl Daemon {
 
     /// Waits until the HSM works, or is refused, or the limit is over: who comes next finds it ready where it can be.
     pub(super) async fn settled(&self, limit: Duration) {
+        // that custodians come is not waited for
+        if self.hsm.health().seal.is_some_and(|seal| seal.sealed) {
+            return;
+        }
         // What is wrong is told by the log and by `/readyz`.
         let _ = tokio::time::timeout(limit, self.hsm.ready()).await;
     }

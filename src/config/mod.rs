@@ -1,6 +1,7 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
 mod audit;
+mod ceremony;
 mod dialects;
 mod error;
 mod hsm;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 pub use self::error::Error;
+use self::ceremony::UnsealSpec;
 use self::spec::{CapsSpec, ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
 use crate::hsm as tokens;
@@ -48,6 +50,8 @@ pub struct Config {
     pub bin_table: Option<PathBuf>,
     /// The HSM.
     pub hsm: tokens::Config,
+    /// How custodians unseal it, where no PIN is stored.
+    pub ceremony: Option<tokens::keeper::Settings>,
     /// The store.
     pub store: store::Config,
     /// When the audit trail's head is signed.
@@ -184,7 +188,7 @@ impl Reader<'_> {
             digest,
             policy: self.absolute(&spec.policy),
             bin_table: spec.bin_table.as_deref().map(|path| self.absolute(path)),
-            hsm: self.hsm(spec.hsm, &state_dir)?,
+            ceremony: self.ceremony(spec.ceremony, spec.hsm.unseal, &state_dir)?,
             store,
             audit: self.audit(&spec.audit)?,
             audit_journal: spec.audit.journal,
@@ -199,7 +203,8 @@ impl Reader<'_> {
                 ignore_malformed_headers: spec.listen.ignore_malformed_headers,
                 ..Limits::default()
             },
-            server: self.server(spec.listen)?,
+            server: self.server(spec.listen, spec.hsm.unseal)?,
+            hsm: self.hsm(spec.hsm, &state_dir)?,
             caps: caps(&spec.caps),
             kek_period: self.kek_period(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
@@ -214,7 +219,7 @@ impl Reader<'_> {
         })
     }
 
-    fn server(&self, spec: ListenSpec) -> Result<server::Config, Error> {
+    fn server(&self, spec: ListenSpec, unseal: UnsealSpec) -> Result<server::Config, Error> {
         if let Some(name) = &spec.api_group {
             self.group("listen.api_group", name)?;
         }
@@ -227,6 +232,7 @@ impl Reader<'_> {
             return Err(self.value("listen.metrics", "must be a loopback address".to_owned()));
         }
         Ok(server::Config {
+            unseal_socket: self.unseal_socket(&spec, unseal)?,
             api_socket: Socket {
                 path: self.absolute(&spec.api),
                 mode: self.mode("listen.api_mode", &spec.api_mode)?,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::hsm::AddressFamily;
 
 use super::audit::AuditSpec;
+use super::ceremony::{CeremonySpec, UnsealSpec};
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
 use super::paykka::PayKkaSpec;
@@ -32,6 +33,8 @@ pub(super) struct Spec {
     pub(super) store: StoreSpec,
     #[serde(default)]
     pub(super) audit: AuditSpec,
+    #[serde(default)]
+    pub(super) ceremony: CeremonySpec,
     #[serde(default)]
     pub(super) listen: ListenSpec,
     #[serde(default)]
@@ -65,6 +68,9 @@ pub(super) struct HsmSpec {
     pub(super) token: String,
     /// The token's serial number, where labels are not unique.
     pub(super) serial: Option<String>,
+    /// Where the user PIN comes from.
+    #[serde(default)]
+    pub(super) unseal: UnsealSpec,
     /// Holds the user PIN; relative to the file. Without it the PIN is the systemd credential `hsm-pin`.
     pub(super) pin_file: Option<PathBuf>,
     /// Worker processes. Without it one per core.
@@ -131,6 +137,12 @@ pub(super) struct ListenSpec {
     pub(super) checkout_mode: String,
     /// Its group.
     pub(super) checkout_group: Option<String>,
+    /// The socket of custodians, where the vault starts sealed.
+    pub(super) unseal: PathBuf,
+    /// Access bits of that socket, octal text.
+    pub(super) unseal_mode: String,
+    /// Its group.
+    pub(super) unseal_group: Option<String>,
     /// Access bits of admin.sock, octal text.
     pub(super) admin_mode: String,
     /// Group of admin.sock; its members may use it.
@@ -269,6 +281,9 @@ impl Default for ListenSpec {
             checkout: None,
             checkout_mode: "0660".to_owned(),
             checkout_group: None,
+            unseal: PathBuf::from("/run/panvault/unseal.sock"),
+            unseal_mode: "0660".to_owned(),
+            unseal_group: None,
             admin_mode: "0660".to_owned(),
             admin_group: None,
             admin_users: Vec::new(),

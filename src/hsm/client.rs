@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::keeper::Keeper;
 use super::pool::{Dispatch, Event, Launch, Program, Status, Supervisor};
 use super::{Config, Error, Health, Job, Keyset, Reply, StartFault};
 use crate::telemetry::Metrics;
@@ -30,7 +31,15 @@ impl Client {
     /// # Errors
     /// Nothing could be started at all (no thread, no tokio runtime around the caller).
     pub fn start(config: Config, keyset: Keyset, metrics: Metrics) -> Result<Self, Error> {
-        Self::start_with(Program::new(&config), config, keyset, metrics)
+        Self::start_with(Program::new(&config, None), config, keyset, metrics)
+    }
+
+    /// As [`Client::start`], with the PIN from the keeper: no worker is started while the vault is sealed.
+    ///
+    /// # Errors
+    /// As [`Client::start`].
+    pub fn start_sealed(config: Config, keyset: Keyset, metrics: Metrics, keeper: Keeper) -> Result<Self, Error> {
+        Self::start_with(Program::new(&config, Some(keeper)), config, keyset, metrics)
     }
 
     /// As [`Client::start`], with workers of another make.
