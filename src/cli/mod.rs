@@ -57,6 +57,14 @@ pub(crate) struct Which {
     dir: Option<PathBuf>,
 }
 
+/// The PIN of a vault that stores none.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PinArg {
+    /// User PIN, from a file, for a vault that stores none (hsm.unseal = "ceremony") while no daemon serves
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+}
+
 impl Which {
     /// Whether it is an instance for trying and for tests.
     fn is_dev(&self) -> bool {
@@ -98,6 +106,8 @@ enum Command {
     },
     /// Give a custodian's share of the PIN to a vault that started sealed
     Unseal(unseal::UnsealArgs),
+    /// Have the PIN forgotten and the workers ended: custodians unseal again
+    Seal(admin::Common),
     /// Custodians' shares of the PIN
     #[command(subcommand)]
     Shares(shares::SharesCommand),
@@ -159,12 +169,16 @@ enum Command {
     ProbeWorker {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        pin: PinArg,
     },
     /// Look at the token for `inventory` (internal)
     #[command(hide = true)]
     InventoryWorker {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        pin: PinArg,
     },
     /// Token set-up of `dev` (internal)
     #[command(hide = true)]
@@ -203,12 +217,13 @@ pub fn main() -> ExitCode {
         Command::Man { dir } => manual::man(dir.as_deref()),
         Command::Complete { shell } => manual::complete(shell),
         Command::Unseal(args) => unseal::run(&args),
+        Command::Seal(common) => admin::seal(&common),
         Command::Shares(command) => shares::run(&command),
         Command::PinKeeper => return crate::hsm::keeper::main(),
         Command::HsmWorker => return crate::hsm::worker::main(),
         Command::BenchWorker(args) => bench::worker(&args),
-        Command::ProbeWorker { which } => check::probe_worker(&which),
-        Command::InventoryWorker { which } => inventory::worker(&which),
+        Command::ProbeWorker { which, pin } => check::probe_worker(&which, &pin),
+        Command::InventoryWorker { which, pin } => inventory::worker(&which, &pin),
         Command::DevToken { dir } => dev::make_token(&dir),
     };
     match done {

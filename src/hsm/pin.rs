@@ -65,8 +65,8 @@ pub(crate) fn read(source: &PinSource) -> Result<SecretString, String> {
         PinSource::File(path) => (path.clone(), 0o077),
         PinSource::Keeper => {
             return Err(
-                "no PIN is stored (hsm.unseal = \"ceremony\"): this command cannot log in by itself: \
-                 ask the daemon that serves"
+                "no PIN is stored (hsm.unseal = \"ceremony\"): ask the daemon that serves, or, while none \
+                 does, name a file with --pin-file"
                     .to_owned(),
             );
         }

@@ -1,9 +1,9 @@
 //! Custodians' connections: one request each, answered and closed.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -13,15 +13,16 @@ use super::process::Shared;
 use super::settings::{Custodian, SealEvent, SealOutcome};
 use super::wire::{Answer, Request};
 
-/// Connections served at once; a person needs one.
-const MOST: usize = 16;
+/// Connections served at once, and those of one user; a person needs one.
+const MOST: usize = 64;
+const MOST_OF_ONE: usize = 4;
 
 /// A refusal is told only after so long: who tries shares gets nowhere.
 const BRAKE: Duration = Duration::from_millis(500);
 
 /// Accepts until the process ends.
 pub(super) fn serve(door: &UnixListener, shared: &Arc<Shared>) {
-    let open = Arc::new(AtomicUsize::new(0));
+    let open = Arc::new(Mutex::new(BTreeMap::new()));
     loop {
         let stream = match door.accept() {
             Ok((stream, _)) => stream,
@@ -31,15 +32,13 @@ pub(super) fn serve(door: &UnixListener, shared: &Arc<Shared>) {
                 continue;
             }
         };
-        if open.fetch_add(1, Ordering::Relaxed) >= MOST {
-            open.fetch_sub(1, Ordering::Relaxed);
-            continue;
-        }
-        let place = Place(Arc::clone(&open));
+        let Ok(by) = caller(&stream) else { continue };
+        // one more is closed unanswered
+        let Some(place) = Place::take(&open, by.uid) else { continue };
         let shared = Arc::clone(shared);
         let spawned = std::thread::Builder::new().spawn(move || {
             let _place = place;
-            if let Err(error) = answer(&stream, &shared) {
+            if let Err(error) = answer(&stream, by, &shared) {
                 tracing::debug!(%error, "a custodian's connection broke");
             }
         });
@@ -49,23 +48,51 @@ pub(super) fn serve(door: &UnixListener, shared: &Arc<Shared>) {
     }
 }
 
-struct Place(Arc<AtomicUsize>);
+/// Open connections by user.
+type Open = Arc<Mutex<BTreeMap<u32, usize>>>;
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+/// A connection's place among them; given back when dropped.
+struct Place {
+    open: Open,
+    uid: u32,
+}
+
+impl Place {
+    fn take(open: &Open, uid: u32) -> Option<Self> {
+        let mut places = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = places.values().sum();
+        let own = places.entry(uid).or_default();
+        if all >= MOST || *own >= MOST_OF_ONE {
+            return None;
+        }
+        *own += 1;
+        Some(Self {
+            open: Arc::clone(open),
+            uid,
+        })
     }
 }
 
-fn answer(stream: &UnixStream, shared: &Shared) -> std::io::Result<()> {
-    // some listeners do not block, and what they accept neither
-    stream.set_nonblocking(false)?;
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = places.get_mut(&self.uid) {
+            *own = own.saturating_sub(1);
+        }
+        places.retain(|_, count| *count > 0);
+    }
+}
+
+fn caller(stream: &UnixStream) -> nix::Result<Custodian> {
     let peer = getsockopt(&stream.as_fd(), PeerCredentials)?;
-    let by = Custodian {
+    Ok(Custodian {
         uid: peer.uid(),
         gid: peer.gid(),
         pid: peer.pid(),
-    };
+    })
+}
+
+fn answer(stream: &UnixStream, by: Custodian, shared: &Shared) -> std::io::Result<()> {
     let request = Request::receive(stream)?;
     let refused = match request {
         Ok(Request::Look) => None,

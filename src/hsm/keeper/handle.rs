@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::settings::{Seal, SealEvent, SealOutcome, Settings};
-use super::wire::{Order, Report, hear, pair, tell};
+use super::wire::{Order, Report, hear, pair, tell_now};
 use crate::telemetry::Metrics;
 
 /// What a keeper may know of the server's environment: nothing secret, and nothing that changes what it loads.
@@ -73,15 +73,19 @@ impl Keeper {
             metrics,
         });
         shared.gauge(&shared.state().seal);
-        let first = shared.launch(&settings, &door)?;
         let watched = Arc::clone(&shared);
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
         // A thread of its own that lives as long as the keeper: the kernel ends it with the thread that started it.
-        let (started, start) = std::sync::mpsc::channel::<()>();
-        std::thread::Builder::new().name("pin-keeper-watch".to_owned()).spawn(move || {
-            let _ = start.recv();
-            watched.watch(&settings, &door, first, &record);
-        })?;
-        let _ = started.send(());
+        std::thread::Builder::new()
+            .name("pin-keeper-watch".to_owned())
+            .spawn(move || match watched.launch(&settings, &door) {
+                Ok(first) => {
+                    let _ = tell.send(Ok(()));
+                    watched.watch(&settings, &door, first, &record);
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            })?;
+        told.recv().map_err(io::Error::other)??;
         Ok(Self { shared })
     }
 
@@ -140,7 +144,7 @@ impl Shared {
     fn order(&self, order: &Order, along: Option<OwnedFd>) {
         let state = self.state();
         let sent = match &state.control {
-            Some(control) => tell(control, order, along.as_ref()),
+            Some(control) => tell_now(control, order, along.as_ref()),
             // Whoever waits at the other end sees it closed.
             None => return,
         };
@@ -155,7 +159,7 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: settings.clone(),
         };
-        tell(&ours, &hello, None)?;
+        tell_now(&ours, &hello, None)?;
         let inherited = INHERITED
             .iter()
             .filter_map(|name| Some((name, std::env::var_os(name)?)));

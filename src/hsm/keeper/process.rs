@@ -45,7 +45,7 @@ impl Shared {
 
     fn report(&self, report: &Report) {
         // A server that is gone takes this process along.
-        if let Err(error) = wire::tell(&self.server, report, None) {
+        if let Err(error) = wire::tell(&self.server, report) {
             tracing::debug!(%error, "the server was not told");
         }
     }
@@ -146,8 +146,16 @@ fn watch(shared: &Shared) {
             });
         }
         if expired.is_some() || last != Some(set) {
-            last = Some(set);
             shared.publish();
+        }
+        if let (Some(before), Some(now)) = (last.replace(set), set)
+            && before != set
+        {
+            shared.tell(SealEvent {
+                outcome: SealOutcome::NewSet,
+                by: None,
+                detail: format!("set {now} unseals from now on; shares given of another one are forgotten"),
+            });
         }
     }
 }

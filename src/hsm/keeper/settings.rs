@@ -71,6 +71,8 @@ pub struct SealEvent {
 pub enum SealOutcome {
     /// Shares were forgotten: their time was over, or they did not fit.
     Forgotten,
+    /// Another set of shares unseals from now on.
+    NewSet,
     /// A share was not taken.
     Refused,
     /// The vault is sealed: at the start, by order, after a refused PIN, or because the keeper ended.
@@ -86,6 +88,7 @@ impl SealOutcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Forgotten => "forgotten",
+            Self::NewSet => "new-set",
             Self::Refused => "refused",
             Self::Sealed => "sealed",
             Self::ShareGiven => "share-given",

@@ -80,8 +80,17 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
-/// Sends a message, and a descriptor along with it.
-pub(super) fn tell(to: impl AsFd, message: &impl Serialize, along: Option<&OwnedFd>) -> io::Result<()> {
+/// Sends a message.
+pub(super) fn tell(to: impl AsFd, message: &impl Serialize) -> io::Result<()> {
+    pass_on(to, message, None, SendFlags::NOSIGNAL)
+}
+
+/// Sends a message, and a descriptor along with it, without waiting: whoever does not read is not waited for.
+pub(super) fn tell_now(to: impl AsFd, message: &impl Serialize, along: Option<&OwnedFd>) -> io::Result<()> {
+    pass_on(to, message, along, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+fn pass_on(to: impl AsFd, message: &impl Serialize, along: Option<&OwnedFd>, flags: SendFlags) -> io::Result<()> {
     let bytes = serde_json::to_vec(message).map_err(io::Error::other)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -91,7 +100,7 @@ pub(super) fn tell(to: impl AsFd, message: &impl Serialize, along: Option<&Owned
     {
         return Err(io::Error::other("no room for a descriptor"));
     }
-    let sent = sendmsg(to, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    let sent = sendmsg(to, &[IoSlice::new(&bytes)], &mut control, flags)?;
     match sent == bytes.len() {
         true => Ok(()),
         false => Err(io::ErrorKind::WriteZero.into()),
@@ -234,8 +243,8 @@ mod tests {
     fn a_descriptor_comes_along() {
         let (server, keeper) = pair().unwrap();
         let (worker, mine) = UnixStream::pair().unwrap();
-        tell(&server, &Order::HandOut, Some(&mine.into())).unwrap();
-        tell(&server, &Order::Forget("why".to_owned()), None).unwrap();
+        tell_now(&server, &Order::HandOut, Some(&mine.into())).unwrap();
+        tell(&server, &Order::Forget("why".to_owned())).unwrap();
         let (order, along) = hear::<Order>(&keeper).unwrap().unwrap();
         assert!(matches!(order, Order::HandOut));
         let sent = send_pin(&UnixStream::from(along.unwrap()), &SecretString::from("4711"));

@@ -132,6 +132,7 @@ impl<L: Launch> Supervisor<L> {
             Event::Recycle(id) => self.roster.recycle(id),
             // who asked may have left
             Event::Beat(answer) => drop(answer.send(())),
+            Event::Seal => self.seal(),
             Event::Stop => self.stop(),
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{REAP, Supervisor};
 use crate::hsm::keeper::Keeper;
+use crate::hsm::pool::ending::Reason;
 use crate::hsm::pool::launch::Launch;
 use crate::hsm::pool::status::Status;
 use crate::hsm::{Health, WorkerState};
@@ -20,6 +21,20 @@ impl<L: Launch> Supervisor<L> {
             self.held = hold;
         }
         self.held.is_some()
+    }
+
+    /// No worker keeps what it has of the PIN: all end, with the jobs that they have, and others come after custodians have.
+    pub(super) fn seal(&mut self) {
+        let why = "the vault was sealed by an operator";
+        tracing::warn!("{why}");
+        if let Some(starting) = self.roster.starting.take() {
+            self.endings.push(starting.worker, Reason::Stopped);
+        }
+        for worker in self.roster.take_all() {
+            self.dispatch.close(worker.id, why);
+            self.endings.push(worker, Reason::Stopped);
+        }
+        self.dispatch.down(why);
     }
 
     /// The token refused the PIN that the keeper gave: custodians bring another one.
