@@ -36,10 +36,22 @@ fn enough_shares_unseal_and_fewer_do_nothing() {
     let create = || daemon.call("POST", "/v1/tokens", &json!({"card": card(VISA)}));
     for given in 0..3_u8 {
         let reason = format!("sealed: {given} of 3 shares given");
-        soon(&sealed, &reason, || sealed.readyz() == (503, json!({"ready": false, "reasons": [reason]}).to_string()));
-        assert_eq!(http::request(&daemon.admin(), "GET", "/healthz", &[], b"").unwrap().status, 200);
+        soon(&sealed, &reason, || {
+            sealed.readyz() == (503, json!({"ready": false, "reasons": [reason]}).to_string())
+        });
+        assert_eq!(
+            http::request(&daemon.admin(), "GET", "/healthz", &[], b"")
+                .unwrap()
+                .status,
+            200
+        );
         let answer = create();
-        assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("hsm_unavailable")), "{}", answer.text());
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (503, &json!("hsm_unavailable")),
+            "{}",
+            answer.text()
+        );
         assert!(answer.header("retry-after").is_some());
         assert!(sealed.workers().is_empty());
         let figures = ["panvault_sealed", "panvault_shares_given", "panvault_shares_needed"];
@@ -59,9 +71,22 @@ fn enough_shares_unseal_and_fewer_do_nothing() {
 
     // the trail tells who unsealed
     let trail = daemon.run(&["audit", "tail", "--lines", "40"], 0);
-    let told = |outcome: &str| trail.lines().filter(|line| line.contains("\"seal-state\"") && line.contains(outcome)).count();
-    assert_eq!((told("\"sealed\""), told("\"share-given\""), told("\"unsealed\"")), (1, 2, 1), "{trail}");
-    let by = |uid: u32| trail.lines().any(|line| line.contains("seal-state") && line.contains(&format!("\"uid\":{uid},")));
+    let told = |outcome: &str| {
+        trail
+            .lines()
+            .filter(|line| line.contains("\"seal-state\"") && line.contains(outcome))
+            .count()
+    };
+    assert_eq!(
+        (told("\"sealed\""), told("\"share-given\""), told("\"unsealed\"")),
+        (1, 2, 1),
+        "{trail}"
+    );
+    let by = |uid: u32| {
+        trail
+            .lines()
+            .any(|line| line.contains("seal-state") && line.contains(&format!("\"uid\":{uid},")))
+    };
     if root() {
         assert!(place::CUSTODIANS[..3].iter().all(|uid| by(*uid)), "{trail}");
     }
@@ -98,15 +123,24 @@ fn a_worker_that_is_replaced_gets_the_pin_and_the_keeper_takes_it_along() {
     // the keeper ends: who has the PIN goes on, and new workers get none
     let keeper = sealed.keeper().unwrap();
     signal(keeper, "KILL");
-    soon(&sealed, "another keeper", || sealed.keeper().is_some_and(|now| now != keeper));
+    soon(&sealed, "another keeper", || {
+        sealed.keeper().is_some_and(|now| now != keeper)
+    });
     sealed.wait_door();
     soon(&sealed, "sealed", || daemon.metric("panvault_sealed") == 1.0);
     daemon.tokenize(VISA);
     assert!(daemon.ready());
-    let status = daemon.run(&["status", "--json"], 0);
-    assert!(status.contains("the pin keeper ended: custodians must unseal again"), "{status}");
+    soon(&sealed, "the status", || {
+        let status = daemon.run(&["status", "--json"], 0);
+        status.contains("the pin keeper ended: custodians must unseal again")
+    });
     signal(sealed.workers()[0], "KILL");
-    soon(&sealed, "the reason", || sealed.readyz().1.contains("sealed: 0 of 2 shares given; the pin keeper ended"));
+    soon(&sealed, "the reason", || {
+        sealed
+            .readyz()
+            .1
+            .contains("sealed: 0 of 2 shares given; the pin keeper ended")
+    });
     sealed.given(2, "first", 2, 3);
     sealed.given(0, "first", 1, 3);
     daemon.wait_ready();
@@ -130,7 +164,9 @@ fn the_process_that_parses_http_holds_neither_pin_nor_share() {
     let (server, keeper) = (sealed.daemon.pid(), sealed.keeper().unwrap());
     let some = &share[20..60];
     if holds(keeper, some).is_none() {
-        return skipped("the_process_that_parses_http_holds_neither_pin_nor_share: needs the right to read processes' memory");
+        return skipped(
+            "the_process_that_parses_http_holds_neither_pin_nor_share: needs the right to read processes' memory",
+        );
     }
     assert_eq!(holds(keeper, some), Some(true), "the test finds what is there");
     assert_eq!(holds(server, some), Some(false));
@@ -147,7 +183,11 @@ fn the_process_that_parses_http_holds_neither_pin_nor_share() {
             assert!(!bytes.windows(pin.len()).any(|bytes| bytes == pin), "{file} of {pid}");
         }
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let has = |line: &str| status.lines().any(|found| found.split_whitespace().collect::<Vec<_>>().join(" ") == line);
+        let has = |line: &str| {
+            status
+                .lines()
+                .any(|found| found.split_whitespace().collect::<Vec<_>>().join(" ") == line)
+        };
         assert!(pid == server || has("NoNewPrivs: 1") && has("Seccomp: 2"), "{status}");
     }
     let maps = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
@@ -175,9 +215,7 @@ fn the_keeper_ends_with_its_server() {
     sealed.wait_door();
     let keeper = sealed.keeper().unwrap();
     sealed.daemon.kill();
-    let there = || {
-        std::fs::read_to_string(format!("/proc/{keeper}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-    };
+    let there = || std::fs::read_to_string(format!("/proc/{keeper}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     soon(&sealed, "the keeper's end", || !there());
     let output = std::process::Command::new(support::daemon::PROGRAM)
         .arg("pin-keeper")
@@ -185,15 +223,23 @@ fn the_keeper_ends_with_its_server() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("panvault serve starts this command"), "{}", said(&output));
+    assert!(
+        said(&output).contains("panvault serve starts this command"),
+        "{}",
+        said(&output)
+    );
 }
 
 /// The socket may be systemd's, and goes on to the keeper; for a vault that is not sealed it is a mistake.
 #[test]
 fn the_socket_of_custodians_may_be_systemds() {
-    let there = std::process::Command::new("systemd-socket-activate").arg("--version").output();
+    let there = std::process::Command::new("systemd-socket-activate")
+        .arg("--version")
+        .output();
     if !there.is_ok_and(|output| output.status.success()) {
-        return skipped("the_socket_of_custodians_may_be_systemds: needs systemd-socket-activate (Debian package systemd)");
+        return skipped(
+            "the_socket_of_custodians_may_be_systemds: needs systemd-socket-activate (Debian package systemd)",
+        );
     }
     let sealed = Sealed::new(2, 2, "");
     let start = || {
@@ -220,7 +266,9 @@ fn the_socket_of_custodians_may_be_systemds() {
     drop(running);
     std::fs::remove_file(sealed.door()).unwrap();
     std::fs::write(sealed.daemon.dir().join("user-pin"), &sealed.pin).unwrap();
-    sealed.daemon.configure("hsm.unseal = \"pin\"\nhsm.pin_file = \"user-pin\"");
+    sealed
+        .daemon
+        .configure("hsm.unseal = \"pin\"\nhsm.pin_file = \"user-pin\"");
     let mut running = start();
     drop(std::os::unix::net::UnixStream::connect(sealed.door()));
     assert_eq!(running.0.wait().unwrap().code(), Some(78));
@@ -237,7 +285,12 @@ fn an_operator_seals_and_commands_take_the_pin_from_a_file_meanwhile() {
     assert_eq!(refused.status.code(), Some(69));
     assert!(said(&refused).contains("--pin-file"), "{}", said(&refused));
     sealed.daemon.run(&["check", "hsm", "--pin-file", pin], 0);
-    assert!(sealed.daemon.run(&["verify", "--full", "--pin-file", pin], 0).contains("1 opened"));
+    assert!(
+        sealed
+            .daemon
+            .run(&["verify", "--full", "--pin-file", pin], 0)
+            .contains("1 opened")
+    );
     let refused = sealed.daemon.try_run(&["verify", "--full"]);
     assert_eq!(refused.status.code(), Some(69), "{}", said(&refused));
 
@@ -250,12 +303,20 @@ fn an_operator_seals_and_commands_take_the_pin_from_a_file_meanwhile() {
         sealed.daemon.tokenize(VISA);
         if round == 0 {
             sealed.daemon.run(&["seal"], 0);
-            soon(&sealed, "the seal", || sealed.readyz().1.contains("sealed: 0 of 2 shares given; sealed by an operator"));
+            soon(&sealed, "the seal", || {
+                sealed
+                    .readyz()
+                    .1
+                    .contains("sealed: 0 of 2 shares given; sealed by an operator")
+            });
             soon(&sealed, "the end of the workers", || sealed.workers().is_empty());
         }
     }
     let trail = sealed.daemon.run(&["audit", "tail", "--lines", "40"], 0);
-    assert!(trail.contains("\"action\":\"seal\"") && trail.contains("sealed by an operator"), "{trail}");
+    assert!(
+        trail.contains("\"action\":\"seal\"") && trail.contains("sealed by an operator"),
+        "{trail}"
+    );
     sealed.daemon.stop();
     let plain = Daemon::start();
     let refused = plain.try_run(&["seal"]);

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::client::Client;
 use super::init::{again_with, ask, from_file, refuse_root};
 use super::instance::Instance;
 use super::offline::Offline;
@@ -186,20 +187,20 @@ fn own_name(command: &SharesCommand) -> &'static str {
     }
 }
 
-/// On record, where no daemon serves; a daemon that does sees the new set by itself. The shares are made whatever comes of it.
+/// On record; a daemon that serves a sealed vault does it by itself when it sees the new set. The shares are made whatever
+/// comes of it.
 fn note(instance: &Instance, set: &ShareSet, how: &str) {
     let event = Event {
         peer: Some(own_peer()),
-        detail: Some(format!(
-            "set {}: {} shares, {} needed",
-            set.set, set.of, set.threshold
-        )),
+        detail: Some(format!("set {}: {} shares, {} needed", set.set, set.of, set.threshold)),
         ..Event::new("pin-shares", how)
     };
+    let served = Client::new(instance.admin_socket()).is_ok_and(|client| client.reachable());
+    if served && instance.config.ceremony.is_some() {
+        return;
+    }
     if let Err(error) = Offline::open(instance).and_then(|store| store.note(&event)) {
-        terminal::remark(format!(
-            "that shares were made is not in the audit trail: {error:#}"
-        ));
+        terminal::remark(format!("that shares were made is not in the audit trail: {error:#}"));
     }
 }
 
@@ -229,7 +230,10 @@ fn tell(args: &SetArgs, file: &SetFile, files: &[PathBuf], proved: bool) -> anyh
         }
     ));
     if let Some(replaced) = file.replaced.last() {
-        terminal::remark(format!("Shares of set {} are stale now: have them destroyed.", replaced.set));
+        terminal::remark(format!(
+            "Shares of set {} are stale now: have them destroyed.",
+            replaced.set
+        ));
     }
     terminal::remark(
         "Give each file to one custodian, on paper or on a medium of the custodian's own, and destroy it here: \

@@ -56,7 +56,9 @@ pub(super) fn run(args: &UnsealArgs) -> anyhow::Result<Exit> {
 
 /// Reads a share from a file.
 pub(super) fn from_file(file: &Path) -> anyhow::Result<Share> {
-    let about = file.metadata().with_context(|| format!("cannot read {}", file.display()))?;
+    let about = file
+        .metadata()
+        .with_context(|| format!("cannot read {}", file.display()))?;
     if about.len() > LONGEST {
         anyhow::bail!("{}: larger than a share", file.display());
     }
@@ -70,7 +72,9 @@ fn socket(args: &UnsealArgs) -> anyhow::Result<PathBuf> {
         return Ok(socket.clone());
     }
     let config = Instance::find(&args.which)
-        .context("name the custodians' socket with --socket, or give the share as a user that may read the configuration")?
+        .context(
+            "name the custodians' socket with --socket, or give the share as a user that may read the configuration",
+        )?
         .config;
     match config.server.unseal_socket {
         Some(socket) => Ok(socket.path),
@@ -129,7 +133,10 @@ fn tell(answer: &Answer, json: bool) -> anyhow::Result<Exit> {
             Some(until) if !seal.given.is_empty() => format!(", until {until}"),
             _ => String::new(),
         };
-        terminal::say(format!("{missing} of the {} shares of set {set} are missing{until}", seal.of));
+        terminal::say(format!(
+            "{missing} of the {} shares of set {set} are missing{until}",
+            seal.of
+        ));
     }
     Ok(Exit::Ok)
 }
@@ -137,7 +144,9 @@ fn tell(answer: &Answer, json: bool) -> anyhow::Result<Exit> {
 fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => ": may this user open it (listen.unseal_group)?",
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ": does the daemon serve, with hsm.unseal = \"ceremony\"?",
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ": does the daemon serve, with hsm.unseal = \"ceremony\"?"
+        }
         _ => "",
     };
     Exit::Unavailable.because(format!("{}: {error}{hint}", socket.display()))

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User};
 
-pub use self::error::Error;
 use self::ceremony::UnsealSpec;
+pub use self::error::Error;
 use self::spec::{CapsSpec, ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
 use crate::hsm as tokens;

@@ -60,15 +60,23 @@ fn a_ceremony_leaves_no_place_for_a_pin() {
     assert_eq!(settings.window, Duration::from_secs(1800));
     assert_eq!(sealed.server.unseal_socket.unwrap().mode, 0o660);
     for (more, key) in [
-        ("unseal = \"ceremony\"\npin_file = \"pin\"\n", "hsm.pin_file: no PIN is stored"),
+        (
+            "unseal = \"ceremony\"\npin_file = \"pin\"\n",
+            "hsm.pin_file: no PIN is stored",
+        ),
         ("unseal = \"never\"\n", "hsm.unseal"),
         ("[ceremony]\nwindow_s = 0\n", "ceremony.window_s"),
         ("[ceremony]\nwindow_s = 86401\n", "ceremony.window_s"),
-        ("[ceremony]\ncustodians = [\"nobody-has-this-name\"]\n", "ceremony.custodians: there is no user"),
+        (
+            "[ceremony]\ncustodians = [\"nobody-has-this-name\"]\n",
+            "ceremony.custodians: there is no user",
+        ),
         ("[listen]\nunseal_mode = \"rw\"\n", "listen.unseal_mode"),
         ("[listen]\nunseal_group = \"no-such-group\"\n", "listen.unseal_group"),
     ] {
-        let Err(error) = with(more) else { panic!("{more} was taken") };
+        let Err(error) = with(more) else {
+            panic!("{more} was taken")
+        };
         assert!(error.to_string().contains(key), "{error}");
     }
 }

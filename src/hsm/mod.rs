@@ -33,7 +33,7 @@ pub use inventory::{Inventory, KeyFacts, Role, TokenFacts, inventory};
 pub(crate) use jwe::open_padded;
 #[cfg(test)]
 pub(crate) use on_softhsm::client as jwe_client;
-pub(crate) use pin::read as read_pin;
+pub(crate) use pin::{NO_PIN, read as read_pin};
 pub use raw_rate::probe;
 pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};
 pub use token::StartFault;

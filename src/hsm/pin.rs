@@ -23,6 +23,10 @@ const REMEMBERED: usize = 32;
 /// PBKDF2 rounds, some 80 ms. Only paid while a refused PIN is remembered. What they protect is a PIN that is wrong.
 const ROUNDS: u32 = 200_000;
 
+/// What a command says that would log in by itself.
+pub(crate) const NO_PIN: &str = "no PIN is stored (hsm.unseal = \"ceremony\"): ask the daemon that serves, or, while none \
+                                 does, name a file with --pin-file";
+
 /// Where a process takes the PIN from.
 pub(super) enum PinFrom {
     /// Where the configuration says.
@@ -64,11 +68,7 @@ pub(crate) fn read(source: &PinSource) -> Result<SecretString, String> {
     let (path, others) = match source {
         PinSource::File(path) => (path.clone(), 0o077),
         PinSource::Keeper => {
-            return Err(
-                "no PIN is stored (hsm.unseal = \"ceremony\"): ask the daemon that serves, or, while none \
-                 does, name a file with --pin-file"
-                    .to_owned(),
-            );
+            return Err(NO_PIN.to_owned());
         }
         PinSource::Credential(name) => {
             // A credential is a plain name, so that it cannot lead out of the directory.

@@ -60,7 +60,12 @@ impl Sealed {
         let file = self.daemon.dir().join("pin-to-be-shared");
         fs::write(&file, pin).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
-        let output = self.set(&["split", "--pin-file", file.to_str().unwrap()], name, threshold, shares);
+        let output = self.set(
+            &["split", "--pin-file", file.to_str().unwrap()],
+            name,
+            threshold,
+            shares,
+        );
         fs::remove_file(&file).unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", said(&output));
         said(&output)
@@ -72,7 +77,14 @@ impl Sealed {
         let mut arguments = vec!["shares"];
         arguments.extend_from_slice(command);
         let (threshold, shares) = (threshold.to_string(), shares.to_string());
-        arguments.extend_from_slice(&["--threshold", &threshold, "--shares", &shares, "--out", out.to_str().unwrap()]);
+        arguments.extend_from_slice(&[
+            "--threshold",
+            &threshold,
+            "--shares",
+            &shares,
+            "--out",
+            out.to_str().unwrap(),
+        ]);
         self.daemon.try_run(&arguments)
     }
 
@@ -184,6 +196,7 @@ pub(crate) fn holds(pid: u32, needle: &[u8]) -> Option<bool> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     let mut memory = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
     let mut read = 0;
+    let zeros = vec![0; (1 << 16) + needle.len()];
     for line in maps.lines() {
         let mut words = line.split_whitespace();
         let (range, rights) = (words.next()?, words.next()?);
@@ -194,11 +207,16 @@ pub(crate) fn holds(pid: u32, needle: &[u8]) -> Option<bool> {
         let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
         let mut at = from;
         while at < to {
-            let size = usize::try_from((to - at).min(1 << 20)).unwrap();
+            let size = usize::try_from((to - at).min(1 << 16)).unwrap();
             let mut block = vec![0; size + needle.len()];
             memory.seek(SeekFrom::Start(at)).ok()?;
             if let Ok(n) = memory.read(&mut block) {
                 read += n;
+                // most of it was never written
+                if block[..n] == zeros[..n] {
+                    at += u64::try_from(size).unwrap();
+                    continue;
+                }
                 if block[..n].windows(needle.len()).any(|bytes| bytes == needle) {
                     return Some(true);
                 }

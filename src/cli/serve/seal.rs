@@ -10,8 +10,8 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::hsm::keeper::{Keeper, SealEvent};
 use crate::hsm::{Client, Keyset};
-use crate::server::UnsealDoor;
 use crate::server::systemd::Inherited;
+use crate::server::{self, UnsealDoor};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
 use crate::vault::types::Peer;
@@ -45,7 +45,12 @@ pub(super) async fn start(
     inherited: &mut Inherited,
 ) -> anyhow::Result<(Client, Option<Ceremony>)> {
     let (hsm, keyset) = (config.hsm.clone(), keyset.clone());
-    let door = config.server.bind_unseal(inherited).await?;
+    let door = config.server.bind_unseal(inherited).await.map_err(|error| match error {
+        server::Error::UnknownSocket(_) => Exit::Config.because(
+            "systemd gave the socket of custodians, and hsm.unseal is not \"ceremony\": disable panvault-unseal.socket, or say so",
+        ),
+        other => other.into(),
+    })?;
     let (Some(settings), Some(door)) = (&config.ceremony, door) else {
         return Ok((Client::start(hsm, keyset, metrics.clone())?, None));
     };

@@ -34,7 +34,9 @@ pub(super) fn serve(door: &UnixListener, shared: &Arc<Shared>) {
         };
         let Ok(by) = caller(&stream) else { continue };
         // one more is closed unanswered
-        let Some(place) = Place::take(&open, by.uid) else { continue };
+        let Some(place) = Place::take(&open, by.uid) else {
+            continue;
+        };
         let shared = Arc::clone(shared);
         let spawned = std::thread::Builder::new().spawn(move || {
             let _place = place;

@@ -38,8 +38,10 @@ pub(super) enum Taken {
 /// Why a share was refused; each says what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("the shares that were given do not give the PIN, and all were forgotten: give them again, and if that fails too make \
-             new ones (`panvault shares renew`, or `panvault shares split` with the PIN)")]
+    #[error(
+        "the shares that were given do not give the PIN, and all were forgotten: give them again, and if that fails too make \
+             new ones (`panvault shares renew`, or `panvault shares split` with the PIN)"
+    )]
     DoNotFit,
     #[error("what is kept of the shares cannot be read: {0}")]
     NoFile(String),
@@ -225,9 +227,16 @@ mod tests {
         let text = |gather: &Gather| gather.seal(now).to_string();
         assert_eq!(text(&gather), "sealed: 0 of 3 shares given");
         assert_eq!(gather.give(by(1), &shares[4].to_bytes(), now), Ok(Taken::Kept));
-        let refused = |gather: &mut Gather, uid, share: &Share| gather.give(by(uid), &share.to_bytes(), now).unwrap_err();
-        assert_eq!(refused(&mut gather, 2, &shares[4]), Refusal::SameShare { index: 5, missing: 2 });
-        assert_eq!(refused(&mut gather, 1, &shares[1]), Refusal::SameCustodian { uid: 1, missing: 2 });
+        let refused =
+            |gather: &mut Gather, uid, share: &Share| gather.give(by(uid), &share.to_bytes(), now).unwrap_err();
+        assert_eq!(
+            refused(&mut gather, 2, &shares[4]),
+            Refusal::SameShare { index: 5, missing: 2 }
+        );
+        assert_eq!(
+            refused(&mut gather, 1, &shares[1]),
+            Refusal::SameCustodian { uid: 1, missing: 2 }
+        );
         assert_eq!(refused(&mut gather, 0, &shares[1]), Refusal::Root);
         assert_eq!(text(&gather), "sealed: 1 of 3 shares given");
         assert_eq!(gather.give(by(2), &shares[1].to_bytes(), now), Ok(Taken::Kept));
@@ -271,7 +280,10 @@ mod tests {
         assert_eq!(gather.give(by(7), b"x", now), Err(Refusal::Share(ShareFault::Damaged)));
         made(place.path(), 2, 2);
         let other = gather.give(by(7), &bytes, now);
-        assert!(matches!(other, Err(Refusal::Unfit(Unfit::OtherCeremony { .. }))), "{other:?}");
+        assert!(
+            matches!(other, Err(Refusal::Unfit(Unfit::OtherCeremony { .. }))),
+            "{other:?}"
+        );
         assert_eq!(gather.seal(now).given, Vec::<u8>::new());
     }
 }

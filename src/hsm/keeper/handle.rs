@@ -261,7 +261,7 @@ impl Shared {
                 given: Vec::new(),
                 until: None,
                 remark: Some(ENDED.to_owned()),
-                ..was.clone()
+                ..was
             };
             self.gauge(&state.seal);
             was

@@ -93,19 +93,14 @@ fn run(server: UnixStream) -> io::Result<()> {
         server: server.try_clone()?,
     });
     shared.publish();
-    let threads = [
-        ("pin-keeper-door", {
-            let shared = Arc::clone(&shared);
-            Box::new(move || door::serve(&door, &shared)) as Box<dyn FnOnce() + Send>
-        }),
-        ("pin-keeper-clock", {
-            let shared = Arc::clone(&shared);
-            Box::new(move || watch(&shared))
-        }),
-    ];
-    for (name, work) in threads {
-        std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-    }
+    let of_door = Arc::clone(&shared);
+    std::thread::Builder::new()
+        .name("pin-keeper-door".to_owned())
+        .spawn(move || door::serve(&door, &of_door))?;
+    let of_clock = Arc::clone(&shared);
+    std::thread::Builder::new()
+        .name("pin-keeper-clock".to_owned())
+        .spawn(move || watch(&of_clock))?;
     while let Some((order, along)) = hear::<Order>(&server)? {
         match (order, along) {
             (Order::HandOut, Some(to)) => super::pass::pass(&shared.gather(), to),

@@ -145,7 +145,9 @@ impl Request {
     /// Waits for one, not longer than [`PATIENCE`] in all. Of one that is too long nothing more is read.
     pub(super) fn receive(from: &UnixStream) -> io::Result<Result<Self, &'static str>> {
         let Some(bytes) = receive(from, LONGEST_REQUEST)? else {
-            return Ok(Err("the request is longer than a share: send what `panvault unseal` sends"));
+            return Ok(Err(
+                "the request is longer than a share: send what `panvault unseal` sends",
+            ));
         };
         Ok(match bytes.split_first() {
             Some((0, [])) => Ok(Self::Look),
@@ -267,7 +269,14 @@ mod tests {
         };
         assert!(matches!(ask(&[0, 1, 0]), Ok(Ok(Request::Look))));
         assert!(matches!(ask(&[0, 3, 1, 8, 9]), Ok(Ok(Request::Share(share))) if *share == [8, 9]));
-        for nonsense in [&[0, 0][..], &[0, 1, 2], &[0, 2, 0, 0], &[0xFF, 0xFF, 1], &[1, 1, 1], b"GET / HTTP/1.1\r\n\r\n"] {
+        for nonsense in [
+            &[0, 0][..],
+            &[0, 1, 2],
+            &[0, 2, 0, 0],
+            &[0xFF, 0xFF, 1],
+            &[1, 1, 1],
+            b"GET / HTTP/1.1\r\n\r\n",
+        ] {
             assert!(matches!(ask(nonsense), Ok(Err(_))), "{nonsense:?}");
         }
         for cut in [&[][..], &[0], &[0, 3, 1, 8]] {

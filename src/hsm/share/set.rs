@@ -146,18 +146,20 @@ impl SetFile {
     pub fn write(&self, state_dir: &Path) -> Result<(), String> {
         let path = Self::path(state_dir);
         let fresh = path.with_extension("new");
-        let written = serde_json::to_vec_pretty(self).map_err(std::io::Error::other).and_then(|text| {
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&fresh)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            fs::File::open(state_dir)?.sync_all()
-        });
+        let written = serde_json::to_vec_pretty(self)
+            .map_err(std::io::Error::other)
+            .and_then(|text| {
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&fresh)?;
+                file.write_all(&text)?;
+                file.sync_all()?;
+                fs::rename(&fresh, &path)?;
+                fs::File::open(state_dir)?.sync_all()
+            });
         written.map_err(|error| format!("{}: {error}", path.display()))
     }
 

@@ -102,7 +102,7 @@ pub fn combine(shares: &[&Share], against: Option<&ShareSet>) -> Result<SecretSt
     };
     let need = usize::from(first.threshold);
     let alike = |share: &&Share| share.set == first.set && share.threshold == first.threshold && share.of == first.of;
-    if !shares.iter().all(|share| alike(share)) {
+    if !shares.iter().all(alike) {
         return Err(CombineFault::Mixed);
     }
     let mut indices: Vec<u8> = shares.iter().map(|share| share.index).collect();
@@ -126,7 +126,9 @@ pub fn combine(shares: &[&Share], against: Option<&ShareSet>) -> Result<SecretSt
         .map(Zeroizing::new)
         .map_err(|_| CombineFault::Wrong)?;
     if let Some(set) = against {
-        let right = data_encoding::HEXLOWER.decode(set.commitment.as_bytes()).unwrap_or_default();
+        let right = data_encoding::HEXLOWER
+            .decode(set.commitment.as_bytes())
+            .unwrap_or_default();
         if set.set != first.set || !bool::from(commitment(first.set, &secret).as_slice().ct_eq(&right)) {
             return Err(CombineFault::Wrong);
         }

@@ -11,7 +11,10 @@ fn made(pin: &str, threshold: u8, of: u8) -> (ShareSet, Vec<Share>) {
 fn the_alphabet_is_one() {
     let text = alphabet().encode(&[0xFF, 0x00, 0x5A, 0xA5, 0x3C]);
     assert_eq!(text, "ZW05N99W");
-    assert_eq!(alphabet().decode(b"zwO 5n9-9w").unwrap(), alphabet().decode(text.as_bytes()).unwrap());
+    assert_eq!(
+        alphabet().decode(b"zwO 5n9-9w").unwrap(),
+        alphabet().decode(text.as_bytes()).unwrap()
+    );
     assert!(alphabet().decode(b"ZW05N99U").is_err());
     // no padding bits at the end of a share's text
     assert_eq!(LENGTH * 8 % 5, 0);
@@ -35,7 +38,12 @@ fn shares_tell_neither_pin_nor_its_length() {
     let (_, long) = made(&"7".repeat(LONGEST_PIN), 2, 3);
     for share in short.iter().chain(&long) {
         assert_eq!(share.to_bytes().len(), LENGTH);
-        assert!(!share.to_bytes().windows(4).any(|bytes| bytes == b"1234" || bytes == b"7777"));
+        assert!(
+            !share
+                .to_bytes()
+                .windows(4)
+                .any(|bytes| bytes == b"1234" || bytes == b"7777")
+        );
     }
     // the same PIN again is another set, and nothing of it is the same
     let (again, other) = made("1234", 2, 3);
@@ -49,12 +57,21 @@ fn shares_tell_neither_pin_nor_its_length() {
 fn what_does_not_belong_together_is_refused() {
     let (set, shares) = made("1234", 2, 3);
     let (other_set, others) = made("1234", 2, 3);
-    assert_eq!(combine(&[], None).err(), Some(CombineFault::TooFew { have: 0, need: 2 }));
+    assert_eq!(
+        combine(&[], None).err(),
+        Some(CombineFault::TooFew { have: 0, need: 2 })
+    );
     let few = CombineFault::TooFew { have: 1, need: 2 };
     assert_eq!(combine(&[&shares[0]], Some(&set)).err(), Some(few.clone()));
     assert_eq!(combine(&[&shares[0], &shares[0]], Some(&set)).err(), Some(few));
-    assert_eq!(combine(&[&shares[0], &others[1]], None).err(), Some(CombineFault::Mixed));
-    assert_eq!(combine(&[&shares[0], &shares[1]], Some(&other_set)).err(), Some(CombineFault::Wrong));
+    assert_eq!(
+        combine(&[&shares[0], &others[1]], None).err(),
+        Some(CombineFault::Mixed)
+    );
+    assert_eq!(
+        combine(&[&shares[0], &shares[1]], Some(&other_set)).err(),
+        Some(CombineFault::Wrong)
+    );
     // one of another set that says it is of this one
     let mut bytes = others[1].to_bytes();
     bytes[1..=SetId::LENGTH].copy_from_slice(&set.set.0);
@@ -91,7 +108,11 @@ fn a_stale_share_is_told_from_one_of_elsewhere() {
 fn what_is_typed_wrong_names_its_line() {
     let (_, shares) = made("1234", 2, 2);
     let text = shares[0].to_text();
-    let typed = text.to_lowercase().replace("1:", "").replace('0', "o").replace(" 1", " l");
+    let typed = text
+        .to_lowercase()
+        .replace("1:", "")
+        .replace('0', "o")
+        .replace(" 1", " l");
     assert!(Share::from_text(&typed).is_ok(), "{typed}");
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let fault = |text: &str| Share::from_text(text).err().unwrap();

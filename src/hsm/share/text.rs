@@ -44,15 +44,13 @@ impl Line {
             None => text,
         };
         let mut symbols = Zeroizing::new(String::with_capacity(text.len()));
-        symbols.extend(
-            text.chars()
-                .filter(|c| !matches!(c, ' ' | '-' | '\t' | '\r'))
-                .map(|c| match c.to_ascii_uppercase() {
-                    'I' | 'L' => '1',
-                    'O' => '0',
-                    other => other,
-                }),
-        );
+        symbols.extend(text.chars().filter(|c| !matches!(c, ' ' | '-' | '\t' | '\r')).map(|c| {
+            match c.to_ascii_uppercase() {
+                'I' | 'L' => '1',
+                'O' => '0',
+                other => other,
+            }
+        }));
         if symbols.len() != WIDTH + LINE_CHECK {
             let width = symbols.chars().count();
             return Err(ShareFault::Line(number, LineFault::Width(width)));

@@ -14,7 +14,8 @@ impl<L: Launch> Supervisor<L> {
     pub(super) fn held(&mut self) -> bool {
         let hold = self.launch.keeper().and_then(Keeper::hold);
         if hold != self.held {
-            self.dispatch.down(hold.as_deref().unwrap_or("unsealed: the first worker starts"));
+            self.dispatch
+                .down(hold.as_deref().unwrap_or("unsealed: the first worker starts"));
             if hold.is_some() || self.reason == self.held {
                 self.reason.clone_from(&hold);
             }
