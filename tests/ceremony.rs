@@ -14,6 +14,7 @@ mod place;
 mod refused;
 mod support;
 
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use place::{Sealed, holds, root, said};
@@ -29,6 +30,21 @@ fn soon(sealed: &Sealed, what: &str, condition: impl Fn() -> bool) {
 #[test]
 fn enough_shares_unseal_and_fewer_do_nothing() {
     let mut sealed = Sealed::new(3, 5, "");
+    let place = tempfile::tempdir().unwrap();
+    let systemd = UnixDatagram::bind(place.path().join("notify")).unwrap();
+    systemd.set_nonblocking(true).unwrap();
+    let address = place.path().join("notify").display().to_string();
+    sealed.daemon.environment = vec![("NOTIFY_SOCKET".to_owned(), address)];
+    let told = |text: &str| {
+        let mut buffer = [0; 4096];
+        std::iter::from_fn(|| {
+            systemd
+                .recv(&mut buffer)
+                .ok()
+                .map(|n| String::from_utf8_lossy(&buffer[..n]).into_owned())
+        })
+        .any(|said| said.contains(text))
+    };
     sealed.daemon.up_sealed();
     sealed.wait_door();
     soon(&sealed, "the reason", || sealed.readyz().1.contains("0 of 3"));
@@ -39,6 +55,7 @@ fn enough_shares_unseal_and_fewer_do_nothing() {
         soon(&sealed, &reason, || {
             sealed.readyz() == (503, json!({"ready": false, "reasons": [reason]}).to_string())
         });
+        soon(&sealed, "the status", || told(&format!("STATUS={reason}")));
         assert_eq!(
             http::request(&daemon.admin(), "GET", "/healthz", &[], b"")
                 .unwrap()
@@ -324,4 +341,33 @@ fn an_operator_seals_and_commands_take_the_pin_from_a_file_meanwhile() {
     assert!(said(&refused).contains("does not start sealed"), "{}", said(&refused));
     let refused = plain.try_run(&["unseal", "--status"]);
     assert_eq!(refused.status.code(), Some(78));
+}
+
+/// On a terminal the lines are asked for one by one; nothing of them shows, and one that was typed wrong is asked for again.
+#[test]
+fn a_share_is_typed_without_echo() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return skipped("a_share_is_typed_without_echo: needs python3");
+    }
+    let mut sealed = Sealed::new(2, 3, "");
+    sealed.daemon.up_sealed();
+    sealed.wait_door();
+    let share = sealed.share("first", 2, 3);
+    let output = std::process::Command::new("python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ceremony/typing.py"))
+        .args([sealed.program(), sealed.door()])
+        .arg(place::CUSTODIANS[0].to_string())
+        .arg(&share)
+        .output()
+        .unwrap();
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("line 2 was copied wrong"), "{text}");
+    assert!(text.contains("sealed: 1 of 2 shares given"), "{text}");
+    let own = std::fs::read_to_string(&share).unwrap();
+    for line in own.lines().filter(|line| !line.starts_with('#')) {
+        let group = line.split_whitespace().nth(3).unwrap();
+        assert!(!text.to_uppercase().contains(group), "{group} of {line} shows: {text}");
+    }
+    assert_eq!(sealed.seal()["given"], json!([2]));
 }

@@ -100,6 +100,11 @@ impl Sealed {
         path
     }
 
+    /// The program, where custodians can run it.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.hall.path().join("panvault")
+    }
+
     pub(crate) fn door(&self) -> PathBuf {
         self.daemon.dir().join("unseal.sock")
     }
@@ -115,7 +120,7 @@ impl Sealed {
 
     /// `unseal` as this user, where the tests run as root.
     pub(crate) fn ask(&self, uid: u32, arguments: &[&str]) -> Output {
-        let mut command = Command::new(self.hall.path().join("panvault"));
+        let mut command = Command::new(self.program());
         command.arg("unseal").arg("--socket").arg(self.door()).args(arguments);
         if root() {
             command.uid(uid).gid(uid);

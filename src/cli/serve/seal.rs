@@ -1,6 +1,7 @@
 //! A vault that starts sealed: the pin keeper beside the workers, and what custodians do on record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -21,6 +22,9 @@ const ACTION: &str = "seal-state";
 
 /// Where a PIN would be that must not be there.
 const CREDENTIAL: &str = "hsm-pin";
+
+/// How long the keeper may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What belongs to a sealed start.
 pub(super) struct Ceremony {
@@ -112,8 +116,11 @@ impl Recorder {
     pub(super) async fn conclude(self) {
         self.keeper.end();
         drop(self.keeper);
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "what custodians did is not all on record");
+        match tokio::time::timeout(PATIENCE, self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what custodians did is not all on record"),
+            // the kernel ends it with this process
+            Err(_) => tracing::error!("the pin keeper does not end; what custodians did may not all be on record"),
         }
     }
 }
