@@ -298,6 +298,7 @@ fn an_operator_seals_and_commands_take_the_pin_from_a_file_meanwhile() {
     std::fs::write(&pin, &sealed.pin).unwrap();
     std::fs::set_permissions(&pin, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
     let pin = pin.to_str().unwrap();
+    assert!(sealed.daemon.run(&["check", "config"], 0).contains("good"));
     let refused = sealed.daemon.try_run(&["check", "hsm"]);
     assert_eq!(refused.status.code(), Some(69));
     assert!(said(&refused).contains("--pin-file"), "{}", said(&refused));
@@ -353,13 +354,22 @@ fn a_share_is_typed_without_echo() {
     sealed.daemon.up_sealed();
     sealed.wait_door();
     let share = sealed.share("first", 2, 3);
-    let output = std::process::Command::new("python3")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ceremony/typing.py"))
-        .args([sealed.program(), sealed.door()])
-        .arg(place::CUSTODIANS[0].to_string())
-        .arg(&share)
-        .output()
-        .unwrap();
+    let typed = |uid: u32, shares: &[&std::path::Path], arguments: &[&str]| {
+        let shares: Vec<String> = shares.iter().map(|share| share.display().to_string()).collect();
+        std::process::Command::new("python3")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ceremony/typing.py"))
+            .args([uid.to_string(), shares.join(",")])
+            .arg(sealed.program())
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let door = sealed.door();
+    let output = typed(
+        place::CUSTODIANS[0],
+        &[&share],
+        &["unseal", "--socket", door.to_str().unwrap()],
+    );
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("line 2 was copied wrong"), "{text}");
@@ -370,4 +380,30 @@ fn a_share_is_typed_without_echo() {
         assert!(!text.to_uppercase().contains(group), "{group} of {line} shows: {text}");
     }
     assert_eq!(sealed.seal()["given"], json!([2]));
+
+    // new shares from those of custodians who type them in turn
+    let (dir, out) = (sealed.daemon.dir().to_str().unwrap(), sealed.share("typed", 1, 2));
+    let out = out.parent().unwrap().to_str().unwrap();
+    let renew = [
+        "shares",
+        "renew",
+        "--threshold",
+        "2",
+        "--shares",
+        "2",
+        "--out",
+        out,
+        "--dir",
+        dir,
+    ];
+    let output = typed(0, &[&share, &sealed.share("first", 3, 3)], &renew);
+    assert!(output.status.success(), "{}", said(&output));
+    sealed.daemon.wait(Duration::from_secs(10), "the new set", || {
+        sealed.seal()["given"] == json!([])
+    });
+    sealed.given(0, "typed", 1, 2);
+    sealed.given(1, "typed", 2, 2);
+    sealed.daemon.wait_ready();
+    let trail = sealed.daemon.run(&["audit", "tail", "--lines", "40"], 0);
+    assert!(trail.contains("\"new-set\""), "{trail}");
 }

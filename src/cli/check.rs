@@ -14,6 +14,7 @@ use super::offline::Offline;
 use super::{Exit, PinArg, Which, audit, terminal};
 use crate::audit::Verifier;
 use crate::card::BinTable;
+use crate::hsm::share::SetFile;
 use crate::hsm::{self, Finding, PinSource, ProbeReport, StartFault, Verdict};
 use crate::keys::Keyring;
 use crate::payment::psp::Connectors;
@@ -70,6 +71,15 @@ fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
         BinTable::read(path).map_err(|error| Exit::Config.because(format!("{}: {error}", path.display())))?;
     }
     Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
+    if let Some(ceremony) = &config.ceremony {
+        let file = SetFile::load(&ceremony.state_dir).map_err(|fault| Exit::Config.because(fault))?;
+        if file.is_none() {
+            terminal::remark("hsm.unseal: no shares were made yet: `panvault shares split`");
+        }
+        if !ceremony.one_share_each {
+            terminal::remark("ceremony.one_share_each is off: one person can unseal this vault");
+        }
+    }
     let mut named = vec![("hsm.module", &config.hsm.module)];
     if let PinSource::File(file) = &config.hsm.pin {
         named.push(("hsm.pin_file", file));

@@ -60,8 +60,8 @@ pub(crate) struct SplitArgs {
 pub(crate) struct RenewArgs {
     #[command(flatten)]
     set: SetArgs,
-    /// File with a present share; to be said as often as shares are needed
-    #[arg(long = "share", value_name = "FILE", required = true)]
+    /// File with a present share, as often as shares are needed; asked for in turn, without echo, otherwise
+    #[arg(long = "share", value_name = "FILE")]
     present: Vec<PathBuf>,
 }
 
@@ -111,17 +111,33 @@ pub(super) fn run(command: &SharesCommand) -> anyhow::Result<Exit> {
 
 /// The PIN from shares of the set that unseals, or, where none is known here, of one set.
 fn present(files: &[PathBuf], known: Option<&SetFile>) -> anyhow::Result<SecretString> {
-    let mut shares = Vec::with_capacity(files.len());
-    for file in files {
-        let share = unseal::from_file(file)?;
+    let mut shares = Vec::new();
+    let mut files = files.iter();
+    let asking = files.len() == 0;
+    loop {
+        let (share, whose) = match files.next() {
+            Some(file) => (unseal::from_file(file)?, file.display().to_string()),
+            None if asking && missing(&shares) => {
+                let whose = format!("share {} of those needed", shares.len() + 1);
+                terminal::remark(format!("{whose}, line by line; nothing shows while you type."));
+                (unseal::typed()?, whose)
+            }
+            None => break,
+        };
         if let Some(known) = known {
             let judged = known.judge(&share);
-            judged.with_context(|| format!("{}: nothing was changed", file.display()))?;
+            judged.with_context(|| format!("{whose}: nothing was changed"))?;
         }
         shares.push(share);
     }
     let shares: Vec<&Share> = shares.iter().collect();
     Ok(combine(&shares, known.map(|known| &known.current))?)
+}
+
+fn missing(shares: &[Share]) -> bool {
+    shares
+        .first()
+        .is_none_or(|first| shares.len() < usize::from(first.threshold()))
 }
 
 /// Whether the token takes the PIN, tried once; `false` where no token is at hand.

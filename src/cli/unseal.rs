@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::instance::Instance;
 use super::{Exit, Which, terminal};
-use crate::hsm::keeper::{self, Answer, Seal};
+use crate::hsm::keeper::{self, Answer};
 use crate::hsm::share::{LINES, Line, Share, ShareFault};
 
 /// A larger file is no share.
@@ -46,7 +46,14 @@ pub(super) fn run(args: &UnsealArgs) -> anyhow::Result<Exit> {
         }
         let share = match &args.share {
             Some(file) => from_file(file)?,
-            None => typed(&there.seal)?,
+            None => {
+                if let Some(set) = there.seal.set {
+                    terminal::remark(format!(
+                        "Your share of set {set}, line by line; nothing shows while you type. Spaces and case do not matter."
+                    ));
+                }
+                typed()?
+            }
         };
         keeper::give(&socket, &share)
     };
@@ -86,12 +93,7 @@ fn socket(args: &UnsealArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// Asks for the lines of a share; one that was typed wrong is asked for again.
-fn typed(seal: &Seal) -> anyhow::Result<Share> {
-    if let Some(set) = seal.set {
-        terminal::remark(format!(
-            "Your share of set {set}, line by line; nothing shows while you type. Spaces and case do not matter."
-        ));
-    }
+pub(super) fn typed() -> anyhow::Result<Share> {
     let mut lines = Vec::with_capacity(usize::from(LINES));
     for number in 1..=LINES {
         lines.push(line(number)?);

@@ -1,26 +1,28 @@
-"""Types a share at a terminal: PROGRAM SOCKET UID SHARE. Prints what the terminal showed."""
+"""Types shares at a terminal: UID SHARE,SHARE… PROGRAM ARGUMENT…. Prints what the terminal showed."""
 import os
 import pty
 import select
 import sys
 import time
 
-program, socket, uid, share = sys.argv[1:5]
-lines = [line for line in open(share).read().splitlines() if line and not line.startswith("#")]
-# typed as people do: small letters, without the number; and one letter wrong the first time
-typed = [line.split(":")[1].lower() for line in lines]
-wrong = typed[1][:6] + ("b" if typed[1][6] == "a" else "a") + typed[1][7:]
-script = [("line 1 of 4: ", typed[0]), ("line 2 of 4: ", wrong), ("line 2 of 4: ", typed[1]),
-          ("line 3 of 4: ", typed[2]), ("line 4 of 4: ", typed[3])]
+uid, shares, command = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
+script = []
+for share in shares:
+    lines = [line for line in open(share).read().splitlines() if line and not line.startswith("#")]
+    # typed as people do: small letters, without the number; and one letter wrong the first time
+    typed = [line.split(":")[1].lower() for line in lines]
+    wrong = typed[1][:6] + ("b" if typed[1][6] == "a" else "a") + typed[1][7:]
+    script += [("line 1 of 4: ", typed[0]), ("line 2 of 4: ", wrong), ("line 2 of 4: ", typed[1]),
+               ("line 3 of 4: ", typed[2]), ("line 4 of 4: ", typed[3])]
 
 child, terminal = pty.fork()
 if child == 0:
     if os.getuid() == 0:
         os.setgid(int(uid))
         os.setuid(int(uid))
-    os.execv(program, [program, "unseal", "--socket", socket])
+    os.execv(command[0], command)
 
-shown, seen, until = "", 0, time.time() + 30
+shown, seen, until = "", 0, time.time() + 60
 
 
 def read():

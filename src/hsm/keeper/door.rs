@@ -151,6 +151,9 @@ fn give(by: Custodian, bytes: &[u8], shared: &Shared) -> Result<(), String> {
 
 fn refuse(by: Custodian, why: &str, shared: &Shared) {
     tracing::warn!(uid = by.uid, pid = by.pid, "a share was refused: {why}");
+    if !shared.refusals().add(Instant::now()) {
+        return;
+    }
     shared.tell(SealEvent {
         outcome: SealOutcome::Refused,
         by: Some(by),

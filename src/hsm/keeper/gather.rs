@@ -142,8 +142,9 @@ impl Gather {
         Some(count)
     }
 
-    /// Forgets the PIN; whether there was one.
+    /// Forgets the PIN, and shares that were given; whether there was one.
     pub(super) fn forget(&mut self, why: String) -> bool {
+        self.forget_shares();
         self.remark = Some(why);
         self.pin.take().is_some()
     }
@@ -247,6 +248,9 @@ mod tests {
         assert_eq!(gather.give(by(4), &shares[2].to_bytes(), now), Ok(Taken::NotNeeded));
         assert!(gather.forget("the token refused the PIN".to_owned()));
         assert_eq!(text(&gather), "sealed: 0 of 3 shares given; the token refused the PIN");
+        assert_eq!(gather.give(by(1), &shares[4].to_bytes(), now), Ok(Taken::Kept));
+        assert!(!gather.forget("sealed by an operator".to_owned()));
+        assert_eq!(text(&gather), "sealed: 0 of 3 shares given; sealed by an operator");
     }
 
     #[test]

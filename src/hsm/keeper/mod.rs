@@ -10,6 +10,7 @@ mod gather;
 mod handle;
 mod pass;
 mod process;
+mod refusals;
 mod settings;
 mod wire;
 

@@ -12,6 +12,7 @@ use rustix::mm::{MlockAllFlags, mlockall};
 
 use super::door;
 use super::gather::Gather;
+use super::refusals::Refusals;
 use super::settings::{SealEvent, SealOutcome};
 use super::wire::{self, Order, Report, hear, take_stdout};
 use crate::hsm::worker::{confine, sandbox};
@@ -23,12 +24,18 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What the threads share.
 pub(super) struct Shared {
     gather: Mutex<Gather>,
+    refusals: Mutex<Refusals>,
     server: OwnedFd,
 }
 
 impl Shared {
     pub(super) fn gather(&self) -> MutexGuard<'_, Gather> {
         self.gather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refusals of the last minute.
+    pub(super) fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the server what belongs on record.
@@ -90,6 +97,7 @@ fn run(server: UnixStream) -> io::Result<()> {
     };
     let shared = Arc::new(Shared {
         gather: Mutex::new(Gather::new(settings)),
+        refusals: Mutex::default(),
         server: server.try_clone()?,
     });
     shared.publish();
@@ -132,6 +140,14 @@ fn watch(shared: &Shared) {
             let now = Instant::now();
             (gather.expire(now), gather.seal(now).set)
         };
+        let uncounted = shared.refusals().over(Instant::now());
+        if let Some(count) = uncounted {
+            shared.tell(SealEvent {
+                outcome: SealOutcome::Refused,
+                by: None,
+                detail: format!("{count} more within a minute; the log has each"),
+            });
+        }
         if let Some(count) = expired {
             tracing::warn!(count, "shares were forgotten: the others did not come in time");
             shared.tell(SealEvent {
