@@ -404,6 +404,10 @@ fn a_share_is_typed_without_echo() {
     sealed.given(0, "typed", 1, 2);
     sealed.given(1, "typed", 2, 2);
     sealed.daemon.wait_ready();
-    let trail = sealed.daemon.run(&["audit", "tail", "--lines", "40"], 0);
-    assert!(trail.contains("\"new-set\""), "{trail}");
+    soon(&sealed, "the new set on record", || {
+        sealed
+            .daemon
+            .run(&["audit", "tail", "--lines", "40"], 0)
+            .contains("\"new-set\"")
+    });
 }

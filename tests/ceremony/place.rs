@@ -113,6 +113,7 @@ impl Sealed {
     pub(crate) fn give(&self, custodian: usize, share: &Path) -> Output {
         // a copy of the custodian's own
         let own = self.hall.path().join(format!("share-of-{custodian}"));
+        let _ = fs::remove_file(&own);
         fs::copy(share, &own).unwrap();
         fs::set_permissions(&own, Permissions::from_mode(0o444)).unwrap();
         self.ask(CUSTODIANS[custodian], &["--share", own.to_str().unwrap()])
