@@ -43,6 +43,8 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("cryptoki", &["hsm"]),
     ("cryptoki_sys", &["hsm"]),
     ("sled", &["store"]),
+    ("blahaj", &["hsm"]),
+    ("rustix", &["hsm"]),
     ("axum", &["api", "ops", "server"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

@@ -57,7 +57,7 @@ fn the_units_are_right_and_tight() {
         all.filter(|path| path.to_string_lossy().ends_with(suffix)).collect()
     };
     let (services, sockets) = (named(".service"), named(".socket"));
-    assert_eq!((services.len(), sockets.len()), (2, 4));
+    assert_eq!((services.len(), sockets.len()), (2, 5));
     let verified = Command::new("systemd-analyze")
         .args(["verify", "--man=no"])
         .args(services.iter().chain(&sockets))

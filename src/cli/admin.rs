@@ -174,6 +174,11 @@ pub(super) fn maintenance(command: &MaintenanceCommand) -> anyhow::Result<Exit> 
     }
 }
 
+/// `seal`
+pub(super) fn seal(common: &Common) -> anyhow::Result<Exit> {
+    common.show(Method::POST, "/admin/seal", None)
+}
+
 /// `notification …`
 pub(super) fn notification(command: &NotificationCommand) -> anyhow::Result<Exit> {
     match command {

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::instance::Instance;
 use super::keyed::Keyed;
 use super::progress::Progress;
-use super::{Exit, Which, terminal};
+use super::{Exit, PinArg, Which, terminal};
 use crate::audit::Event;
 use crate::store::{Commit, Store};
 use crate::transfer::{Error, Manifest, Piece, Pieces, Source, Writing};
@@ -23,6 +23,8 @@ pub(crate) struct BackupArgs {
     out: PathBuf,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    pin: PinArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +32,7 @@ pub(crate) struct BackupArgs {
 
 /// Runs it.
 pub(super) fn run(args: &BackupArgs) -> anyhow::Result<Exit> {
-    let instance = Instance::find(&args.which)?;
+    let instance = Instance::find(&args.which)?.with_pin(&args.pin);
     let client = Client::new(instance.admin_socket())?;
     let mut writing = Writing::begin(&args.out).map_err(coded)?;
     let progress = Progress::start();

@@ -7,13 +7,14 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::anchor::pin;
+use super::anchor;
 use super::client::Client;
 use super::instance::Instance;
 use super::offline::Offline;
-use super::{Exit, Which, audit, terminal};
+use super::{Exit, PinArg, Which, audit, terminal};
 use crate::audit::Verifier;
 use crate::card::BinTable;
+use crate::hsm::share::SetFile;
 use crate::hsm::{self, Finding, PinSource, ProbeReport, StartFault, Verdict};
 use crate::keys::Keyring;
 use crate::payment::psp::Connectors;
@@ -25,7 +26,7 @@ pub(crate) enum Check {
     /// The configuration and the files it names
     Config(CheckArgs),
     /// The token: keys, and what it enforces and what not
-    Hsm(CheckArgs),
+    Hsm(HsmArgs),
     /// The store: structure, counts, audit chain
     Store(CheckArgs),
     /// The audit trail: its chain and its signed heads
@@ -41,6 +42,14 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct HsmArgs {
+    #[command(flatten)]
+    check: CheckArgs,
+    #[command(flatten)]
+    pin: PinArg,
+}
+
 /// Runs it.
 pub(super) fn run(check: &Check) -> anyhow::Result<Exit> {
     match check {
@@ -49,7 +58,7 @@ pub(super) fn run(check: &Check) -> anyhow::Result<Exit> {
         Check::Store(args) => store(args),
         Check::Audit(args) => {
             let instance = Instance::find(&args.which)?;
-            let verifier = Verifier::new().pinned(pin(&instance)?);
+            let verifier = Verifier::new().pinned(anchor::pin(&instance)?);
             audit::tell(&audit::verify(&instance, verifier)?, args.json)
         }
     }
@@ -62,6 +71,15 @@ fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
         BinTable::read(path).map_err(|error| Exit::Config.because(format!("{}: {error}", path.display())))?;
     }
     Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
+    if let Some(ceremony) = &config.ceremony {
+        let file = SetFile::load(&ceremony.state_dir).map_err(|fault| Exit::Config.because(fault))?;
+        if file.is_none() {
+            terminal::remark("hsm.unseal: no shares were made yet: `panvault shares split`");
+        }
+        if !ceremony.one_share_each {
+            terminal::remark("ceremony.one_share_each is off: one person can unseal this vault");
+        }
+    }
     let mut named = vec![("hsm.module", &config.hsm.module)];
     if let PinSource::File(file) = &config.hsm.pin {
         named.push(("hsm.pin_file", file));
@@ -79,8 +97,8 @@ fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn hsm(args: &CheckArgs) -> anyhow::Result<Exit> {
-    let instance = Instance::find(&args.which)?;
+fn hsm(HsmArgs { check: args, pin }: &HsmArgs) -> anyhow::Result<Exit> {
+    let instance = Instance::find(&args.which)?.with_pin(pin);
     let report: ProbeReport = ask_worker("probe-worker", &instance)?;
     let gap = report.findings.iter().any(|finding| finding.verdict == Verdict::Gap);
     if args.json {
@@ -132,16 +150,17 @@ pub(super) fn ask_worker<T: DeserializeOwned>(command: &str, instance: &Instance
 }
 
 /// The internal command behind `check hsm`: prints what the start-up check finds.
-pub(super) fn probe_worker(which: &Which) -> anyhow::Result<Exit> {
-    answer(which, crate::hsm::probe)
+pub(super) fn probe_worker(which: &Which, pin: &PinArg) -> anyhow::Result<Exit> {
+    answer(which, pin, crate::hsm::probe)
 }
 
 /// The other side of [`ask_worker`].
 pub(super) fn answer<T: Serialize>(
     which: &Which,
+    pin: &PinArg,
     look: impl FnOnce(&hsm::Config, &hsm::Keyset) -> Result<T, StartFault>,
 ) -> anyhow::Result<Exit> {
-    let instance = Instance::find(which)?;
+    let instance = Instance::find(which)?.with_pin(pin);
     let keyring =
         Keyring::load(&instance.config.keyring_path()).map_err(|error| StartFault::NotInitialised(error.to_string()));
     let mut config = instance.config.hsm;

@@ -273,15 +273,15 @@ pub(super) fn user_pin(config: &Config, file: Option<&Path>) -> anyhow::Result<S
     match (file, &config.hsm.pin) {
         (Some(file), _) => from_file(file),
         (None, source @ PinSource::File(_)) => read_pin(source).map_err(anyhow::Error::msg),
-        (None, PinSource::Credential(_)) => ask(config, "user PIN"),
+        (None, PinSource::Credential(_) | PinSource::Keeper) => ask(config, "user PIN"),
     }
 }
 
-fn from_file(path: &Path) -> anyhow::Result<SecretString> {
+pub(super) fn from_file(path: &Path) -> anyhow::Result<SecretString> {
     read_pin(&PinSource::File(path.to_owned())).map_err(anyhow::Error::msg)
 }
 
-fn ask(config: &Config, what: &str) -> anyhow::Result<SecretString> {
+pub(super) fn ask(config: &Config, what: &str) -> anyhow::Result<SecretString> {
     let prompt = format!("Token {}, {what}: ", config.hsm.token_label);
     let pin = rpassword::prompt_password(prompt).context("a PIN is needed: give it in a file, or run on a terminal")?;
     let pin = Zeroizing::new(pin);

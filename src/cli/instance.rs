@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Which};
+use super::{Exit, PinArg, Which};
 use crate::config::Config;
+use crate::hsm::PinSource;
 use crate::keys::Keyring;
 use crate::store::Store;
 use crate::vault::owner;
@@ -99,7 +100,7 @@ pub(super) struct Instance {
     pub(super) config: Config,
     dev: Option<DevFile>,
     /// `--config FILE` or `--dir DIR`, as given: for programs started for the same instance.
-    pub(super) arguments: [PathBuf; 2],
+    pub(super) arguments: Vec<PathBuf>,
 }
 
 impl Instance {
@@ -109,7 +110,7 @@ impl Instance {
             return Ok(Self {
                 config: load(&which.config)?,
                 dev: None,
-                arguments: [PathBuf::from("--config"), which.config.clone()],
+                arguments: vec![PathBuf::from("--config"), which.config.clone()],
             });
         };
         let path = dir.join("dev.json");
@@ -142,8 +143,17 @@ impl Instance {
         Ok(Self {
             config,
             dev: None,
-            arguments: [PathBuf::from("--dir"), dir.to_owned()],
+            arguments: vec![PathBuf::from("--dir"), dir.to_owned()],
         })
+    }
+
+    /// With the PIN from a file, where one is named.
+    pub(super) fn with_pin(mut self, pin: &PinArg) -> Self {
+        if let Some(file) = &pin.pin_file {
+            self.config.hsm.pin = PinSource::File(file.clone());
+            self.arguments.extend([PathBuf::from("--pin-file"), file.clone()]);
+        }
+        self
     }
 
     /// The API's socket.

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::instance::{self, Instance};
-use super::{Exit, Which, check, terminal};
+use super::{Exit, PinArg, Which, check, terminal};
 use crate::hsm::{Epoch, Inventory, KeyFacts};
 use crate::keys::{EpochState, Keyring};
 
@@ -12,6 +12,8 @@ use crate::keys::{EpochState, Keyring};
 pub(crate) struct InventoryArgs {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    pin: PinArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -85,7 +87,7 @@ const CRYPTOGRAPHY: [(&str, &str, &str, &str); 12] = [
 
 /// Runs it.
 pub(super) fn run(args: &InventoryArgs) -> anyhow::Result<Exit> {
-    let instance = Instance::find(&args.which)?;
+    let instance = Instance::find(&args.which)?.with_pin(&args.pin);
     let keyring = instance::keyring(&instance.config)?;
     // in a process of its own: this one never loads the module
     let found: Inventory = check::ask_worker("inventory-worker", &instance)?;
@@ -139,8 +141,8 @@ fn labelled_test(found: &Inventory) -> Option<String> {
 }
 
 /// The internal command behind it.
-pub(super) fn worker(which: &Which) -> anyhow::Result<Exit> {
-    check::answer(which, crate::hsm::inventory)
+pub(super) fn worker(which: &Which, pin: &PinArg) -> anyhow::Result<Exit> {
+    check::answer(which, pin, crate::hsm::inventory)
 }
 
 fn state(keyring: &Keyring, key: &KeyFacts) -> EpochState {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Exit;
 use super::instance::{self, Instance};
 use super::offline::Offline;
-use crate::hsm::{Client, StartFault};
+use crate::hsm::{Client, NO_PIN, PinSource, StartFault};
 use crate::keys::{Keyring, Keys};
 use crate::telemetry::Metrics;
 
@@ -25,6 +25,9 @@ impl Keyed {
     pub(super) fn open(instance: &Instance) -> anyhow::Result<Self> {
         let config = &instance.config;
         let keyring = instance::keyring(config)?;
+        if config.hsm.pin == PinSource::Keeper {
+            return Err(Exit::Unavailable.because(NO_PIN));
+        }
         let offline = Offline::open(instance)?;
         let (keys, client) = offline.run(async {
             instance::of_one_vault(offline.store().as_ref(), &keyring).await?;

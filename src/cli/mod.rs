@@ -24,7 +24,9 @@ mod progress;
 mod receipt;
 mod restore;
 mod serve;
+mod shares;
 mod terminal;
+mod unseal;
 mod verify;
 
 use std::net::SocketAddr;
@@ -55,6 +57,14 @@ pub(crate) struct Which {
     /// Directory of a dev instance, instead of --config
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     dir: Option<PathBuf>,
+}
+
+/// The PIN of a vault that stores none.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PinArg {
+    /// User PIN, from a file, for a vault that stores none (hsm.unseal = "ceremony") while no daemon serves
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
 }
 
 impl Which {
@@ -96,6 +106,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Give a custodian's share of the PIN to a vault that started sealed
+    Unseal(unseal::UnsealArgs),
+    /// Have the PIN forgotten and the workers ended: custodians unseal again
+    Seal(admin::Common),
+    /// Custodians' shares of the PIN
+    #[command(subcommand)]
+    Shares(shares::SharesCommand),
     /// Merchants: accounts that act
     #[command(subcommand)]
     Merchant(admin::MerchantCommand),
@@ -149,6 +166,9 @@ enum Command {
     /// Worker process of the daemon (internal)
     #[command(hide = true)]
     HsmWorker,
+    /// Keeper of the PIN for a vault that starts sealed (internal)
+    #[command(hide = true)]
+    PinKeeper,
     /// Worker process of `bench hsm` (internal)
     #[command(hide = true)]
     BenchWorker(bench::BenchWorkerArgs),
@@ -157,12 +177,16 @@ enum Command {
     ProbeWorker {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        pin: PinArg,
     },
     /// Look at the token for `inventory` (internal)
     #[command(hide = true)]
     InventoryWorker {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        pin: PinArg,
     },
     /// Token set-up of `dev` (internal)
     #[command(hide = true)]
@@ -202,10 +226,14 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => bench::run(&command),
         Command::Man { dir } => manual::man(dir.as_deref()),
         Command::Complete { shell } => manual::complete(shell),
+        Command::Unseal(args) => unseal::run(&args),
+        Command::Seal(common) => admin::seal(&common),
+        Command::Shares(command) => shares::run(&command),
+        Command::PinKeeper => return crate::hsm::keeper::main(),
         Command::HsmWorker => return crate::hsm::worker::main(),
         Command::BenchWorker(args) => bench::worker(&args),
-        Command::ProbeWorker { which } => check::probe_worker(&which),
-        Command::InventoryWorker { which } => inventory::worker(&which),
+        Command::ProbeWorker { which, pin } => check::probe_worker(&which, &pin),
+        Command::InventoryWorker { which, pin } => inventory::worker(&which, &pin),
         Command::DevToken { dir } => dev::make_token(&dir),
     };
     match done {

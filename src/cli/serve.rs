@@ -3,6 +3,7 @@
 mod descriptors;
 mod dual_control;
 mod reload;
+mod seal;
 mod signals;
 mod standing;
 mod trail;
@@ -145,7 +146,7 @@ impl Parts {
     async fn serve(
         self,
         extra: Extra,
-        inherited: Inherited,
+        mut inherited: Inherited,
         logs: &Logs,
         mut signals: Signals,
         serving: impl FnOnce(Daemon) -> Serving,
@@ -172,7 +173,7 @@ impl Parts {
         }
         let trust = NotificationTrust::open(config.paykka.ca_file.as_deref())
             .map_err(|error| Exit::Config.because(format!("paykka: {error}")))?;
-        let client = hsm::Client::start(config.hsm.clone(), keyring.keyset().clone(), metrics.clone())?;
+        let (client, ceremony) = seal::start(&config, keyring.keyset(), &metrics, &mut inherited).await?;
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?.of_keyring(
             &config.keyring_path(),
             keyring.clone(),
@@ -275,6 +276,7 @@ impl Parts {
         );
 
         vault.note_start(&config.digest).await;
+        let recorder = ceremony.map(|ceremony| ceremony.record(&vault));
         let background = vault.start_background(config.rewraps_per_second);
         let trail = Trail::start(&vault, &config)?;
         let limits = Limits {
@@ -304,6 +306,9 @@ impl Parts {
         outbox.shutdown().await;
         maintenance.shutdown().await;
         background.shutdown().await;
+        if let Some(recorder) = recorder {
+            recorder.conclude().await;
+        }
         trail.conclude(&vault).await;
         client.shutdown().await;
         ended
@@ -318,6 +323,10 @@ impl Daemon {
 
     /// Waits until the HSM works, or is refused, or the limit is over: who comes next finds it ready where it can be.
     pub(super) async fn settled(&self, limit: Duration) {
+        // that custodians come is not waited for
+        if self.hsm.health().seal.is_some_and(|seal| seal.sealed) {
+            return;
+        }
         // What is wrong is told by the log and by `/readyz`.
         let _ = tokio::time::timeout(limit, self.hsm.ready()).await;
     }

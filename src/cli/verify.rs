@@ -8,7 +8,7 @@ use super::client::Client;
 use super::instance::Instance;
 use super::keyed::Keyed;
 use super::progress::Progress;
-use super::{Exit, Which, terminal};
+use super::{Exit, PinArg, Which, terminal};
 use crate::audit::Event;
 use crate::store::{Commit, Store};
 use crate::vault::check::{self, Plan, Told, Verified};
@@ -29,6 +29,8 @@ pub(crate) struct VerifyArgs {
     rate: Option<u32>,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    pin: PinArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,7 +38,7 @@ pub(crate) struct VerifyArgs {
 
 /// Runs it.
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
-    let instance = Instance::find(&args.which)?;
+    let instance = Instance::find(&args.which)?.with_pin(&args.pin);
     let plan = Plan {
         sample: (!args.full).then_some(args.sample),
         per_second: args.rate,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ceremony::UnsealSpec;
 use super::spec::HsmSpec;
 use super::{Error, Reader};
 use crate::hsm::{self, PinSource};
@@ -25,9 +26,14 @@ impl Reader<'_> {
             environment: spec.environment,
             token_label: spec.token,
             token_serial: spec.serial,
-            pin: match spec.pin_file {
-                Some(file) => PinSource::File(self.absolute(&file)),
-                None => PinSource::Credential("hsm-pin".to_owned()),
+            pin: match (spec.unseal, spec.pin_file) {
+                (UnsealSpec::Pin, Some(file)) => PinSource::File(self.absolute(&file)),
+                (UnsealSpec::Pin, None) => PinSource::Credential("hsm-pin".to_owned()),
+                (UnsealSpec::Ceremony, None) => PinSource::Keeper,
+                (UnsealSpec::Ceremony, Some(_)) => {
+                    let reason = "no PIN is stored with unseal = \"ceremony\": remove this line, and the file";
+                    return Err(self.value("hsm.pin_file", reason.to_owned()));
+                }
             },
             workers: self.within("hsm.workers", workers, 256)?,
             sessions: self.within("hsm.sessions", spec.sessions, 1024)?,

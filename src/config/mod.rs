@@ -1,6 +1,8 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
 mod audit;
+mod caps;
+mod ceremony;
 mod custody;
 mod dialects;
 mod error;
@@ -19,8 +21,10 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User};
 
+use self::caps::caps;
+use self::ceremony::UnsealSpec;
 pub use self::error::Error;
-use self::spec::{CapsSpec, ListenSpec, Spec};
+use self::spec::{ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
 use crate::custody::{Control, NewOperator};
 use crate::hsm as tokens;
@@ -30,7 +34,7 @@ use crate::payment::wallet;
 use crate::server::{self, Limits, Socket};
 use crate::store;
 use crate::telemetry::logs::Filter;
-use crate::vault::caps::{Cap, CapTable};
+use crate::vault::caps::CapTable;
 use crate::vault::{RECORD_TABLE, TrailConfig};
 
 /// The largest file that is read, in bytes.
@@ -50,6 +54,8 @@ pub struct Config {
     pub bin_table: Option<PathBuf>,
     /// The HSM.
     pub hsm: tokens::Config,
+    /// How custodians unseal it, where no PIN is stored.
+    pub ceremony: Option<tokens::keeper::Settings>,
     /// The store.
     pub store: store::Config,
     /// When the audit trail's head is signed.
@@ -190,7 +196,7 @@ impl Reader<'_> {
             digest,
             policy: self.absolute(&spec.policy),
             bin_table: spec.bin_table.as_deref().map(|path| self.absolute(path)),
-            hsm: self.hsm(spec.hsm, &state_dir)?,
+            ceremony: self.ceremony(spec.ceremony, spec.hsm.unseal, &state_dir)?,
             store,
             audit: self.audit(&spec.audit)?,
             audit_journal: spec.audit.journal,
@@ -205,7 +211,8 @@ impl Reader<'_> {
                 ignore_malformed_headers: spec.listen.ignore_malformed_headers,
                 ..Limits::default()
             },
-            server: self.server(spec.listen)?,
+            server: self.server(spec.listen, spec.hsm.unseal)?,
+            hsm: self.hsm(spec.hsm, &state_dir)?,
             caps: caps(&spec.caps),
             kek_period: self.kek_period(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
@@ -222,7 +229,7 @@ impl Reader<'_> {
         })
     }
 
-    fn server(&self, spec: ListenSpec) -> Result<server::Config, Error> {
+    fn server(&self, spec: ListenSpec, unseal: UnsealSpec) -> Result<server::Config, Error> {
         if let Some(name) = &spec.api_group {
             self.group("listen.api_group", name)?;
         }
@@ -235,6 +242,7 @@ impl Reader<'_> {
             return Err(self.value("listen.metrics", "must be a loopback address".to_owned()));
         }
         Ok(server::Config {
+            unseal_socket: self.unseal_socket(&spec, unseal)?,
             api_socket: Socket {
                 path: self.absolute(&spec.api),
                 mode: self.mode("listen.api_mode", &spec.api_mode)?,
@@ -312,31 +320,6 @@ impl Reader<'_> {
             key,
             reason,
         }
-    }
-}
-
-fn caps(spec: &CapsSpec) -> CapTable {
-    CapTable {
-        export: Cap {
-            per_second: spec.export_per_second,
-            burst: 0,
-            per_day: spec.export_per_day,
-        },
-        reveal: Cap {
-            per_second: spec.reveal_per_second,
-            burst: spec.reveal_burst,
-            per_day: spec.reveal_per_day,
-        },
-        search: Cap {
-            per_second: spec.search_per_second,
-            burst: spec.search_burst,
-            per_day: spec.search_per_day,
-        },
-        search_by_pan: Cap {
-            per_second: spec.search_by_pan_per_second,
-            burst: spec.search_by_pan_burst,
-            per_day: spec.search_by_pan_per_day,
-        },
     }
 }
 

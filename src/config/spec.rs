@@ -9,6 +9,8 @@ use serde::Deserialize;
 use crate::hsm::AddressFamily;
 
 use super::audit::AuditSpec;
+use super::caps::CapsSpec;
+use super::ceremony::{CeremonySpec, UnsealSpec};
 use super::custody::DualControlSpec;
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
@@ -33,6 +35,8 @@ pub(super) struct Spec {
     pub(super) store: StoreSpec,
     #[serde(default)]
     pub(super) audit: AuditSpec,
+    #[serde(default)]
+    pub(super) ceremony: CeremonySpec,
     #[serde(default)]
     pub(super) listen: ListenSpec,
     #[serde(default)]
@@ -68,6 +72,9 @@ pub(super) struct HsmSpec {
     pub(super) token: String,
     /// The token's serial number, where labels are not unique.
     pub(super) serial: Option<String>,
+    /// Where the user PIN comes from.
+    #[serde(default)]
+    pub(super) unseal: UnsealSpec,
     /// Holds the user PIN; relative to the file. Without it the PIN is the systemd credential `hsm-pin`.
     pub(super) pin_file: Option<PathBuf>,
     /// Worker processes. Without it one per core.
@@ -134,6 +141,12 @@ pub(super) struct ListenSpec {
     pub(super) checkout_mode: String,
     /// Its group.
     pub(super) checkout_group: Option<String>,
+    /// The socket of custodians, where the vault starts sealed.
+    pub(super) unseal: PathBuf,
+    /// Access bits of that socket, octal text.
+    pub(super) unseal_mode: String,
+    /// Its group.
+    pub(super) unseal_group: Option<String>,
     /// Access bits of admin.sock, octal text.
     pub(super) admin_mode: String,
     /// Group of admin.sock; its members may use it.
@@ -153,23 +166,6 @@ pub(super) struct ListenSpec {
     /// Leave out what is no header, which some clients send, and do not refuse the request. Not behind a front that takes it
     /// for a header.
     pub(super) ignore_malformed_headers: bool,
-}
-
-/// Caps per caller and merchant: 0 is no cap, except that a burst of 0 is twice the rate.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct CapsSpec {
-    pub(super) export_per_second: u32,
-    pub(super) export_per_day: u64,
-    pub(super) reveal_per_second: u32,
-    pub(super) reveal_burst: u32,
-    pub(super) reveal_per_day: u64,
-    pub(super) search_per_second: u32,
-    pub(super) search_burst: u32,
-    pub(super) search_per_day: u64,
-    pub(super) search_by_pan_per_second: u32,
-    pub(super) search_by_pan_burst: u32,
-    pub(super) search_by_pan_per_day: u64,
 }
 
 /// Worldpay's dialect.
@@ -272,6 +268,9 @@ impl Default for ListenSpec {
             checkout: None,
             checkout_mode: "0660".to_owned(),
             checkout_group: None,
+            unseal: PathBuf::from("/run/panvault/unseal.sock"),
+            unseal_mode: "0660".to_owned(),
+            unseal_group: None,
             admin_mode: "0660".to_owned(),
             admin_group: None,
             admin_users: Vec::new(),
@@ -280,24 +279,6 @@ impl Default for ListenSpec {
             max_connections: 1024,
             drain_s: 30,
             ignore_malformed_headers: false,
-        }
-    }
-}
-
-impl Default for CapsSpec {
-    fn default() -> Self {
-        Self {
-            export_per_second: 1,
-            export_per_day: 1_000,
-            reveal_per_second: 50,
-            reveal_burst: 0,
-            reveal_per_day: 100_000,
-            search_per_second: 20,
-            search_burst: 0,
-            search_per_day: 0,
-            search_by_pan_per_second: 5,
-            search_by_pan_burst: 0,
-            search_by_pan_per_day: 1_000,
         }
     }
 }

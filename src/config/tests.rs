@@ -48,6 +48,40 @@ fn errors_name_line_and_key() {
 }
 
 #[test]
+fn a_ceremony_leaves_no_place_for_a_pin() {
+    let with = |more: &str| load(&format!("{MINIMAL}{more}"));
+    let plain = with("").unwrap();
+    assert!(plain.ceremony.is_none() && plain.server.unseal_socket.is_none());
+    let sealed = with("unseal = \"ceremony\"\n[ceremony]\ncustodians = [\"root\"]\n").unwrap();
+    assert_eq!(sealed.hsm.pin, PinSource::Keeper);
+    let settings = sealed.ceremony.unwrap();
+    assert_eq!(settings.custodians, Some(vec![0]));
+    assert!(settings.one_share_each);
+    assert_eq!(settings.window, Duration::from_secs(1800));
+    assert_eq!(sealed.server.unseal_socket.unwrap().mode, 0o660);
+    for (more, key) in [
+        (
+            "unseal = \"ceremony\"\npin_file = \"pin\"\n",
+            "hsm.pin_file: no PIN is stored",
+        ),
+        ("unseal = \"never\"\n", "hsm.unseal"),
+        ("[ceremony]\nwindow_s = 0\n", "ceremony.window_s"),
+        ("[ceremony]\nwindow_s = 86401\n", "ceremony.window_s"),
+        (
+            "[ceremony]\ncustodians = [\"nobody-has-this-name\"]\n",
+            "ceremony.custodians: there is no user",
+        ),
+        ("[listen]\nunseal_mode = \"rw\"\n", "listen.unseal_mode"),
+        ("[listen]\nunseal_group = \"no-such-group\"\n", "listen.unseal_group"),
+    ] {
+        let Err(error) = with(more) else {
+            panic!("{more} was taken")
+        };
+        assert!(error.to_string().contains(key), "{error}");
+    }
+}
+
+#[test]
 fn a_pin_in_the_wrong_place_is_not_echoed() {
     for mistake in [
         "pin = \"20460731\"\n",

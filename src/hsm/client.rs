@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::keeper::Keeper;
 use super::pool::{Dispatch, Event, Launch, Program, Status, Supervisor};
 use super::{Config, Error, Health, Job, Keyset, Reply, StartFault};
 use crate::telemetry::Metrics;
@@ -22,6 +23,7 @@ struct Shared {
     status: watch::Receiver<Status>,
     events: mpsc::Sender<Event>,
     metrics: Metrics,
+    keeper: Option<Keeper>,
 }
 
 impl Client {
@@ -30,7 +32,15 @@ impl Client {
     /// # Errors
     /// Nothing could be started at all (no thread, no tokio runtime around the caller).
     pub fn start(config: Config, keyset: Keyset, metrics: Metrics) -> Result<Self, Error> {
-        Self::start_with(Program::new(&config), config, keyset, metrics)
+        Self::start_with(Program::new(&config, None), config, keyset, metrics)
+    }
+
+    /// As [`Client::start`], with the PIN from the keeper: no worker is started while the vault is sealed.
+    ///
+    /// # Errors
+    /// As [`Client::start`].
+    pub fn start_sealed(config: Config, keyset: Keyset, metrics: Metrics, keeper: Keeper) -> Result<Self, Error> {
+        Self::start_with(Program::new(&config, Some(keeper)), config, keyset, metrics)
     }
 
     /// As [`Client::start`], with workers of another make.
@@ -40,6 +50,7 @@ impl Client {
         keyset: Keyset,
         metrics: Metrics,
     ) -> Result<Self, Error> {
+        let keeper = launch.keeper().cloned();
         let runtime = Handle::try_current().map_err(|error| Error::Down(error.to_string()))?;
         let (events, inbox) = mpsc::channel();
         let dispatch = Arc::new(Dispatch::new(&config, events.clone(), metrics.clone()));
@@ -64,6 +75,7 @@ impl Client {
                 status,
                 events,
                 metrics,
+                keeper,
             }),
         })
     }
@@ -124,6 +136,17 @@ impl Client {
     /// Why no worker is started any more, after a start that was refused for good. Workers that were up before go on.
     pub fn refusal(&self) -> Option<StartFault> {
         self.shared.status.borrow().refused.clone()
+    }
+
+    /// Has the PIN forgotten and ends the workers: custodians unseal again. `false`: this vault does not start sealed.
+    pub fn seal(&self) -> bool {
+        let Some(keeper) = &self.shared.keeper else {
+            return false;
+        };
+        keeper.forget("sealed by an operator");
+        // Fails when the supervisor ended, and its workers with it.
+        let _ = self.shared.events.send(Event::Seal);
+        true
     }
 
     /// Lets accepted jobs finish, then ends the workers in order (close sessions, C_Finalize). New jobs are refused from

@@ -8,6 +8,7 @@ mod frame;
 mod inventory;
 pub mod job;
 mod jwe;
+pub mod keeper;
 mod limits;
 mod message;
 pub mod officer;
@@ -21,6 +22,7 @@ mod proof;
 mod public_key;
 mod rate;
 pub mod raw_rate;
+pub mod share;
 mod signature;
 mod token;
 pub mod worker;
@@ -31,7 +33,7 @@ pub use inventory::{Inventory, KeyFacts, Role, TokenFacts, inventory};
 pub(crate) use jwe::open_padded;
 #[cfg(test)]
 pub(crate) use on_softhsm::client as jwe_client;
-pub(crate) use pin::read as read_pin;
+pub(crate) use pin::{NO_PIN, read as read_pin};
 pub use raw_rate::probe;
 pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};
 pub use token::StartFault;
@@ -185,6 +187,8 @@ pub enum PinSource {
     Credential(String),
     /// A file; a trailing newline is not part of the PIN.
     File(PathBuf),
+    /// Nowhere: custodians' shares give it to the keeper, which hands it on.
+    Keeper,
 }
 
 /// How the HSM is reached and used.
@@ -281,4 +285,7 @@ pub struct Health {
     pub pids: Vec<u32>,
     /// Why not all are up, for people.
     pub reason: Option<String>,
+    /// How the vault is sealed, where custodians unseal it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<keeper::Seal>,
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::num::NonZeroU32;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use ring::pbkdf2;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::PinSource;
+use super::keeper::{receive_pin, take_stdout};
 use crate::id::fill_random;
 
 /// The longest PIN file read.
@@ -21,6 +23,43 @@ const REMEMBERED: usize = 32;
 /// PBKDF2 rounds, some 80 ms. Only paid while a refused PIN is remembered. What they protect is a PIN that is wrong.
 const ROUNDS: u32 = 200_000;
 
+/// What a command says that would log in by itself.
+pub(crate) const NO_PIN: &str = "no PIN is stored (hsm.unseal = \"ceremony\"): ask the daemon that serves, or, while none \
+                                 does, name a file with --pin-file";
+
+/// Where a process takes the PIN from.
+pub(super) enum PinFrom {
+    /// Where the configuration says.
+    Configured,
+    /// The keeper, at the other end.
+    Keeper(UnixStream),
+}
+
+impl PinFrom {
+    /// For a worker: with a keeper its stdout is the descriptor of which it reads. To be called before the module is loaded.
+    pub(super) fn inherited(source: &PinSource) -> std::io::Result<Self> {
+        Ok(match source {
+            PinSource::Keeper => Self::Keeper(take_stdout()?.into()),
+            PinSource::Credential(_) | PinSource::File(_) => Self::Configured,
+        })
+    }
+
+    /// Reads the PIN.
+    ///
+    /// # Errors
+    /// For operators; never with any of the PIN.
+    pub(super) fn read(self, source: &PinSource) -> Result<SecretString, String> {
+        match self {
+            Self::Configured => read(source),
+            Self::Keeper(keeper) => match receive_pin(&keeper) {
+                Ok(Some(pin)) => Ok(pin),
+                Ok(None) => Err("the vault is sealed".to_owned()),
+                Err(error) => Err(format!("the pin keeper gave no PIN: {error}")),
+            },
+        }
+    }
+}
+
 /// Reads the PIN.
 ///
 /// # Errors
@@ -28,6 +67,9 @@ const ROUNDS: u32 = 200_000;
 pub(crate) fn read(source: &PinSource) -> Result<SecretString, String> {
     let (path, others) = match source {
         PinSource::File(path) => (path.clone(), 0o077),
+        PinSource::Keeper => {
+            return Err(NO_PIN.to_owned());
+        }
         PinSource::Credential(name) => {
             // A credential is a plain name, so that it cannot lead out of the directory.
             if name.is_empty() || name.contains('/') || name == "." || name == ".." {

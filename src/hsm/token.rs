@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Checked, check, report, unavailable};
 use super::dek::DekTemplates;
 pub(crate) use super::engine::Engine;
-use super::pin::{self, RefusedPins};
+use super::pin::{PinFrom, RefusedPins};
 use super::pkcs11::{Module, OpenFault, RawSession, Search};
 use super::probe::Findings;
 use super::proof::Keys;
@@ -66,6 +66,15 @@ pub(super) struct Shared {
 impl Token {
     /// Loads the module, logs in, finds and proves the keys, runs the start-up check, all under the start-up lock.
     pub(crate) fn start(config: &Config, keyset: &Keyset) -> Result<(Self, ProbeReport), StartFault> {
+        Self::start_with(config, keyset, PinFrom::Configured)
+    }
+
+    /// The same, with the PIN from where the process was told.
+    pub(super) fn start_with(
+        config: &Config,
+        keyset: &Keyset,
+        pin: PinFrom,
+    ) -> Result<(Self, ProbeReport), StartFault> {
         let _lock = StartLock::take(&config.state_dir)?;
         if config
             .token_serial
@@ -81,7 +90,7 @@ impl Token {
         let serial = Some(keyset.token_serial.as_str());
         let module =
             Module::open(&config.module, &config.environment, &config.token_label, serial).map_err(from_open)?;
-        match ready(&module, config, keyset) {
+        match ready(&module, config, keyset, pin) {
             Ok((before_login, checked, anchor)) => {
                 let Checked {
                     keys,
@@ -142,12 +151,12 @@ impl Token {
 /// What was seen before login, what was seen after it, and the anchor session.
 type Ready = (Findings, Checked, RawSession);
 
-fn ready(module: &Module, config: &Config, keyset: &Keyset) -> Result<Ready, StartFault> {
+fn ready(module: &Module, config: &Config, keyset: &Keyset, pin: PinFrom) -> Result<Ready, StartFault> {
     let anchor = module.session().map_err(unavailable)?;
     let mut before_login = Findings::default();
     enough_sessions(module, config.sessions, &mut before_login);
     hidden_before_login(&anchor, keyset, &mut before_login)?;
-    login(module, &anchor, config)?;
+    login(module, &anchor, config, pin)?;
     let checked = check(module, &anchor, keyset, config.strict)?;
     let gaps = before_login.gaps();
     if config.strict && !gaps.is_empty() {
@@ -199,7 +208,7 @@ fn hidden_before_login(session: &RawSession, keyset: &Keyset, findings: &mut Fin
 }
 
 /// Logs in with one try at most, and none for a PIN that the token refused before.
-fn login(module: &Module, session: &RawSession, config: &Config) -> Result<(), StartFault> {
+fn login(module: &Module, session: &RawSession, config: &Config, pin: PinFrom) -> Result<(), StartFault> {
     let token = module.token_now().map_err(unavailable)?;
     if token.user_pin_locked() {
         return Err(StartFault::PinRefused("the token has locked its user PIN".to_owned()));
@@ -212,7 +221,7 @@ fn login(module: &Module, session: &RawSession, config: &Config) -> Result<(), S
     if !token.user_pin_initialized() {
         return Err(StartFault::NotInitialised("it has no user PIN yet".to_owned()));
     }
-    let pin = pin::read(&config.pin).map_err(StartFault::Unavailable)?;
+    let pin = pin.read(&config.pin).map_err(StartFault::Unavailable)?;
     let refused = RefusedPins::new(&config.state_dir);
     let serial = token.serial_number().trim();
     if refused.contains(serial, &pin).map_err(StartFault::Unavailable)? {

@@ -129,7 +129,10 @@ fn reasons(hsm: &hsm::Health, store: &store::Health) -> Vec<String> {
         None => what.to_owned(),
     };
     let mut reasons = Vec::new();
-    if !hsm.ready {
+    let sealed = hsm.seal.as_ref().filter(|seal| seal.sealed);
+    if let Some(seal) = sealed.filter(|_| !hsm.ready) {
+        reasons.push(seal.to_string());
+    } else if !hsm.ready {
         reasons.push(why("the HSM is not ready", &hsm.reason));
     }
     if !store.writable {

@@ -10,6 +10,7 @@ mod health;
 mod keys;
 mod maintenance;
 mod notifications;
+mod seal;
 mod upkeep;
 mod verify;
 
@@ -134,6 +135,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/policy/reload", post(upkeep::reload_policy))
         .route("/admin/bin-table/reload", post(upkeep::reload_bin_table))
         .route("/admin/maintenance/run", post(maintenance::run))
+        .route("/admin/seal", post(seal::seal))
         .route("/admin/keys", get(keys::status))
         .route("/admin/keys/rotate", post(keys::rotate))
         .route("/admin/keys/rotation", get(keys::rotation))

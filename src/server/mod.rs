@@ -43,6 +43,8 @@ pub struct Config {
     pub admin_socket: Socket,
     /// For the front of the pages that payers open.
     pub checkout_socket: Option<Socket>,
+    /// For custodians, where the vault starts sealed.
+    pub unseal_socket: Option<Socket>,
     /// Applications over TCP, loopback only; nobody but `panvault dev` asks for it.
     pub tcp: Option<Tcp>,
     /// `/metrics`, `/healthz` and `/readyz` over TCP, loopback only.
@@ -91,7 +93,8 @@ pub enum Error {
     UnknownGroup(String),
     /// systemd gave a socket that has no place here.
     #[error(
-        "systemd gave a socket named {0:?}: FileDescriptorName= must be api, admin, checkout or metrics, each once"
+        "systemd gave a socket named {0:?}: FileDescriptorName= must be api, admin, checkout, metrics or, with hsm.unseal = \"ceremony\", unseal, each \
+         once"
     )]
     UnknownSocket(String),
     /// Not a loopback address.
@@ -157,6 +160,39 @@ impl Config {
                 loopback(SocketAddr::new(addr.ip(), 0)).await
             }
             bound => bound,
+        }
+    }
+}
+
+/// The socket of custodians, which the pin keeper serves and this process does not.
+pub struct UnsealDoor {
+    /// To be handed on.
+    pub listener: UnixListener,
+    /// Where custodians find it; `None`: systemd's.
+    pub file: Option<socket::SocketFile>,
+}
+
+impl Config {
+    /// Makes the socket of custodians, where there is to be one and systemd did not open it. Needs the async runtime.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::UnknownSocket`] where systemd opened it for a vault that does not start sealed.
+    pub async fn bind_unseal(&self, inherited: &mut Inherited) -> Result<Option<UnsealDoor>, Error> {
+        match (inherited.unseal.take(), &self.unseal_socket) {
+            (Some(_), None) => Err(Error::UnknownSocket("unseal".to_owned())),
+            (Some(listener), Some(_)) => Ok(Some(UnsealDoor { listener, file: None })),
+            (None, Some(socket)) => {
+                let bound = socket.bind().await?;
+                let listener = bound.listener.into_std().map_err(|source| Error::Io {
+                    what: socket.path.display().to_string(),
+                    source,
+                })?;
+                Ok(Some(UnsealDoor {
+                    listener,
+                    file: Some(bound.file),
+                }))
+            }
+            (None, None) => Ok(None),
         }
     }
 }

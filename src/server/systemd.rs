@@ -17,6 +17,7 @@ pub struct Inherited {
     pub(super) admin: Option<unix::UnixListener>,
     pub(super) checkout: Option<unix::UnixListener>,
     pub(super) metrics: Option<net::TcpListener>,
+    pub(super) unseal: Option<unix::UnixListener>,
 }
 
 impl Inherited {
@@ -38,6 +39,7 @@ impl Inherited {
                 "metrics" => put(&mut all.metrics, given.take_tcp_listener(at).map_err(failed)?),
                 "api" => put(&mut all.api, given.take_unix_listener(at).map_err(failed)?),
                 "admin" => put(&mut all.admin, given.take_unix_listener(at).map_err(failed)?),
+                "unseal" => put(&mut all.unseal, given.take_unix_listener(at).map_err(failed)?),
                 "checkout" => put(&mut all.checkout, given.take_unix_listener(at).map_err(failed)?),
                 _ => None,
             }

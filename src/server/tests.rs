@@ -339,6 +339,7 @@ async fn all_listeners_serve_what_is_theirs() {
         api_socket: socket(&dir.path().join("api.sock")),
         admin_socket: socket(&dir.path().join("admin.sock")),
         checkout_socket: Some(socket(&dir.path().join("checkout.sock"))),
+        unseal_socket: None,
         tcp: Some(Tcp {
             addr: "127.0.0.1:0".parse().unwrap(),
             peer: Peer {

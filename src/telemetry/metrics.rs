@@ -19,6 +19,12 @@ pub struct Metrics {
     pub hsm_workers: IntGaugeVec,
     /// Workers that ended, by `reason`: recycled, crashed, stuck, token, refused, unavailable, stopped.
     pub hsm_worker_ends: IntCounterVec,
+    /// 1 while no new worker gets the PIN: custodians have not unsealed the vault.
+    pub sealed: IntGauge,
+    /// Shares that custodians gave so far.
+    pub shares_given: IntGauge,
+    /// Shares that unseal.
+    pub shares_needed: IntGauge,
     /// Peak resident memory of the worker that was recycled or stopped last, in bytes.
     pub hsm_worker_peak_bytes: IntGauge,
     /// Jobs refused because the queue was full.
@@ -136,6 +142,9 @@ impl Metrics {
                 "HSM workers that ended, by reason",
                 &["reason"],
             )?,
+            sealed: gauge("panvault_sealed", "1 while custodians have not unsealed the vault")?,
+            shares_given: gauge("panvault_shares_given", "Shares that custodians gave so far")?,
+            shares_needed: gauge("panvault_shares_needed", "Shares that unseal the vault")?,
             hsm_worker_peak_bytes: gauge(
                 "panvault_hsm_worker_peak_bytes",
                 "Peak resident memory of the HSM worker that ended in order last",

@@ -4,8 +4,7 @@ use std::fs;
 
 use crate::machine::Machine;
 
-const UNITS: &str =
-    "panvault.service panvault.socket panvault-admin.socket panvault-metrics.socket panvault-checkout.socket";
+const UNITS: &str = "panvault.service panvault.socket panvault-admin.socket panvault-metrics.socket panvault-checkout.socket panvault-unseal.socket";
 
 /// Installs it. Nothing is switched on by that, and its files are whole.
 pub(crate) fn package(machine: &Machine, package: &str) {

@@ -138,6 +138,12 @@ impl Daemon {
 
     /// Starts the stopped daemon again on its directory.
     pub(crate) fn up(&mut self) {
+        self.up_sealed();
+        self.wait_ready();
+    }
+
+    /// The same, where it is not ready by itself.
+    pub(crate) fn up_sealed(&mut self) {
         let before = std::fs::metadata(self.dir().join("dev.json"))
             .and_then(|meta| meta.modified())
             .ok();
@@ -189,7 +195,6 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(10));
         }
         self.key = self.dev_json()["native"]["api_key"].as_str().unwrap().to_owned();
-        self.wait_ready();
     }
 
     /// Waits until `/readyz` says so.

@@ -67,6 +67,12 @@ fn told(client: &Client) -> String {
         .filter(|worker| **worker == WorkerState::Up)
         .count();
     let workers = health.workers.len();
+    if let Some(seal) = health.seal.filter(|seal| seal.sealed) {
+        return match health.ready {
+            true => format!("serving; {up} of {workers} HSM workers up; for new ones {seal}"),
+            false => seal.to_string(),
+        };
+    }
     match (health.ready, health.reason) {
         (true, _) => format!("serving; {up} of {workers} HSM workers up"),
         (false, Some(reason)) => format!("serving without the HSM: {reason}"),

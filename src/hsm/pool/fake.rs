@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::launch::{Exit, Launch, Process};
+use crate::hsm::pin::PinFrom;
 use crate::hsm::worker::{self, Broken, Ending, Module, Session};
 use crate::hsm::{Config, Fault, Job, KekMode, Keyset, PinSource, ProbeReport, PublicKey, Reply, StartFault};
 
@@ -26,7 +27,7 @@ pub(in crate::hsm) struct RulesSession {
 impl Module for Rules {
     type Session = RulesSession;
 
-    fn start(config: &Config, _keyset: &Keyset) -> Result<(Self, ProbeReport), StartFault> {
+    fn start(config: &Config, _keyset: &Keyset, _pin: PinFrom) -> Result<(Self, ProbeReport), StartFault> {
         let away = config.state_dir.join("away").exists();
         if config.environment.contains_key("slow") {
             std::thread::sleep(Duration::from_millis(300));
@@ -110,7 +111,7 @@ impl Launch for Threads {
         let socket = theirs.try_clone()?;
         let id = self.started.fetch_add(1, Ordering::SeqCst) + 1;
         let handle = std::thread::spawn(move || {
-            let ending = worker::run::<Rules>(theirs.try_clone()?, |_| Ok(()), || Ok(()));
+            let ending = worker::run::<Rules>(theirs.try_clone()?, |_| Ok(PinFrom::Configured), || Ok(()));
             // As the kernel does when a process ends.
             let _ = theirs.shutdown(Shutdown::Both);
             ending

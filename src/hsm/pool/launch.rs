@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use crate::hsm::keeper::Keeper;
 use crate::hsm::{Config, worker};
 
 /// What a worker may know of the server's environment: nothing secret, and nothing that changes what it loads.
@@ -20,6 +21,11 @@ pub(in crate::hsm) trait Launch: Send + 'static {
 
     /// Starts one; the socket is the server's end.
     fn launch(&mut self) -> io::Result<(UnixStream, Self::Process)>;
+
+    /// Who gives workers the PIN, where that is no file.
+    fn keeper(&self) -> Option<&Keeper> {
+        None
+    }
 }
 
 /// A worker that was started and not yet reaped.
@@ -52,13 +58,15 @@ pub(in crate::hsm) enum Exit {
 pub(in crate::hsm) struct Program {
     program: PathBuf,
     environment: BTreeMap<String, String>,
+    keeper: Option<Keeper>,
 }
 
 impl Program {
-    pub(in crate::hsm) fn new(config: &Config) -> Self {
+    pub(in crate::hsm) fn new(config: &Config, keeper: Option<Keeper>) -> Self {
         Self {
             program: config.program.clone(),
             environment: config.environment.clone(),
+            keeper,
         }
     }
 }
@@ -68,6 +76,15 @@ impl Launch for Program {
 
     fn launch(&mut self) -> io::Result<(UnixStream, Child)> {
         let (ours, theirs) = UnixStream::pair()?;
+        let output = match &self.keeper {
+            Some(keeper) => {
+                let (theirs, worker) = UnixStream::pair()?;
+                keeper.hand_out(theirs);
+                OwnedFd::from(worker)
+            }
+            // A vendor's library may print; its words belong to the log.
+            None => io::stderr().as_fd().try_clone_to_owned()?,
+        };
         let inherited = INHERITED
             .iter()
             .filter_map(|name| Some((name, std::env::var_os(name)?)));
@@ -79,10 +96,13 @@ impl Launch for Program {
             // A ^C at the terminal is for the server, also before the worker blocks it.
             .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            // A vendor's library may print; its words belong to the log.
-            .stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?))
+            .stdout(Stdio::from(output))
             .spawn()?;
         Ok((ours, child))
+    }
+
+    fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_ref()
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) enum Event {
     Ready(WorkerId, ProbeReport),
     /// A worker did as many jobs as it may.
     Recycle(WorkerId),
+    /// End all workers: the PIN was forgotten.
+    Seal,
     /// Finish accepted jobs, end all workers, and end.
     Stop,
 }

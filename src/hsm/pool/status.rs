@@ -31,6 +31,7 @@ impl Board {
                 workers: vec![WorkerState::Down; workers],
                 pids: Vec::new(),
                 reason: None,
+                seal: None,
             },
             refused: None,
             ended: false,

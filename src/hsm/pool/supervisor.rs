@@ -3,6 +3,8 @@
 //! A start is a login. Because the next one begins only after the last one succeeded, a PIN that the token refuses is
 //! tried once, whatever the number of workers.
 
+mod standing;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -19,7 +21,7 @@ use super::roster::{Roster, Starting, Worker};
 use super::status::{Board, Status};
 use super::{Event, WorkerId};
 use crate::hsm::message::{Hello, PROTOCOL};
-use crate::hsm::{Config, Health, Keyset, ProbeReport, StartFault, Verdict, WorkerState};
+use crate::hsm::{Config, Keyset, ProbeReport, StartFault, Verdict};
 use crate::telemetry::Metrics;
 
 /// A worker that is not ready after so long is killed. Longer than it waits for another process's start.
@@ -51,6 +53,8 @@ pub(in crate::hsm) struct Supervisor<L: Launch> {
     reason: Option<String>,
     /// What the start-up check found last.
     report: Option<ProbeReport>,
+    /// Why nothing is started for the time being.
+    held: Option<String>,
     stopping: bool,
     last_look: Instant,
 }
@@ -87,6 +91,7 @@ impl<L: Launch> Supervisor<L> {
             refused: None,
             reason: None,
             report: None,
+            held: None,
             stopping: false,
             last_look: now,
         }
@@ -127,6 +132,7 @@ impl<L: Launch> Supervisor<L> {
             Event::Recycle(id) => self.roster.recycle(id),
             // who asked may have left
             Event::Beat(answer) => drop(answer.send(())),
+            Event::Seal => self.seal(),
             Event::Stop => self.stop(),
         }
     }
@@ -140,6 +146,9 @@ impl<L: Launch> Supervisor<L> {
         let Some(slot) = self.roster.vacancy() else {
             return;
         };
+        if self.held() {
+            return;
+        }
         match self.start(slot, now) {
             Ok(starting) => self.roster.starting = Some(starting),
             Err(error) => self.start_failed(format!("a worker could not be started: {error}")),
@@ -204,6 +213,10 @@ impl<L: Launch> Supervisor<L> {
             StartFault::Unavailable(_) => {
                 self.endings.push(worker, Reason::Unavailable);
                 self.start_failed(text);
+            }
+            StartFault::PinRefused(_) if self.launch.keeper().is_some() => {
+                self.endings.push(worker, Reason::Refused);
+                self.pin_refused(text);
             }
             StartFault::Keys(_) | StartFault::NotInitialised(_) | StartFault::PinRefused(_) | StartFault::Policy(_) => {
                 tracing::error!("no HSM worker is started any more: {text}");
@@ -320,29 +333,5 @@ impl<L: Launch> Supervisor<L> {
             self.retire(worker, Reason::Stopped);
         }
         self.endings.is_empty()
-    }
-
-    /// How long to wait for the next event.
-    fn pause(&self) -> Duration {
-        if !self.endings.is_empty() || self.stopping {
-            return REAP;
-        }
-        let look = (self.hello.config.deadline / 8).clamp(REAP, Duration::from_millis(250));
-        let start = self.next_start.saturating_duration_since(Instant::now());
-        if start.is_zero() { look } else { look.min(start) }
-    }
-
-    fn publish(&self, ended: bool) {
-        let workers = self.roster.states();
-        self.status.publish(Status {
-            health: Health {
-                ready: workers.contains(&WorkerState::Up),
-                workers,
-                pids: self.roster.pids().chain(self.endings.pids()).collect(),
-                reason: self.reason.clone(),
-            },
-            refused: self.refused.clone(),
-            ended,
-        });
     }
 }

@@ -15,13 +15,13 @@ use nix::unistd::{Pid, alarm, getppid};
 const START_LIMIT: u32 = 180;
 
 /// The server that started this worker, whose end is to be the worker's.
-pub(super) struct Server(Pid);
+pub(in crate::hsm) struct Server(Pid);
 
 /// Makes the process unreadable to others, and takes the socket on stdin. [`Server::tie`] comes after the start.
 ///
 /// # Errors
 /// The process was not started by `panvault serve`, or the server is gone already.
-pub(super) fn confine() -> io::Result<(UnixStream, Server)> {
+pub(in crate::hsm) fn confine() -> io::Result<(UnixStream, Server)> {
     prctl::set_dumpable(false)?;
     match setrlimit(Resource::RLIMIT_CORE, 0, 0) {
         Ok(()) | Err(Errno::EPERM) => {}
@@ -46,7 +46,7 @@ impl Server {
     ///
     /// # Errors
     /// The server is gone already.
-    pub(super) fn tie(&self) -> io::Result<()> {
+    pub(in crate::hsm) fn tie(&self) -> io::Result<()> {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         alarm::cancel();
         // A server that died before sends no signal any more.

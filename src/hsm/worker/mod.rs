@@ -2,8 +2,8 @@
 //!
 //! Its stdin is one end of a socketpair; jobs come in, replies go out, and the end of the stream is the order to stop.
 
-mod confine;
-mod sandbox;
+pub(super) mod confine;
+pub(super) mod sandbox;
 mod serve;
 
 use std::os::unix::net::UnixStream;
@@ -13,6 +13,7 @@ use serve::{Read, Wait};
 
 use super::frame::{FrameError, Inbox, Outbox};
 use super::message::{Hello, PROTOCOL, ToServer, ToWorker};
+use super::pin::PinFrom;
 use super::token::{Engine, Token};
 use super::{Config, Fault, Job, Keyset, ProbeReport, Reply, StartFault};
 use crate::telemetry::logs::{Filter, Logs, Sink};
@@ -41,7 +42,11 @@ pub fn main() -> ExitCode {
     };
     match run::<Token>(
         stream,
-        |config| sandbox::enter(&config.address_families),
+        |config| {
+            let pin = PinFrom::inherited(&config.pin)?;
+            sandbox::enter(&config.address_families)?;
+            Ok(pin)
+        },
         || server.tie(),
     ) {
         Ok(Ending::Orderly) => ExitCode::SUCCESS,
@@ -59,8 +64,8 @@ pub(super) trait Module: Sized {
     /// One session.
     type Session: Session;
 
-    /// As [`Token::start`].
-    fn start(config: &Config, keyset: &Keyset) -> Result<(Self, ProbeReport), StartFault>;
+    /// As [`Token::start_with`].
+    fn start(config: &Config, keyset: &Keyset, pin: PinFrom) -> Result<(Self, ProbeReport), StartFault>;
 
     /// As [`Token::engine`].
     fn session(&self) -> Result<Self::Session, StartFault>;
@@ -106,7 +111,7 @@ pub(super) enum Broken {
 /// Starts the module as the server's greeting says, after `greeted`, says so by `started`, then works until the stream ends.
 pub(super) fn run<M: Module>(
     stream: UnixStream,
-    greeted: impl FnOnce(&Config) -> std::io::Result<()>,
+    greeted: impl FnOnce(&Config) -> std::io::Result<PinFrom>,
     started: impl FnOnce() -> std::io::Result<()>,
 ) -> Result<Ending, Broken> {
     let mut inbox = Inbox::new();
@@ -116,7 +121,7 @@ pub(super) fn run<M: Module>(
     let ready = greeted(&hello.config)
         .map_err(|error| StartFault::Unavailable(format!("the worker cannot confine itself: {error}")));
     let mut outbox = Outbox::new();
-    let (module, sessions) = match ready.and_then(|()| start::<M>(&hello)) {
+    let (module, sessions) = match ready.and_then(|pin| start::<M>(&hello, pin)) {
         Ok((module, sessions, report)) => {
             started()?;
             serve::send(&stream, &mut outbox, &ToServer::Ready(report))?;
@@ -150,7 +155,7 @@ fn greeting(stream: &UnixStream, inbox: &mut Inbox) -> Result<Option<Hello>, Bro
 
 type Started<M> = (M, Vec<<M as Module>::Session>, ProbeReport);
 
-fn start<M: Module>(hello: &Hello) -> Result<Started<M>, StartFault> {
+fn start<M: Module>(hello: &Hello, pin: PinFrom) -> Result<Started<M>, StartFault> {
     if hello.protocol != PROTOCOL {
         return Err(StartFault::Unavailable(format!(
             "the program {} was replaced while the server ran ({PROTOCOL}, the server is {}): restart the server",
@@ -158,7 +163,7 @@ fn start<M: Module>(hello: &Hello) -> Result<Started<M>, StartFault> {
             hello.protocol
         )));
     }
-    let (module, report) = M::start(&hello.config, &hello.keyset)?;
+    let (module, report) = M::start(&hello.config, &hello.keyset, pin)?;
     let sessions: Result<Vec<_>, _> = (0..hello.config.sessions.max(1)).map(|_| module.session()).collect();
     match sessions {
         Ok(sessions) => Ok((module, sessions, report)),
@@ -172,8 +177,8 @@ fn start<M: Module>(hello: &Hello) -> Result<Started<M>, StartFault> {
 impl Module for Token {
     type Session = Engine;
 
-    fn start(config: &Config, keyset: &Keyset) -> Result<(Self, ProbeReport), StartFault> {
-        Self::start(config, keyset)
+    fn start(config: &Config, keyset: &Keyset, pin: PinFrom) -> Result<(Self, ProbeReport), StartFault> {
+        Self::start_with(config, keyset, pin)
     }
 
     fn session(&self) -> Result<Engine, StartFault> {

@@ -19,7 +19,7 @@ use crate::hsm::AddressFamily;
 ///
 /// # Errors
 /// The kernel has no filters of system calls.
-pub(super) fn enter(families: &[AddressFamily]) -> io::Result<()> {
+pub(in crate::hsm) fn enter(families: &[AddressFamily]) -> io::Result<()> {
     prctl::set_no_new_privs()?;
     let Ok(machine) = std::env::consts::ARCH.try_into() else {
         tracing::warn!("no filter of system calls is known for this machine: hsm.address_families is not enforced");

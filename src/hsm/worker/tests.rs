@@ -17,7 +17,7 @@ impl Server {
         Self {
             stream,
             inbox: Inbox::new(),
-            worker: std::thread::spawn(move || run::<Rules>(theirs, |_| Ok(()), || Ok(()))),
+            worker: std::thread::spawn(move || run::<Rules>(theirs, |_| Ok(PinFrom::Configured), || Ok(()))),
         }
     }
 
