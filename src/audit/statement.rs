@@ -212,6 +212,15 @@ impl Statement {
         })
     }
 
+    /// A member that is a whole number from 0 on.
+    ///
+    /// # Errors
+    /// [`StatementFault::Member`].
+    pub fn number(&self, name: &'static str) -> Result<u64, StatementFault> {
+        let number = self.members.get(name).and_then(Value::as_u64);
+        number.ok_or(StatementFault::Member(name))
+    }
+
     /// A member that is text.
     ///
     /// # Errors

@@ -16,7 +16,8 @@ pub(crate) use self::args::{
     CredentialCommand, MaintenanceCommand, MerchantCommand, NotificationCommand, PolicyCommand, RepositoryCommand,
 };
 pub(super) use self::request::Common;
-use self::request::{cell, segment};
+use self::request::cell;
+pub(super) use self::request::segment;
 pub(super) use self::rotation::{rotate, show_keys};
 use super::client::Client;
 use super::instance::Instance;

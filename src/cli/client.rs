@@ -106,8 +106,28 @@ impl Client {
         path: &str,
         mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        self.handed_on(method, path, None, &mut take)
+    }
+
+    /// The same, of a request with a body.
+    pub(super) fn stream_of(
+        &self,
+        path: &str,
+        body: &Value,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.handed_on(Method::POST, path, Some(body), &mut take)
+    }
+
+    fn handed_on(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        take: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.runtime.block_on(async {
-            let answer = self.send(method, path, None).await?;
+            let answer = self.send(method, path, body).await?;
             if !answer.status().is_success() {
                 let status = answer.status();
                 let words = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;

@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod client;
 mod dev;
+mod erase;
 mod exit;
 mod import;
 mod init;
@@ -84,6 +85,8 @@ enum Command {
     Key(key::KeyCommand),
     /// Turn the cards of a file into tokens
     Import(import::ImportArgs),
+    /// Erase all tokens of a repository or of one customer in it, with signed receipts
+    Erase(erase::EraseArgs),
     /// Every key, the HSM, and which cryptography is used where
     Inventory(inventory::InventoryArgs),
     /// Show how the running daemon is
@@ -176,6 +179,7 @@ pub fn main() -> ExitCode {
         Command::Check(what) => check::run(&what),
         Command::Key(command) => key::run(&command),
         Command::Import(args) => import::run(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Status { which, json } => admin::status(&which, json),
         Command::Merchant(command) => admin::merchant(&command),

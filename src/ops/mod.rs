@@ -4,6 +4,7 @@ mod accounts;
 mod answer;
 mod audit;
 mod backup;
+mod erase;
 mod health;
 mod keys;
 mod maintenance;
@@ -102,6 +103,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
             get(accounts::repositories).post(accounts::add_repository),
         )
         .route("/admin/repositories/{name}", delete(accounts::remove_repository))
+        .route("/admin/repositories/{name}/erase", post(erase::stream))
         .route("/admin/repositories/{name}/rules", post(accounts::set_rules))
         .route("/admin/repositories/{name}/suspend", post(accounts::suspend_repository))
         .route("/admin/repositories/{name}/resume", post(accounts::resume_repository))

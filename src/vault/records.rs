@@ -249,6 +249,18 @@ pub(super) fn fingerprints_of(clear: &[u8]) -> Vec<Namespace> {
     serde_json::from_slice(clear).map_or_else(|_| Vec::new(), |clear: Clear| clear.fingerprints)
 }
 
+/// What goes with a record, by its part in clear: kinds and names.
+pub(super) fn companions_of(clear: &[u8]) -> Vec<(DocumentKind, String)> {
+    let Ok(Clear { content, fingerprints }) = serde_json::from_slice(clear) else {
+        return Vec::new();
+    };
+    let content = content.map(|name| (DocumentKind::RecordContent, name.into()));
+    let fingerprints = fingerprints
+        .into_iter()
+        .map(|name| (DocumentKind::Fingerprint, name.into()));
+    content.into_iter().chain(fingerprints).collect()
+}
+
 /// A record's name where others are lined up by tokens.
 fn named(place: &Namespace) -> Result<Token, IntegrityError> {
     Token::parse(place.as_str()).map_err(|_| IntegrityError::Damaged)

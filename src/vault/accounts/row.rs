@@ -130,7 +130,7 @@ impl Twin {
 
 impl Repository {
     /// Its gate for new tokens, open or shut.
-    pub(super) fn gate(&self) -> Key {
+    pub(in crate::vault) fn gate(&self) -> Key {
         gate_key(self.id, self.rules)
     }
 }
