@@ -105,6 +105,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/repositories/{name}", delete(accounts::remove_repository))
         .route("/admin/repositories/{name}/erase", post(erase::stream))
         .route("/admin/repositories/{name}/rules", post(accounts::set_rules))
+        .route("/admin/repositories/{name}/retention", put(accounts::set_retention))
         .route("/admin/repositories/{name}/suspend", post(accounts::suspend_repository))
         .route("/admin/repositories/{name}/resume", post(accounts::resume_repository))
         .route(

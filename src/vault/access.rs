@@ -19,7 +19,7 @@ use super::events::{Events, Repeated};
 use super::login::{Login, LoginLimits};
 use super::policy::{Explanation, Policy};
 use super::types::{Actor, Dialect, Error, Operation, Peer, PolicyError};
-use crate::id::{MerchantId, NoRandom, UnixMillis};
+use crate::id::{MerchantId, NoRandom, RepositoryId, UnixMillis};
 use crate::telemetry::Metrics;
 
 /// How often and how much a caller may ask; the default limits only failed logins.
@@ -130,6 +130,20 @@ impl Access {
         accounts
             .repository(actor.repository)
             .is_some_and(|row| row.rules == actor.rules)
+    }
+
+    /// How long a token of the repository lives at most, milliseconds.
+    pub(super) fn longest_life(&self, repository: RepositoryId) -> Option<u64> {
+        self.accounts.current().repository(repository)?.longest_life()
+    }
+
+    /// The repositories whose tokens live so many milliseconds at most.
+    pub(super) fn limited_repositories(&self) -> Vec<(RepositoryId, u64)> {
+        let accounts = self.accounts.current();
+        let limited = accounts
+            .repositories()
+            .filter_map(|row| Some((row.id, row.longest_life()?)));
+        limited.collect()
     }
 
     /// Counts `volume` records more against the caller's caps, for an operation that was permitted and whose volume shows

@@ -48,6 +48,7 @@ mod put;
 mod record;
 mod records;
 pub mod replay;
+mod retention;
 mod reveal;
 mod rotation;
 mod screen;
@@ -191,7 +192,7 @@ impl Vault {
         if actor.dialect.names_twice() && held.record.alias.is_none() {
             return Err(CallerError::UnknownToken.into());
         }
-        if held.record.expired(UnixMillis::now()) {
+        if self.is_over(&held.record, UnixMillis::now()) {
             return Err(CallerError::Expired.into());
         }
         Ok(held)
@@ -199,7 +200,7 @@ impl Vault {
 
     async fn view(&self, record: &Record) -> Result<View, Error> {
         let last_used = self.last_used_at(record.repository, &record.token).await?;
-        Ok(record.view(last_used))
+        Ok(self.shown(record, last_used))
     }
 
     /// One commit of `writes` and `event`, if the record is still as it was read. `false`: it is not.

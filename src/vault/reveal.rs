@@ -135,6 +135,8 @@ impl Vault {
             let mut event = event(actor, op, "ok", Some(token));
             let until = used.as_ref().and_then(|used| used.expires_at);
             if until != held.record.expires_at {
+                // as far as the repository allows
+                let until = used.as_ref().and_then(|used| self.ends_at(used));
                 event.detail = until.map(|at| format!("renewed until {at}"));
             }
             if self.commit_if_unchanged(&held, writes, event).await? {

@@ -96,6 +96,7 @@ impl Change {
             status: AccountStatus::Active,
             created_at: UnixMillis::now(),
             rules: Some(rules),
+            retention_days: None,
             twin: Some(Twin::TestedIn(test)),
         };
         self.put_repository(made.clone())?;
