@@ -1,11 +1,12 @@
-//! Which receipts the summary of an erasure covers: their number, and a digest over all of them in order.
+//! Which lines a statement covers that comes behind them: their number, and a digest over all of them in order. The
+//! receipts of an erasure, and its summary; the chunks of an export, and its manifest.
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{Context, SHA256};
 
 use super::statement::{Kind, Statement, StatementFault};
 
-/// The receipts of an erasure, one after another.
+/// The receipts of an erasure or the chunks of an export, one after another.
 #[derive(Clone)]
 pub struct Receipts {
     count: u64,
@@ -15,14 +16,14 @@ pub struct Receipts {
 /// Why a summary does not cover the receipts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotCovered {
-    /// It is no summary of an erasure.
-    #[error("it is no summary of an erasure")]
+    /// It is another statement.
+    #[error("it is no summary of an erasure and no manifest of an export")]
     Kind,
     /// A member is missing.
     #[error("{0}")]
     Member(#[from] StatementFault),
-    /// Receipts are missing or too many.
-    #[error("it covers {covered} receipts, here are {here}")]
+    /// Some are missing or too many.
+    #[error("it covers {covered} lines, here are {here}")]
     Count {
         /// By the summary.
         covered: u64,
@@ -30,7 +31,7 @@ pub enum NotCovered {
         here: u64,
     },
     /// Others, or in another order.
-    #[error("it covers other receipts, or these in another order")]
+    #[error("it covers other lines, or these in another order")]
     Digest,
 }
 
@@ -47,7 +48,7 @@ impl Receipts {
         self.count
     }
 
-    /// SHA-256 over the receipts' lines with their ends, base64url.
+    /// SHA-256 over the lines with their ends, base64url.
     pub fn digest(&self) -> String {
         BASE64URL_NOPAD.encode(self.sha256.clone().finish().as_ref())
     }
@@ -57,17 +58,19 @@ impl Receipts {
     /// # Errors
     /// Why not.
     pub fn covered_by(&self, summary: &Statement) -> Result<(), NotCovered> {
-        if summary.kind() != Kind::Erasure {
-            return Err(NotCovered::Kind);
-        }
-        let covered = summary.number("tokens")?;
+        let (count, digest) = match summary.kind() {
+            Kind::Erasure => ("tokens", "receipts_sha256"),
+            Kind::Export => ("chunks", "chunks_sha256"),
+            Kind::Deletion | Kind::Shred | Kind::Ceremony => return Err(NotCovered::Kind),
+        };
+        let covered = summary.number(count)?;
         if covered != self.count {
             return Err(NotCovered::Count {
                 covered,
                 here: self.count,
             });
         }
-        match summary.member("receipts_sha256")? == self.digest() {
+        match summary.member(digest)? == self.digest() {
             true => Ok(()),
             false => Err(NotCovered::Digest),
         }

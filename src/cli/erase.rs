@@ -1,11 +1,7 @@
 //! `erase`: all tokens of a namespace or of a repository, by a running daemon. This process keeps receipts and summary.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -13,12 +9,10 @@ use serde_json::{Value, json};
 use super::admin::segment;
 use super::client::Client;
 use super::instance::Instance;
-use super::progress::Progress;
+use super::lines::Taking;
+use super::terminal::confirmed;
 use super::{Exit, Which, terminal};
-use crate::audit::{Receipts, Statement, StatementKind};
-
-/// The longest line that the daemon sends.
-const LINE_MAX: usize = 1 << 20;
+use crate::audit::StatementKind;
 
 #[derive(Debug, Args)]
 #[command(
@@ -76,11 +70,9 @@ pub(super) fn run(args: &EraseArgs) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Ok);
     };
-    if out.exists() {
-        anyhow::bail!("{} is there already: receipts are written to a new file", out.display());
-    }
-    args.confirm(&there)?;
-    let mut taking = Taking::new(out);
+    let mut taking = Taking::new(out, StatementKind::Erasure, "receipts")?;
+    let question = format!("{}: {} will be erased for good.", args.what(), told(&there));
+    confirmed(args.yes, &question, &args.repository, "nothing was erased")?;
     client.stream_of(&path, &body(false), |bytes| taking.take(bytes))?;
     let summary = taking.end()?;
     if args.json {
@@ -118,116 +110,6 @@ impl EraseArgs {
             true => format!("repository {}", self.repository),
             false => format!("a namespace of repository {}", self.repository),
         }
-    }
-
-    /// Asks on a terminal; elsewhere it must have been said.
-    fn confirm(&self, there: &Value) -> anyhow::Result<()> {
-        if self.yes {
-            return Ok(());
-        }
-        if !std::io::stdin().is_terminal() {
-            anyhow::bail!("nobody is there to be asked: --yes erases without asking");
-        }
-        terminal::remark(format!("{}: {} will be erased for good.", self.what(), told(there)));
-        terminal::remark("Type the repository's name to go on:");
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).context("no answer")?;
-        match line.trim() == self.repository {
-            true => Ok(()),
-            false => anyhow::bail!("that is not its name: nothing was erased"),
-        }
-    }
-}
-
-/// Receipts on their way into the file; the last line is the summary, or why there is none.
-struct Taking<'a> {
-    path: &'a Path,
-    file: Option<BufWriter<File>>,
-    receipts: Receipts,
-    rest: Vec<u8>,
-    last: Option<Vec<u8>>,
-    progress: Progress,
-}
-
-impl<'a> Taking<'a> {
-    fn new(path: &'a Path) -> Self {
-        Self {
-            path,
-            file: None,
-            receipts: Receipts::default(),
-            rest: Vec::new(),
-            last: None,
-            progress: Progress::start(),
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let mut line: Vec<u8> = self.rest.drain(..=end).collect();
-            line.pop();
-            if let Some(before) = self.last.replace(line) {
-                self.receipts.add(&before);
-                self.write(&before)?;
-                self.progress.say(format!("{} tokens", self.receipts.count()));
-            }
-        }
-        anyhow::ensure!(self.rest.len() <= LINE_MAX, "the daemon's answer is no erasure");
-        Ok(())
-    }
-
-    /// What the last line says. A receipt in its place is kept too.
-    fn end(mut self) -> anyhow::Result<Value> {
-        let last = self.last.take().unwrap_or_default();
-        let count = self.receipts.count();
-        let value: Value = serde_json::from_slice(&last).unwrap_or_default();
-        let summary = Statement::parse(&last).ok();
-        let is_receipt = summary
-            .as_ref()
-            .is_some_and(|there| there.kind() == StatementKind::Deletion);
-        if is_receipt || summary.is_some() {
-            self.write(&last)?;
-        }
-        if let Some(mut file) = self.file.take() {
-            file.flush()?;
-            file.get_ref().sync_all()?;
-        }
-        let kept = |count: u64| match count {
-            0 => "run it again".to_owned(),
-            count => format!(
-                "{count} receipts are in {}; run it again with another FILE",
-                self.path.display()
-            ),
-        };
-        match summary {
-            Some(summary) if !is_receipt => {
-                let covered = self.receipts.covered_by(&summary);
-                covered.map_err(|fault| Exit::Fault.because(format!("the daemon's summary: {fault}")))?;
-                Ok(value)
-            }
-            _ => Err(match value.get("error").and_then(Value::as_str) {
-                Some(error) => anyhow::anyhow!("{error} ({})", kept(count)),
-                None => Exit::Unavailable.because(format!(
-                    "the daemon went before the erasure was whole: {}",
-                    kept(count + u64::from(is_receipt))
-                )),
-            }),
-        }
-    }
-
-    fn write(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let path = self.path;
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-                let made = made.with_context(|| format!("cannot write {}", path.display()))?;
-                self.file.insert(BufWriter::new(made))
-            }
-        };
-        file.write_all(line)
-            .and_then(|()| file.write_all(b"\n"))
-            .with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

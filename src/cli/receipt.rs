@@ -25,6 +25,9 @@ pub(crate) enum ReceiptCommand {
         /// It is the file that `erase` wrote: each receipt is verified, and that the summary at its end covers just these
         #[arg(long)]
         erasure: bool,
+        /// It is the file that `export` wrote: the manifest at its end is verified, and that it covers just its chunks
+        #[arg(long, conflicts_with = "erasure")]
+        export: bool,
         #[command(flatten)]
         anchor: Anchor,
     },
@@ -32,7 +35,18 @@ pub(crate) enum ReceiptCommand {
 
 /// Runs it.
 pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
-    let ReceiptCommand::Verify { file, erasure, anchor } = command;
+    let ReceiptCommand::Verify {
+        file,
+        erasure,
+        export,
+        anchor,
+    } = command;
+    if *export {
+        let (count, verdict) = erasure::verify_export(file, anchor.fingerprint()?.as_ref())?;
+        terminal::say(format!("{count} chunks, and the manifest covers just these"));
+        say(verdict);
+        return Ok(Exit::Ok);
+    }
     if *erasure {
         let (count, verdict) = erasure::verify(file, anchor.fingerprint()?.as_ref())?;
         terminal::say(format!("{count} receipts, and the summary covers just these"));

@@ -70,6 +70,8 @@ pub struct Config {
     pub kek_period: Option<Duration>,
     /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
     pub rewraps_per_second: u32,
+    /// Whether operators may take cards out in bulk.
+    pub exports: bool,
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
@@ -203,6 +205,7 @@ impl Reader<'_> {
             caps: caps(&spec.caps),
             kek_period: self.kek_period(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
+            exports: spec.export.enabled,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
             locker: self.locker(&spec.locker)?,

@@ -12,7 +12,7 @@ use super::audit::AuditSpec;
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
 use super::paykka::PayKkaSpec;
-use super::upkeep::{KeysSpec, MaintenanceSpec};
+use super::upkeep::{ExportSpec, KeysSpec, MaintenanceSpec};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -38,6 +38,8 @@ pub(super) struct Spec {
     pub(super) caps: CapsSpec,
     #[serde(default)]
     pub(super) keys: KeysSpec,
+    #[serde(default)]
+    pub(super) export: ExportSpec,
     #[serde(default)]
     pub(super) maintenance: MaintenanceSpec,
     #[serde(default)]

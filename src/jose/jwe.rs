@@ -3,7 +3,12 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
 use super::header::Header;
+use super::rsa::{OaepHash, RsaPublicKey};
+use crate::id::{NoRandom, fill_random};
 
 /// The parts of a JWE that only its key can judge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +78,34 @@ impl Compact {
             tag: sized(tag)?,
             aad: header.as_bytes().to_vec(),
         })
+    }
+}
+
+impl Compact {
+    /// Encrypts `text` to `key` with RSA-OAEP-256 and A256GCM, which `header`, one JSON object, must say: the compact form.
+    /// `None`: the key cannot take a content key.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn seal(key: &RsaPublicKey, header: &str, mut text: Zeroizing<Vec<u8>>) -> Result<Option<String>, NoRandom> {
+        let header = BASE64URL_NOPAD.encode(header.as_bytes());
+        // one content key for one text, so that no IV is used twice with it
+        let (mut content_key, mut iv) = (Zeroizing::new([0; 32]), [0; 12]);
+        fill_random(content_key.as_mut_slice())?;
+        fill_random(&mut iv)?;
+        let Some(encrypted_key) = key.encrypt(OaepHash::Sha256, content_key.as_slice())? else {
+            return Ok(None);
+        };
+        let Ok(unbound) = UnboundKey::new(&AES_256_GCM, content_key.as_slice()) else {
+            return Ok(None);
+        };
+        let nonce = Nonce::assume_unique_for_key(iv);
+        let aad = Aad::from(header.as_bytes());
+        let Ok(tag) = LessSafeKey::new(unbound).seal_in_place_separate_tag(nonce, aad, &mut text) else {
+            return Ok(None);
+        };
+        let parts = [&encrypted_key[..], &iv, &text, tag.as_ref()].map(|part| BASE64URL_NOPAD.encode(part));
+        Ok(Some([&[header][..], &parts].concat().join(".")))
     }
 }
 

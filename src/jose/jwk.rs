@@ -2,6 +2,9 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
+use serde_json::{Map, Value};
+
+use super::rsa::{BadKey, RsaPublicKey};
 
 /// An RSA public key for RSA-OAEP-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,29 @@ impl Jwk {
         // base64url needs no escaping
         format!(r#"{{"kty":"RSA","use":"enc","alg":"RSA-OAEP-256","kid":"{kid}","n":"{n}","e":"{e}"}}"#)
     }
+}
+
+/// Reads an RSA public key for RSA-OAEP-256 in a JWK.
+///
+/// # Errors
+/// [`BadKey`]: a private key, one for another use or algorithm, or none.
+pub fn rsa_of_jwk(text: &str) -> Result<RsaPublicKey, BadKey> {
+    let key: Map<String, Value> = serde_json::from_str(text).map_err(|_| BadKey::None)?;
+    if ["d", "p", "q"].iter().any(|name| key.contains_key(*name)) {
+        return Err(BadKey::PrivateKey);
+    }
+    let says = |name: &str| key.get(name).and_then(Value::as_str);
+    let is = |name: &str, wanted: &str| !key.contains_key(name) || says(name) == Some(wanted);
+    if says("kty") != Some("RSA") || !is("use", "enc") || !is("alg", "RSA-OAEP-256") {
+        return Err(BadKey::None);
+    }
+    let integer = |name: &str| {
+        let bytes = BASE64URL_NOPAD.decode(says(name)?.as_bytes()).ok()?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        bytes.get(zeros..).map(<[u8]>::to_vec)
+    };
+    let (n, e) = integer("n").zip(integer("e")).ok_or(BadKey::None)?;
+    RsaPublicKey::new(&n, &e)
 }
 
 /// A Base64urlUInt (RFC 7518 section 2).

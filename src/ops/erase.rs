@@ -3,22 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use bytes::Bytes;
-use http_body_util::channel::Channel;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::Services;
-use super::answer::{Admin, At, Json, Refusal, answer, of_kind};
+use super::answer::{Admin, At, Json, Refusal, answer};
+use super::lines::streamed;
 use crate::id::{MerchantId, Namespace, RepositoryName};
 use crate::payment::erasure::Whose;
 use crate::vault::Erasure;
-use crate::vault::accounts::{AccountError, AdminActor};
 
 /// Receipts that wait for the caller.
 const WAITING: usize = 64;
@@ -81,47 +77,19 @@ pub(super) async fn stream(
         return Ok(answer(StatusCode::OK, &services.vault.erasable(admin, &erasure).await?));
     }
     services.vault.check_erasure(&erasure)?;
-    let (mut out, body) = Channel::<Bytes, std::convert::Infallible>::new(2);
-    let (to, mut receipts) = mpsc::channel(WAITING);
-    let made = tokio::spawn(async move {
+    let (to, receipts) = mpsc::channel(WAITING);
+    let work = tokio::spawn(async move {
         if let (Some(whose), Some(namespace)) = (&whose, &erasure.namespace) {
             let payments = &services.payments;
             let linked = payments.erase_linked(admin.peer, &erasure.repository, whose, namespace);
             erasure.linked = linked.await.map_err(|error| error.to_string())?;
         }
-        erase(&services, admin, erasure, to)
-            .await
+        let erased = services.vault.erase(admin, erasure, to).await;
+        erased
+            .map(|summary| summary.to_json())
             .map_err(|error| error.to_string())
     });
-    tokio::spawn(async move {
-        while let Some(line) = receipts.recv().await {
-            // The caller left, and the erasure ends.
-            let Ok(()) = out.send_data(Bytes::from(line + "\n")).await else {
-                return;
-            };
-        }
-        let last = match made.await {
-            Ok(Ok(summary)) => summary,
-            Ok(Err(error)) => json!({ "error": error }).to_string(),
-            Err(_) => json!({ "error": "the erasure died: see the daemon's log" }).to_string(),
-        };
-        // the caller may have left
-        let _ = out.send_data(Bytes::from(last + "\n")).await;
-    });
-    Ok(of_kind("application/jsonl", Body::new(body)))
-}
-
-async fn erase(
-    services: &Services,
-    admin: AdminActor,
-    erasure: Erasure,
-    to: mpsc::Sender<String>,
-) -> Result<String, AccountError> {
-    let erased = services.vault.erase(admin, erasure, to).await;
-    if let Err(error) = &erased {
-        tracing::warn!(%error, "an erasure stopped");
-    }
-    Ok(erased?.to_json())
+    Ok(streamed(receipts, work))
 }
 
 fn whose(asked: Asked) -> Result<Option<Whose>, Refusal> {

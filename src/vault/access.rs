@@ -13,7 +13,7 @@ use std::time::Duration;
 pub use reload::{Reconfigured, ReloadError};
 
 use super::accounts::{AccountStatus, Accounts};
-use super::caps::{CapTable, Caps, Exceeded, Moment};
+use super::caps::{CapOverrides, CapTable, Caps, Exceeded, Moment};
 use super::credential::Comparison;
 use super::events::{Events, Repeated};
 use super::login::{Login, LoginLimits};
@@ -150,6 +150,17 @@ impl Access {
     /// only at its end. Nothing is refused now; a debt makes the next request wait.
     pub fn charge(&self, actor: &Actor, op: Operation, volume: u64) {
         self.caps.charge((actor.peer.uid, &actor.merchant), op, volume);
+    }
+
+    /// Takes one card more for an operator's export; or after how many seconds there may be one.
+    pub(super) fn take_export(&self, peer: Peer, merchant: &MerchantId) -> Result<(), u64> {
+        let op = Operation::Export;
+        let caps = self.rules().caps;
+        let Some(cap) = caps.effective(&CapOverrides::default(), op) else {
+            return Ok(());
+        };
+        let taken = self.caps.take(cap, (peer.uid, merchant), op, 1, Moment::now());
+        taken.map_err(|Exceeded { retry_after_s }| retry_after_s)
     }
 
     /// Counts one that was refused; it is in the audit trail some seconds later, together with others like it.

@@ -117,10 +117,10 @@ fn forged(daemon: &Daemon, erasing: &Erasing<'_>) {
         (
             "dropped",
             with(|lines| _ = lines.remove(3)),
-            "covers 72 receipts, here are 71",
+            "covers 72 lines, here are 71",
         ),
         ("swapped", with(|lines| lines.swap(3, 4)), "in another order"),
-        ("twice", with(|lines| lines[3] = lines[4]), "covers other receipts"),
+        ("twice", with(|lines| lines[3] = lines[4]), "covers other lines"),
         (
             "without summary",
             with(|lines| _ = lines.pop()),

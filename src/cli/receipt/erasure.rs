@@ -1,4 +1,5 @@
-//! The file that `erase` wrote: receipts, and last the summary that covers just these.
+//! The file that `erase` wrote: receipts, and last the summary that covers just these. Likewise that of `export`: chunks, which
+//! only the recipient can open, and the manifest.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -12,6 +13,8 @@ use crate::hsm::KeyFingerprint;
 
 /// The longest line that is read.
 const LINE_MAX: u64 = 64 << 10;
+/// The longest chunk of an export.
+const CHUNK_MAX: u64 = 16 << 20;
 
 /// How many receipts it has, and how far they can be trusted.
 pub(super) fn verify(path: &Path, key: Option<&KeyFingerprint>) -> anyhow::Result<(u64, Verdict)> {
@@ -56,6 +59,37 @@ pub(super) fn verify(path: &Path, key: Option<&KeyFingerprint>) -> anyhow::Resul
         .map_err(|bad| fault(number, format!("the last line must be the summary: {bad}")))?;
     let verdict = summary.verify(key).map_err(|bad| fault(number, bad.to_string()))?;
     Ok((receipts.count(), verdict))
+}
+
+/// How many chunks it has, and how far the manifest can be trusted.
+pub(super) fn verify_export(path: &Path, key: Option<&KeyFingerprint>) -> anyhow::Result<(u64, Verdict)> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut lines = BufReader::new(file);
+    let mut chunks = Receipts::default();
+    let mut last: Option<Vec<u8>> = None;
+    let fault = |what: String| Exit::Fault.because(format!("not genuine: {what}"));
+    loop {
+        let mut line = Vec::new();
+        if (&mut lines).take(CHUNK_MAX).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line.pop() != Some(b'\n') {
+            return Err(fault("it is cut off".to_owned()));
+        }
+        if let Some(before) = last.replace(line) {
+            chunks.add(&before);
+        }
+    }
+    let last = last.ok_or_else(|| fault("there is nothing".to_owned()))?;
+    let manifest = Statement::parse(&last).map_err(|bad| fault(format!("the last line is no manifest: {bad}")))?;
+    if manifest.kind() != StatementKind::Export {
+        return Err(fault("the last line is no manifest of an export".to_owned()));
+    }
+    let verdict = manifest.verify(key).map_err(|bad| fault(bad.to_string()))?;
+    chunks
+        .covered_by(&manifest)
+        .map_err(|bad| fault(format!("the manifest: {bad}")))?;
+    Ok((chunks.count(), verdict))
 }
 
 /// Key and repository: what all of one erasure have in common.

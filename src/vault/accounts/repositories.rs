@@ -44,15 +44,14 @@ impl Accounts {
         let mut act = Act::new(admin, "repository-add");
         match rules {
             None => {
-                change.make_repository(name.clone(), None)?;
+                change.make_repository(name.clone(), None, retention_days)?;
             }
             Some(rules) => {
-                let twin = change.make_pair(name.clone(), rules)?;
+                let twin = change.make_pair(name.clone(), rules, retention_days)?;
                 act.detail = Some(format!("{}, with its TEST twin {twin}", described(rules)));
             }
         }
         if retention_days.is_some() {
-            change.limit(name, retention_days)?;
             let kept = format!("tokens live {}", retention::described(retention_days));
             act.detail = Some(
                 act.detail
@@ -238,6 +237,7 @@ impl Change {
         &mut self,
         name: RepositoryName,
         made_with: Option<&MerchantId>,
+        retention_days: Option<u32>,
     ) -> Result<RepositoryId, AccountError> {
         if self.next.numbers.contains_key(&name) {
             return Err(AccountError::Exists(Kind::Repository));
@@ -250,7 +250,7 @@ impl Change {
             status: AccountStatus::Active,
             created_at: UnixMillis::now(),
             rules: None,
-            retention_days: None,
+            retention_days,
             twin: None,
         })?;
         Ok(id)
