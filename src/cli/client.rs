@@ -140,7 +140,10 @@ impl Client {
             }
             let mut body = answer.into_body();
             while let Some(frame) = body.frame().await {
-                if let Ok(data) = frame.context("the answer broke off")?.into_data() {
+                let frame = frame.map_err(|error| {
+                    Exit::Unavailable.because(format!("the daemon went before it was done: {error}; run it again"))
+                })?;
+                if let Ok(data) = frame.into_data() {
                     take(&data)?;
                 }
             }

@@ -73,8 +73,8 @@ pub(super) fn run(args: &EraseArgs) -> anyhow::Result<Exit> {
     let mut taking = Taking::new(out, StatementKind::Erasure, "receipts")?;
     let question = format!("{}: {} will be erased for good.", args.what(), told(&there));
     confirmed(args.yes, &question, &args.repository, "nothing was erased")?;
-    client.stream_of(&path, &body(false), |bytes| taking.take(bytes))?;
-    let summary = taking.end()?;
+    let streamed = client.stream_of(&path, &body(false), |bytes| taking.take(bytes));
+    let summary = taking.end(streamed)?;
     if args.json {
         terminal::json(&summary)?;
         return Ok(Exit::Ok);

@@ -64,8 +64,8 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Exit> {
         args.repository
     );
     confirmed(args.yes, &question, &args.repository, "nothing was exported")?;
-    client.stream_of(&path, &json!({"recipient": key}), |bytes| taking.take(bytes))?;
-    let manifest = taking.end()?;
+    let streamed = client.stream_of(&path, &json!({"recipient": key}), |bytes| taking.take(bytes));
+    let manifest = taking.end(streamed)?;
     if args.json {
         terminal::json(&manifest)?;
         return Ok(Exit::Ok);

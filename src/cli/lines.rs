@@ -68,8 +68,13 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    /// The statement at the end, of which it is checked that it covers what came before.
-    pub(super) fn end(mut self) -> anyhow::Result<Value> {
+    /// The statement at the end, of which it is checked that it covers what came before. `streamed` is how the answer ended;
+    /// what came until then is kept.
+    pub(super) fn end(mut self, streamed: anyhow::Result<()>) -> anyhow::Result<Value> {
+        // it was refused
+        if self.last.is_none() {
+            streamed?;
+        }
         let last = self.last.take().unwrap_or_default();
         let value: Value = serde_json::from_slice(&last).unwrap_or_default();
         let error = value.get("error").and_then(Value::as_str);

@@ -122,6 +122,7 @@ impl Vault {
         while self.erase_tokens(target, run, to).await? > 0 {}
         if target.namespace.is_none() {
             while self.erase_documents(target, run).await? > 0 {}
+            self.persons.forget_entered();
         }
         let left = self.left(target).await?;
         if target.namespace.is_none() && left != Erasable::default() {

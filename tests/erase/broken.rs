@@ -44,7 +44,8 @@ fn an_erasure_that_is_cut_off_goes_on() {
         if daemon_dies {
             daemon.kill();
             let output = child.wait_with_output().unwrap();
-            assert!(!output.status.success(), "{}", said(&output));
+            assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+            assert!(said(&output).contains("run it again"), "{}", said(&output));
             let receipts = lines(&out);
             assert!(
                 receipts.iter().all(|line| line["kind"] == "deletion"),

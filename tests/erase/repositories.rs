@@ -219,6 +219,9 @@ fn every_document_of_a_repository_goes_with_it() {
             json!({"tokens": 0, "documents": {}}),
             "{repository}"
         );
+        if repository == "TEST_locker" {
+            used_again(&daemon);
+        }
         daemon.run(&["merchant", "remove", merchant], 0);
     }
     assert_eq!(daemon.metric("panvault_tokens"), 0.0);
@@ -252,6 +255,19 @@ fn records(daemon: &Daemon) {
     locker.add("m1", "c1", &locker::card(VISA));
     locker.done("/cards/fingerprint", &json!({"data": "x", "key": "k"}));
     locker.done("/entity", &json!({"entity_id": "e1"}));
+}
+
+/// A repository that was erased serves again, and knows nobody.
+fn used_again(daemon: &Daemon) {
+    daemon.run(&["repository", "resume", "TEST_locker"], 0);
+    let locker = locker::Locker::of(daemon);
+    let name = json!({"entity_id": "cus_1", "vault_id": "v1"});
+    locker.refused("/api/v2/vault/retrieve", &name, 404, "TE_02");
+    locker.done("/entity", &json!({"entity_id": "e1"}));
+    daemon.run(&["repository", "suspend", "TEST_locker"], 0);
+    let erasing = Erasing::of(daemon);
+    let again = erasing.done("again", &["--repository", "TEST_locker"]);
+    assert_eq!(again["documents"], json!({"person": 1}));
 }
 
 fn orders(daemon: &Daemon) {
