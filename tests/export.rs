@@ -353,11 +353,14 @@ fn by_jwcrypto(recipient: &Recipient, whole: &str, cut: &str) {
         skipped("opening an export with another maker's JOSE: it needs python3 with the jwcrypto library");
         return;
     };
+    let readme = include_str!("../README.md");
+    let (_, program) = readme.split_once("```python\n").unwrap();
+    let (program, _) = program.split_once("```\n").unwrap();
+    std::fs::write(recipient.at("open.py"), program).unwrap();
     let open = |text: &str| {
         std::fs::write(recipient.at("export"), text).unwrap();
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/export/open.py");
         Command::new(python)
-            .arg(program)
+            .arg(recipient.at("open.py"))
             .arg(recipient.at("private.pem"))
             .arg(recipient.at("export"))
             .output()
@@ -468,6 +471,10 @@ fn an_export_keeps_to_its_caps_and_one_that_is_cut_off_has_no_manifest() {
     assert!(said(&output).contains("cap"), "{}", said(&output));
     let stopped = events(&daemon, "export").pop().unwrap();
     assert_eq!(stopped["outcome"], "stopped", "{stopped}");
+    assert!(
+        daemon.metric("panvault_cap_refusals_total{op=\"export\"}") >= 1.0,
+        "what alarms watch"
+    );
 
     daemon.stop();
     daemon.configure("caps.export_per_day = 0");

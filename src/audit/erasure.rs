@@ -85,3 +85,25 @@ impl Default for Receipts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_told_apart_by_their_ends_and_their_order() {
+        let of = |lines: &[&str]| {
+            let mut all = Receipts::default();
+            lines.iter().for_each(|line| all.add(line.as_bytes()));
+            (all.count(), all.digest())
+        };
+        // printf 'a\nb\n' | openssl dgst -sha256 -binary | base64 | tr +/ -_
+        assert_eq!(
+            of(&["a", "b"]),
+            (2, "kRFp3arxRq_1OfWMJsSJrzuJLf8P4oPBwmTGWuWqWaI".to_owned())
+        );
+        for other in [&["b", "a"][..], &["ab"], &["a", "b", ""], &["", "a", "b"]] {
+            assert_ne!(of(other).1, of(&["a", "b"]).1, "{other:?}");
+        }
+    }
+}

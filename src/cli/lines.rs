@@ -14,6 +14,8 @@ use crate::audit::{Receipts, Statement, StatementKind};
 
 /// The longest line that the daemon sends.
 const LINE_MAX: usize = 16 << 20;
+/// What a last line begins with that says why there is no statement.
+const ERROR: &[u8] = b"{\"error\"";
 
 /// Lines on their way into a new file, which is made with the first one.
 pub(super) struct Taking<'a> {
@@ -55,11 +57,17 @@ impl<'a> Taking<'a> {
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
             let mut line: Vec<u8> = self.rest.drain(..=end).collect();
             line.pop();
+            if !line.starts_with(ERROR) {
+                self.write(&line)?;
+            }
             if let Some(before) = self.last.replace(line) {
                 self.lines.add(&before);
-                self.write(&before)?;
                 self.progress.say(format!("{} {}", self.lines.count(), self.called));
             }
+        }
+        // what came outlives this process
+        if let Some(file) = &mut self.file {
+            file.flush()?;
         }
         anyhow::ensure!(
             self.rest.len() <= LINE_MAX,
@@ -79,9 +87,6 @@ impl<'a> Taking<'a> {
         let value: Value = serde_json::from_slice(&last).unwrap_or_default();
         let error = value.get("error").and_then(Value::as_str);
         let statement = Statement::parse(&last).ok().filter(|there| there.kind() == self.kind);
-        if error.is_none() && !last.is_empty() {
-            self.write(&last)?;
-        }
         if let Some(mut file) = self.file.take() {
             file.flush()?;
             file.get_ref().sync_all()?;

@@ -92,4 +92,25 @@ mod tests {
             (&"RSA-OAEP-256".into(), &key.kid().into())
         );
     }
+
+    #[test]
+    fn a_recipients_key_is_read_and_others_are_not() {
+        let n = [0x81].iter().chain(&[7; 382]).chain(&[9]).copied().collect::<Vec<u8>>();
+        let key = Jwk::rsa(&n, &[1, 0, 1]);
+        let read = rsa_of_jwk(&key.to_json()).unwrap();
+        assert_eq!((read.jwk(), read.bits()), (key.clone(), 3_072));
+        let with = |name: &str, value: &str| {
+            let mut json: Map<String, Value> = serde_json::from_str(&key.to_json()).unwrap();
+            json.insert(name.to_owned(), value.into());
+            rsa_of_jwk(&Value::Object(json).to_string())
+        };
+        assert_eq!(with("d", "AQAB"), Err(BadKey::PrivateKey));
+        assert_eq!(with("n", "AQAB"), Err(BadKey::Size));
+        for (name, value) in [("kty", "EC"), ("use", "sig"), ("alg", "RSA1_5"), ("n", "*"), ("e", "")] {
+            assert!(with(name, value).is_err(), "{name}");
+        }
+        for text in ["", "[]", "{}", r#"{"kty":"RSA"}"#] {
+            assert_eq!(rsa_of_jwk(text), Err(BadKey::None), "{text}");
+        }
+    }
 }

@@ -161,6 +161,16 @@ impl Vault {
         Ok(())
     }
 
+    /// That a repository is still suspended, by whatever rules it takes tokens.
+    fn check_shut(&self, target: &Target) -> Result<(), AccountError> {
+        let accounts = self.access.accounts().current();
+        let status = accounts.repository(target.id).map(|row| row.status);
+        match (target.gate.is_some(), status) {
+            (true, Some(AccountStatus::Active)) => Err(target.resumed()),
+            _ => Ok(()),
+        }
+    }
+
     async fn target(&self, admin: AdminActor, what: &Erasure) -> Result<Target, AccountError> {
         let accounts = self.access.accounts().current();
         let row = accounts.known_repository(&what.repository)?;
@@ -239,8 +249,11 @@ impl Target {
 
     /// Why a removal did not happen, if it is not that something changed.
     fn refusal(&self, key: &Key) -> Option<AccountError> {
-        let resumed = self.gate.as_ref() == Some(key);
-        resumed.then(|| AccountError::InUse(format!("repository {} was resumed while it was erased", self.name)))
+        (self.gate.as_ref() == Some(key)).then(|| self.resumed())
+    }
+
+    fn resumed(&self) -> AccountError {
+        AccountError::InUse(format!("repository {} was resumed while it was erased", self.name))
     }
 
     fn event(&self, outcome: &str) -> Event {

@@ -187,7 +187,11 @@ impl Vault {
                 Err(retry_after_s) if retry_after_s <= PATIENCE_S => {
                     tokio::time::sleep(Duration::from_secs(retry_after_s)).await;
                 }
-                Err(retry_after_s) => return Err(Error::Policy(PolicyError::Capped { retry_after_s })),
+                Err(retry_after_s) => {
+                    let op = Operation::Export.as_str();
+                    self.metrics.cap_refusals.with_label_values(&[op]).inc();
+                    return Err(Error::Policy(PolicyError::Capped { retry_after_s }));
+                }
             }
         }
     }

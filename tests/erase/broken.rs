@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::support::daemon::{Daemon, PROGRAM, VISA};
+use super::support::skip::skipped;
 use super::{Erasing, events, lines, said, token_of};
 
 #[test]
@@ -110,6 +111,45 @@ fn a_repository_that_is_resumed_is_erased_no_further() {
     );
     assert!(daemon.metric("panvault_tokens") > 0.0);
     daemon.tokenize(VISA);
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked() {
+    let daemon = Daemon::start();
+    daemon.tokenize(VISA);
+    daemon.run(&["repository", "suspend", "TEST_native"], 0);
+    let erasing = Erasing::of(&daemon);
+    // script(1) gives the command a terminal
+    let typed = |file: &str, name: &str| {
+        let command = format!(
+            "{PROGRAM} erase --repository TEST_native --out {} --dir {}",
+            erasing.at(file).display(),
+            daemon.dir().display()
+        );
+        let mut child = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), format!("{name}\n").as_bytes()).unwrap();
+        Some(child.wait_with_output().unwrap())
+    };
+    let Some(wrong) = typed("wrong", "TEST_hyperswitch") else {
+        skipped("a_person_at_a_terminal_is_asked: it needs script(1)");
+        return;
+    };
+    assert_eq!(wrong.status.code(), Some(1), "{}", said(&wrong));
+    assert!(
+        said(&wrong).contains("1 tokens will be erased for good") && said(&wrong).contains("nothing was erased"),
+        "{}",
+        said(&wrong)
+    );
+    assert_eq!(daemon.metric("panvault_tokens"), 1.0);
+    let right = typed("right", "TEST_native").unwrap();
+    assert!(right.status.success(), "{}", said(&right));
+    assert_eq!(daemon.metric("panvault_tokens"), 0.0);
+    assert_eq!(lines(&erasing.at("right")).len(), 2);
 }
 
 #[test]

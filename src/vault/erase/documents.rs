@@ -32,6 +32,7 @@ impl Vault {
         let (mut from, end) = all();
         let mut removed = 0;
         loop {
+            self.check_shut(target)?;
             let page = self.store.scan(Part::default(), from, end.clone(), PAGE).await;
             let page = page.map_err(Error::from)?;
             let only_there = self.only_there(target);

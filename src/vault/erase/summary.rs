@@ -10,6 +10,9 @@ use crate::vault::Vault;
 const RESIDUE: &str = "old pages of the store's files and backups made before may hold sealed bytes; they open until the KEKs of \
                        these epochs are destroyed";
 
+/// What stays of a customer.
+const KEPT: &str = "orders and payments, with what is personal in them sealed";
+
 impl Vault {
     pub(super) fn summary(&self, target: &Target, run: &Run, left: u64) -> Map<String, Value> {
         let mut says = Map::new();
@@ -19,6 +22,7 @@ impl Vault {
             // whose it is is known to who keeps the names, and to the vault's key
             set("namespace_mac", label.as_str().into());
             set("created_meanwhile", left.into());
+            set("kept", KEPT.into());
         } else {
             set("remaining", left.into());
         }

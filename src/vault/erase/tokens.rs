@@ -45,6 +45,7 @@ impl Vault {
         let mut from = Bound::Included(first);
         let (mut erased, mut bad) = (0, None);
         loop {
+            self.check_shut(target)?;
             let page = self.store.scan(Part::default(), from, end.clone(), PAGE).await;
             let page = page.map_err(Error::from)?;
             let named = |(key, _): (Key, _)| {
