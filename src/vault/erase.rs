@@ -72,6 +72,8 @@ struct Run {
     erased: Erasable,
     epochs: BTreeSet<u32>,
     receipts: Receipts,
+    /// The first token that cannot be read, and why.
+    unreadable: Option<String>,
 }
 
 impl Vault {
@@ -124,10 +126,15 @@ impl Vault {
             while self.erase_documents(target, run).await? > 0 {}
             self.persons.forget_entered();
         }
+        if let Some(what) = &run.unreadable {
+            return Err(AccountError::InUse(format!(
+                "{what}; all the others are gone: `panvault check store` says more"
+            )));
+        }
         let left = self.left(target).await?;
         if target.namespace.is_none() && left != Erasable::default() {
             return Err(AccountError::InUse(format!(
-                "{} tokens and {} documents are left: run it again, and `panvault check store` if they stay",
+                "{} tokens and {} documents are left: run it again",
                 left.tokens,
                 left.documents.values().sum::<u64>()
             )));
@@ -218,6 +225,7 @@ impl Vault {
             },
             epochs: BTreeSet::new(),
             receipts: Receipts::default(),
+            unreadable: None,
         })
     }
 

@@ -43,7 +43,7 @@ impl Vault {
         let end = tables::end_of(&first);
         let length = first.0.len();
         let mut from = Bound::Included(first);
-        let (mut erased, mut bad) = (0, None);
+        let mut erased = 0;
         loop {
             self.check_shut(target)?;
             let page = self.store.scan(Part::default(), from, end.clone(), PAGE).await;
@@ -52,14 +52,15 @@ impl Vault {
                 let token = key.0.get(length..).and_then(tables::parse_token);
                 token.ok_or(Error::Integrity(IntegrityError::Damaged))
             };
-            let tokens = page.items.into_iter().map(named).collect();
+            let tokens: Vec<Result<Token, Error>> = page.items.into_iter().map(named).collect();
+            let names: Vec<_> = tokens.iter().map(|token| token.as_ref().ok().cloned()).collect();
             let (begun_at, since) = (run.begun_at, run.since);
             let gone = each(tokens, |_, token: Token| {
                 let (vault, target) = (Arc::clone(self), Arc::clone(target));
                 async move { vault.erase_token(&target, &token, begun_at, since).await }
             });
             let mut count = 0;
-            for result in gone.await {
+            for (name, result) in names.into_iter().zip(gone.await) {
                 match result {
                     Ok(Gone::Erased { receipt, epoch }) => {
                         run.took(&receipt, epoch);
@@ -71,7 +72,7 @@ impl Vault {
                     Ok(Gone::NotOurs) => {}
                     Ok(Gone::Refused(refusal)) => return Err(refusal),
                     // one bad record must not keep the others; it is told in the end
-                    Err(error @ Error::Integrity(_)) => bad = Some(error),
+                    Err(error @ Error::Integrity(_)) => self.not_read(target, run, name, &error).await,
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -82,12 +83,21 @@ impl Vault {
             }
             match page.next {
                 Some(last) => from = Bound::Excluded(last),
-                None => break,
+                None => return Ok(erased),
             }
         }
-        match bad {
-            Some(error) if erased == 0 => Err(error.into()),
-            _ => Ok(erased),
+    }
+
+    /// Raises the alarm for a record that cannot be read, once for the first.
+    async fn not_read(&self, target: &Target, run: &mut Run, token: Option<Token>, error: &Error) {
+        if run.unreadable.is_none() {
+            let name = token.as_ref().map_or("one without a name", Token::as_str);
+            run.unreadable = Some(format!("token {name} cannot be read, {error}, and stays"));
+            let event = Event {
+                token,
+                ..target.event("tampered")
+            };
+            self.alarm(event).await;
         }
     }
 

@@ -6,6 +6,7 @@ mod batch;
 mod check;
 mod compare;
 mod documents;
+mod erase;
 mod faults;
 mod find;
 mod idempotency;
