@@ -401,3 +401,65 @@ fn a_token_is_adopted_only_when_two_agreed() {
     let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
     assert!(trail.contains("approved by alice and bob"), "{trail}");
 }
+
+#[test]
+fn cards_leave_or_go_only_when_two_agreed() {
+    let Some(office) = office("cards_leave_or_go_only_when_two_agreed", "[\"erase\", \"export\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    let token = office.daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    let repository = office.daemon.dev_json()["native"]["merchant"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let out = |name: &str| {
+        office
+            .daemon
+            .dir()
+            .join("alice")
+            .join(name)
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let (cards, receipts) = (out("cards"), out("receipts"));
+    let recipient = office.recipient();
+    let export = [
+        "export",
+        "--yes",
+        "--repository",
+        &repository,
+        "--recipient",
+        &recipient,
+        "--out",
+        &cards,
+    ];
+    let erase = ["erase", "--yes", "--repository", &repository, "--out", &receipts];
+
+    let root = office.daemon.try_run(&export);
+    assert!(
+        String::from_utf8_lossy(&root.stderr).contains("needs an operator"),
+        "{root:?}"
+    );
+    office.by(ALICE, &export, WAITS);
+    assert!(!std::path::Path::new(&cards).exists());
+    office.by(BOB, &["ceremony", "approve", &office.waiting()], 0);
+    let told = office.by(ALICE, &export, 0);
+    assert!(told.contains("1 cards"), "{told}");
+
+    office.daemon.run(&["repository", "suspend", &repository], 0);
+    office.by(ALICE, &[&erase[..], &["--dry-run"]].concat(), 0);
+    office.by(ALICE, &erase, WAITS);
+    assert!(!std::path::Path::new(&receipts).exists());
+    office.by(BOB, &["ceremony", "approve", &office.waiting()], 0);
+    office.by(ALICE, &erase, 0);
+    assert!(std::fs::read_to_string(&receipts).unwrap().contains(&token));
+    let outcomes: Vec<Value> = office
+        .ceremonies()
+        .into_iter()
+        .map(|one| one["outcome"].clone())
+        .collect();
+    assert_eq!(outcomes, ["begun", "begun"], "what is streamed is told as begun");
+}

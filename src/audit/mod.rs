@@ -1,6 +1,7 @@
 //! The audit trail: events, their chain, signed statements, and how a stranger verifies them offline.
 
 pub(crate) mod canonical;
+mod erasure;
 mod event;
 mod export;
 mod head;
@@ -10,6 +11,7 @@ mod segments;
 mod statement;
 mod verifier;
 
+pub use erasure::{NotCovered, Receipts};
 pub use event::{AUDIT_HEAD, Event, Peer};
 pub use export::{Export, ExportFault, Exported, exported_head};
 pub use head::SignedHead;

@@ -17,7 +17,7 @@ pub struct Deletion {
     pub vault: VaultId,
     /// The token's owner.
     pub repository: RepositoryName,
-    /// Who asked.
+    /// Who asked; where an operator did, whose it was.
     pub merchant: MerchantId,
     /// What is gone.
     pub token: Token,

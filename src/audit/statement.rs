@@ -28,6 +28,8 @@ pub enum Kind {
     Erasure,
     /// Operators did something together: a ceremony's transcript.
     Ceremony,
+    /// Cards were encrypted to somebody: a manifest.
+    Export,
 }
 
 /// A statement, signed or about to be.
@@ -75,7 +77,7 @@ pub enum StatementFault {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Deletion, Self::Shred, Self::Erasure, Self::Ceremony];
+    const ALL: [Self; 5] = [Self::Deletion, Self::Shred, Self::Erasure, Self::Ceremony, Self::Export];
 
     /// As the member `kind` has it.
     pub const fn name(self) -> &'static str {
@@ -84,6 +86,7 @@ impl Kind {
             Self::Shred => "shred",
             Self::Erasure => "erasure",
             Self::Ceremony => "ceremony",
+            Self::Export => "export",
         }
     }
 
@@ -94,6 +97,7 @@ impl Kind {
             Self::Shred => "panvault shred certificate v1",
             Self::Erasure => "panvault erasure summary v1",
             Self::Ceremony => "panvault ceremony transcript v1",
+            Self::Export => "panvault export manifest v1",
         }
     }
 }
@@ -210,6 +214,15 @@ impl Statement {
             Some(_) => Verdict::Authentic,
             None => Verdict::ConsistentNotAuthenticated,
         })
+    }
+
+    /// A member that is a whole number from 0 on.
+    ///
+    /// # Errors
+    /// [`StatementFault::Member`].
+    pub fn number(&self, name: &'static str) -> Result<u64, StatementFault> {
+        let number = self.members.get(name).and_then(Value::as_u64);
+        number.ok_or(StatementFault::Member(name))
     }
 
     /// A member that is text.

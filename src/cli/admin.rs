@@ -19,7 +19,8 @@ pub(crate) use self::args::{
 pub(crate) use self::custody::{CeremonyCommand, OperatorCommand};
 pub(super) use self::custody::{ceremony, operator};
 pub(super) use self::request::Common;
-use self::request::{cell, segment};
+use self::request::cell;
+pub(super) use self::request::segment;
 pub(super) use self::rotation::{rotate, show_keys};
 use super::client::Client;
 use super::instance::Instance;
@@ -38,6 +39,7 @@ const REPOSITORIES: &[&str] = &[
     "rules.management",
     "rules.generation",
     "rules.verification",
+    "retention_days",
     "created_at",
 ];
 const CREDENTIALS: &[&str] = &[
@@ -89,11 +91,30 @@ pub(super) fn repository(command: &RepositoryCommand) -> anyhow::Result<Exit> {
         ))
     };
     match command {
-        RepositoryCommand::Add { name, rules, common } => {
-            let body = json!({"name": name, "rules": whole(rules)?});
+        RepositoryCommand::Add {
+            name,
+            rules,
+            retention_days,
+            common,
+        } => {
+            let days = retention_days.filter(|days| *days > 0);
+            let body = json!({"name": name, "rules": whole(rules)?, "retention_days": days});
             common.show(Method::POST, "/admin/repositories", Some(&body))
         }
-        RepositoryCommand::Set { name, rules, common } => {
+        RepositoryCommand::Set {
+            name,
+            rules,
+            retention_days: Some(days),
+            common,
+        } => {
+            anyhow::ensure!(rules.none(), "retention and rules are changed one at a time");
+            let path = format!("/admin/repositories/{}/retention", segment(name)?);
+            let days = Some(days).filter(|days| **days > 0);
+            common.show(Method::PUT, &path, Some(&json!({"days": days})))
+        }
+        RepositoryCommand::Set {
+            name, rules, common, ..
+        } => {
             let path = format!("/admin/repositories/{}/rules", segment(name)?);
             common.show(Method::POST, &path, Some(&given(rules)))
         }
@@ -266,6 +287,12 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
         terminal::say(format!("configuration  {}", at("/config_digest")));
     }
     Ok(if ready { Exit::Ok } else { Exit::Unavailable })
+}
+
+impl Rules {
+    fn none(&self) -> bool {
+        self.management.is_none() && self.generation.is_none() && self.verification.is_none()
+    }
 }
 
 /// All three rules, or none.

@@ -120,21 +120,48 @@ impl Client {
         path: &str,
         mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        self.handed_on(method, path, None, &mut take)
+    }
+
+    /// The same, of a request with a body.
+    pub(super) fn stream_of(
+        &self,
+        path: &str,
+        body: &Value,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.handed_on(Method::POST, path, Some(body), &mut take)
+    }
+
+    fn handed_on(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        take: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.runtime.block_on(async {
-            let answer = self.send(method, path, None).await?;
-            if !answer.status().is_success() {
+            let answer = self.send(method, path, body).await?;
+            // what is streamed comes with 200; with 202 it waits
+            if answer.status() != StatusCode::OK {
                 let status = answer.status();
                 let words = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
                 let problem: Value = words
                     .ok()
                     .and_then(|words| serde_json::from_slice(&words.to_bytes()).ok())
                     .unwrap_or_default();
+                if let Some(ceremony) = problem.get("ceremony").filter(|_| status == StatusCode::ACCEPTED) {
+                    return Err(waits(ceremony));
+                }
                 let words = problem.get("error").and_then(Value::as_str).map(str::to_owned);
                 anyhow::bail!("{}", words.unwrap_or_else(|| status.to_string()));
             }
             let mut body = answer.into_body();
             while let Some(frame) = body.frame().await {
-                if let Ok(data) = frame.context("the answer broke off")?.into_data() {
+                let frame = frame.map_err(|error| {
+                    Exit::Unavailable.because(format!("the daemon went before it was done: {error}; run it again"))
+                })?;
+                if let Ok(data) = frame.into_data() {
                     take(&data)?;
                 }
             }

@@ -20,7 +20,7 @@ pub(crate) struct InventoryArgs {
 }
 
 /// What is done where, by which algorithm, under which key, by which rule.
-const CRYPTOGRAPHY: [(&str, &str, &str, &str); 12] = [
+const CRYPTOGRAPHY: [(&str, &str, &str, &str); 13] = [
     (
         "cards and personal data",
         "AES-256-GCM, random 96-bit IV",
@@ -59,6 +59,12 @@ const CRYPTOGRAPHY: [(&str, &str, &str, &str); 12] = [
         "RFC 7518",
     ),
     (
+        "cards exported to a recipient",
+        "RSA-OAEP with SHA-256 of 3072 bits or more, A256GCM",
+        "recipient's public key",
+        "RFC 7518",
+    ),
+    (
         "PayKKa answers and notifications",
         "RSASSA-PKCS1-v1_5 with SHA-256",
         "platform key",
@@ -79,7 +85,7 @@ const CRYPTOGRAPHY: [(&str, &str, &str, &str); 12] = [
     ("outgoing connections", "TLS 1.2 and 1.3, by ring", "-", "RFC 8446"),
     (
         "random numbers",
-        "the HSM's; the kernel's for names",
+        "the HSM's; the kernel's for names, and for content keys of JWE to others",
         "-",
         "NIST SP 800-90A",
     ),

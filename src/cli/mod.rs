@@ -10,13 +10,16 @@ mod check;
 mod client;
 mod credential;
 mod dev;
+mod erase;
 mod exit;
+mod export;
 mod import;
 mod init;
 mod instance;
 mod inventory;
 mod key;
 mod keyed;
+mod lines;
 mod manual;
 mod offline;
 mod process;
@@ -96,6 +99,10 @@ enum Command {
     Key(key::KeyCommand),
     /// Turn the cards of a file into tokens
     Import(import::ImportArgs),
+    /// Encrypt the cards of a repository to a recipient's public key
+    Export(export::ExportArgs),
+    /// Erase all tokens of a repository or of one customer in it, with signed receipts
+    Erase(erase::EraseArgs),
     /// Every key, the HSM, and which cryptography is used where
     Inventory(inventory::InventoryArgs),
     /// Show how the running daemon is
@@ -208,6 +215,8 @@ pub fn main() -> ExitCode {
         Command::Check(what) => check::run(&what),
         Command::Key(command) => key::run(&command),
         Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Status { which, json } => admin::status(&which, json),
         Command::Merchant(command) => admin::merchant(&command),

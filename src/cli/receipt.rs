@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 
+mod erasure;
+
 use super::anchor::Anchor;
 use super::{Exit, terminal};
 use crate::audit::{Statement, Verdict};
@@ -20,6 +22,12 @@ pub(crate) enum ReceiptCommand {
     Verify {
         /// The statement; `-` for standard input
         file: PathBuf,
+        /// It is the file that `erase` wrote: each receipt is verified, and that the summary at its end covers just these
+        #[arg(long)]
+        erasure: bool,
+        /// It is the file that `export` wrote: the manifest at its end is verified, and that it covers just its chunks
+        #[arg(long, conflicts_with = "erasure")]
+        export: bool,
         #[command(flatten)]
         anchor: Anchor,
     },
@@ -27,7 +35,24 @@ pub(crate) enum ReceiptCommand {
 
 /// Runs it.
 pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
-    let ReceiptCommand::Verify { file, anchor } = command;
+    let ReceiptCommand::Verify {
+        file,
+        erasure,
+        export,
+        anchor,
+    } = command;
+    if *export {
+        let (count, verdict) = erasure::verify_export(file, anchor.fingerprint()?.as_ref())?;
+        terminal::say(format!("{count} chunks, and the manifest covers just these"));
+        say(verdict);
+        return Ok(Exit::Ok);
+    }
+    if *erasure {
+        let (count, verdict) = erasure::verify(file, anchor.fingerprint()?.as_ref())?;
+        terminal::say(format!("{count} receipts, and the summary covers just these"));
+        say(verdict);
+        return Ok(Exit::Ok);
+    }
     let mut text = Vec::new();
     if file.as_os_str() == "-" {
         std::io::stdin().lock().take(MAX_FILE).read_to_end(&mut text)?;
@@ -38,12 +63,18 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
     let key = anchor.fingerprint()?;
     let statement = Statement::parse(&text).map_err(|fault| Exit::Fault.because(format!("not genuine: {fault}")))?;
     match statement.verify(key.as_ref()) {
-        Ok(Verdict::Authentic) => terminal::say("authentic: signed by the vault's audit key, and unchanged"),
-        Ok(Verdict::ConsistentNotAuthenticated) => terminal::say(
-            "consistent, not authenticated: unchanged since the key that it names signed it; give --key SHA256:… \
-             (as `init` printed it) to know whose key that is",
-        ),
+        Ok(verdict) => say(verdict),
         Err(fault) => return Err(Exit::Fault.because(format!("not genuine: {fault}"))),
     }
     Ok(Exit::Ok)
+}
+
+fn say(verdict: Verdict) {
+    terminal::say(match verdict {
+        Verdict::Authentic => "authentic: signed by the vault's audit key, and unchanged",
+        Verdict::ConsistentNotAuthenticated => {
+            "consistent, not authenticated: unchanged since the key that it names signed it; give --key SHA256:… \
+             (as `init` printed it) to know whose key that is"
+        }
+    });
 }

@@ -261,6 +261,7 @@ impl Parts {
             metrics: metrics.clone(),
             bin_table: config.bin_table.clone(),
             policy: Some(config.policy.clone()),
+            exports: config.exports,
             admins: Admins {
                 uids: config.admin_users.clone(),
                 gids: config.admin_gids.clone(),

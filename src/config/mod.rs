@@ -82,6 +82,8 @@ pub struct Config {
     pub dual_control: Control,
     /// Who are to be the first of them.
     pub first_operators: Vec<NewOperator>,
+    /// Whether operators may take cards out in bulk.
+    pub exports: bool,
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
@@ -218,6 +220,7 @@ impl Reader<'_> {
             rewraps_per_second: spec.keys.rewraps_per_second,
             first_operators: self.first_operators(&spec.dual_control)?,
             dual_control: self.dual_control(spec.dual_control)?,
+            exports: spec.export.enabled,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
             locker: self.locker(&spec.locker)?,

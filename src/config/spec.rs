@@ -15,7 +15,7 @@ use super::custody::DualControlSpec;
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
 use super::paykka::PayKkaSpec;
-use super::upkeep::{KeysSpec, MaintenanceSpec};
+use super::upkeep::{ExportSpec, KeysSpec, MaintenanceSpec};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -45,6 +45,8 @@ pub(super) struct Spec {
     pub(super) keys: KeysSpec,
     #[serde(default)]
     pub(super) dual_control: DualControlSpec,
+    #[serde(default)]
+    pub(super) export: ExportSpec,
     #[serde(default)]
     pub(super) maintenance: MaintenanceSpec,
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! `[keys]` and `[maintenance]`: what the daemon does by itself.
+//! `[keys]` and `[maintenance]`: what the daemon does by itself. `[export]`: what it does for operators only where it is said.
 
 use std::time::Duration;
 
@@ -47,6 +47,15 @@ impl Default for MaintenanceSpec {
             every_minutes: 60,
         }
     }
+}
+
+/// Cards taken out in bulk by operators.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ExportSpec {
+    /// Off where it is not said: a bulk way out is there only while somebody who may write this file wants one (PCI DSS
+    /// 3.4.2), and who may use admin.sock alone cannot open it.
+    pub(super) enabled: bool,
 }
 
 impl Reader<'_> {

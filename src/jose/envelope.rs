@@ -4,14 +4,13 @@
 //! no choice for the sender. Keys that headers name are passed over: who sends is known by other means.
 
 use data_encoding::BASE64URL_NOPAD;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::header::Header;
-use super::jwe::{Compact, decode, sized};
+use super::jwe::{Compact, decode, encrypted, sized};
 use super::rsa::{OaepHash, RsaPublicKey};
-use crate::id::{NoRandom, fill_random};
+use crate::id::NoRandom;
 
 /// A JWE in five members.
 #[derive(Deserialize)]
@@ -99,34 +98,21 @@ impl Envelope {
     ///
     /// # Errors
     /// No random bytes.
-    pub fn seal(key: &RsaPublicKey, hash: OaepHash, mut text: Zeroizing<Vec<u8>>) -> Result<Option<Vec<u8>>, NoRandom> {
+    pub fn seal(key: &RsaPublicKey, hash: OaepHash, text: Zeroizing<Vec<u8>>) -> Result<Option<Vec<u8>>, NoRandom> {
         let alg = match hash {
             OaepHash::Sha1 => "RSA-OAEP",
             OaepHash::Sha256 => "RSA-OAEP-256",
         };
         let header = BASE64URL_NOPAD.encode(format!(r#"{{"alg":"{alg}","enc":"A256GCM"}}"#).as_bytes());
-        // one content key for one text, so that no IV is used twice with it
-        let (mut content_key, mut iv) = (Zeroizing::new([0; 32]), [0; 12]);
-        fill_random(content_key.as_mut_slice())?;
-        fill_random(&mut iv)?;
-        let Some(encrypted_key) = key.encrypt(hash, content_key.as_slice())? else {
+        let Some([encrypted_key, iv, encrypted_payload, tag]) = encrypted(key, hash, &header, text)? else {
             return Ok(None);
         };
-        let Ok(unbound) = UnboundKey::new(&AES_256_GCM, content_key.as_slice()) else {
-            return Ok(None);
-        };
-        let sealed = LessSafeKey::new(unbound).seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(iv),
-            Aad::from(header.as_bytes()),
-            &mut text,
-        );
-        let Ok(tag) = sealed else { return Ok(None) };
         let sealed = Sealed {
-            iv: BASE64URL_NOPAD.encode(&iv),
-            encrypted_payload: BASE64URL_NOPAD.encode(&text),
-            tag: BASE64URL_NOPAD.encode(tag.as_ref()),
-            encrypted_key: BASE64URL_NOPAD.encode(&encrypted_key),
             header,
+            iv,
+            encrypted_payload,
+            tag,
+            encrypted_key,
         };
         Ok(serde_json::to_vec(&sealed).ok())
     }

@@ -3,7 +3,12 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
 use super::header::Header;
+use super::rsa::{OaepHash, RsaPublicKey};
+use crate::id::{NoRandom, fill_random};
 
 /// The parts of a JWE that only its key can judge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +79,50 @@ impl Compact {
             aad: header.as_bytes().to_vec(),
         })
     }
+}
+
+impl Compact {
+    /// Encrypts `text` to `key` with RSA-OAEP-256 and A256GCM, which `header`, one JSON object, must say: the compact form.
+    /// `None`: the key cannot take a content key.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn seal(key: &RsaPublicKey, header: &str, text: Zeroizing<Vec<u8>>) -> Result<Option<String>, NoRandom> {
+        let header = BASE64URL_NOPAD.encode(header.as_bytes());
+        let parts = encrypted(key, OaepHash::Sha256, &header, text)?;
+        Ok(parts.map(|parts| [&[header][..], &parts].concat().join(".")))
+    }
+}
+
+/// Encrypts `text` to `key`, with A256GCM under a content key of its own: encrypted key, IV, ciphertext and tag, base64url.
+/// `header` is the protected header, base64url. `None`: the key cannot take a content key.
+///
+/// # Errors
+/// No random bytes.
+pub(super) fn encrypted(
+    key: &RsaPublicKey,
+    hash: OaepHash,
+    header: &str,
+    mut text: Zeroizing<Vec<u8>>,
+) -> Result<Option<[String; 4]>, NoRandom> {
+    // one content key for one text, so that no IV is used twice with it
+    let (mut content_key, mut iv) = (Zeroizing::new([0; 32]), [0; 12]);
+    fill_random(content_key.as_mut_slice())?;
+    fill_random(&mut iv)?;
+    let Some(encrypted_key) = key.encrypt(hash, content_key.as_slice())? else {
+        return Ok(None);
+    };
+    let Ok(unbound) = UnboundKey::new(&AES_256_GCM, content_key.as_slice()) else {
+        return Ok(None);
+    };
+    let nonce = Nonce::assume_unique_for_key(iv);
+    let aad = Aad::from(header.as_bytes());
+    let Ok(tag) = LessSafeKey::new(unbound).seal_in_place_separate_tag(nonce, aad, &mut text) else {
+        return Ok(None);
+    };
+    Ok(Some(
+        [&encrypted_key[..], &iv, &text, tag.as_ref()].map(|part| BASE64URL_NOPAD.encode(part)),
+    ))
 }
 
 fn check(header: &[u8], kid: &str) -> Result<(), JweFault> {
@@ -236,5 +285,26 @@ mod tests {
                 prop_assert!(other == good || Ok(jwe) != Compact::parse(&good, "ours"));
             }
         }
+    }
+
+    #[test]
+    fn what_is_encrypted_to_others_is_a_compact_jwe() {
+        let n = [0x81].iter().chain(&[7; 382]).chain(&[9]).copied().collect::<Vec<u8>>();
+        let key = RsaPublicKey::new(&n, &[1, 0, 1]).unwrap();
+        let seal = || {
+            Compact::seal(&key, GOOD, Zeroizing::new(b"text".to_vec()))
+                .unwrap()
+                .unwrap()
+        };
+        let (one, other) = (seal(), seal());
+        let parsed = Compact::parse(&one, "").unwrap();
+        assert_eq!((parsed.encrypted_key.len(), parsed.ciphertext.len()), (384, 4));
+        assert_ne!(parsed.ciphertext, b"text");
+        assert!(
+            one.split('.')
+                .skip(1)
+                .zip(other.split('.').skip(1))
+                .all(|(one, other)| one != other)
+        );
     }
 }

@@ -2,6 +2,9 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
+use serde_json::{Map, Value};
+
+use super::rsa::{BadKey, RsaPublicKey};
 
 /// An RSA public key for RSA-OAEP-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,29 @@ impl Jwk {
     }
 }
 
+/// Reads an RSA public key for RSA-OAEP-256 in a JWK.
+///
+/// # Errors
+/// [`BadKey`]: a private key, one for another use or algorithm, or none.
+pub fn rsa_of_jwk(text: &str) -> Result<RsaPublicKey, BadKey> {
+    let key: Map<String, Value> = serde_json::from_str(text).map_err(|_| BadKey::None)?;
+    if ["d", "p", "q"].iter().any(|name| key.contains_key(*name)) {
+        return Err(BadKey::PrivateKey);
+    }
+    let says = |name: &str| key.get(name).and_then(Value::as_str);
+    let is = |name: &str, wanted: &str| !key.contains_key(name) || says(name) == Some(wanted);
+    if says("kty") != Some("RSA") || !is("use", "enc") || !is("alg", "RSA-OAEP-256") {
+        return Err(BadKey::None);
+    }
+    let integer = |name: &str| {
+        let bytes = BASE64URL_NOPAD.decode(says(name)?.as_bytes()).ok()?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        bytes.get(zeros..).map(<[u8]>::to_vec)
+    };
+    let (n, e) = integer("n").zip(integer("e")).ok_or(BadKey::None)?;
+    RsaPublicKey::new(&n, &e)
+}
+
 /// A Base64urlUInt (RFC 7518 section 2).
 fn base64url(integer: &[u8]) -> String {
     let zeros = integer.iter().take_while(|byte| **byte == 0).count();
@@ -65,5 +91,26 @@ mod tests {
             (&json["alg"], &json["kid"]),
             (&"RSA-OAEP-256".into(), &key.kid().into())
         );
+    }
+
+    #[test]
+    fn a_recipients_key_is_read_and_others_are_not() {
+        let n = [0x81].iter().chain(&[7; 382]).chain(&[9]).copied().collect::<Vec<u8>>();
+        let key = Jwk::rsa(&n, &[1, 0, 1]);
+        let read = rsa_of_jwk(&key.to_json()).unwrap();
+        assert_eq!((read.jwk(), read.bits()), (key.clone(), 3_072));
+        let with = |name: &str, value: &str| {
+            let mut json: Map<String, Value> = serde_json::from_str(&key.to_json()).unwrap();
+            json.insert(name.to_owned(), value.into());
+            rsa_of_jwk(&Value::Object(json).to_string())
+        };
+        assert_eq!(with("d", "AQAB"), Err(BadKey::PrivateKey));
+        assert_eq!(with("n", "AQAB"), Err(BadKey::Size));
+        for (name, value) in [("kty", "EC"), ("use", "sig"), ("alg", "RSA1_5"), ("n", "*"), ("e", "")] {
+            assert!(with(name, value).is_err(), "{name}");
+        }
+        for text in ["", "[]", "{}", r#"{"kty":"RSA"}"#] {
+            assert_eq!(rsa_of_jwk(text), Err(BadKey::None), "{text}");
+        }
     }
 }

@@ -11,5 +11,5 @@ mod rsa;
 
 pub use envelope::{Claimed, Envelope, EnvelopeFault, Unsigned};
 pub use jwe::{Compact, JweFault};
-pub use jwk::Jwk;
+pub use jwk::{Jwk, rsa_of_jwk};
 pub use rsa::{BadKey, OaepHash, RsaPublicKey, pem};

@@ -11,7 +11,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use super::{der, oaep};
+use super::{Jwk, der, oaep};
 use crate::hsm::{KeyFingerprint, PublicKey};
 use crate::id::{NoRandom, fill_random};
 
@@ -130,6 +130,19 @@ impl RsaPublicKey {
     /// The key's name, as other keys of the vault are named.
     pub fn fingerprint(&self) -> Option<KeyFingerprint> {
         self.public().fingerprint().ok()
+    }
+
+    /// Bits of the modulus.
+    pub fn bits(&self) -> u32 {
+        let first = self.0.n.first().map_or(0, |byte| byte.leading_zeros());
+        u32::try_from(8 * self.0.n.len())
+            .unwrap_or(u32::MAX)
+            .saturating_sub(first)
+    }
+
+    /// As others read it.
+    pub fn jwk(&self) -> Jwk {
+        Jwk::rsa(&self.0.n, &self.0.e)
     }
 
     /// As `PUBLIC KEY`.

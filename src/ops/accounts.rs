@@ -24,6 +24,16 @@ pub(super) struct NewRepository {
     /// With them it comes with a TEST twin.
     #[serde(default)]
     rules: Option<TokenRules>,
+    /// No token lives longer after it was made.
+    #[serde(default)]
+    retention_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    /// None: no limit.
+    days: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -94,8 +104,19 @@ pub(super) async fn add_repository(
     Json(new): Json<NewRepository>,
 ) -> Answer {
     let accounts = services.vault.access().accounts();
-    let repository = accounts.add_repository(admin, &new.name, new.rules).await?;
-    Ok(answer(StatusCode::CREATED, &repository))
+    let added = accounts.add_limited_repository(admin, &new.name, new.rules, new.retention_days);
+    Ok(answer(StatusCode::CREATED, &added.await?))
+}
+
+pub(super) async fn set_retention(
+    State(services): State<Arc<Services>>,
+    Admin(admin): Admin,
+    At(name): At<RepositoryName>,
+    Json(retention): Json<Retention>,
+) -> Answer {
+    let accounts = services.vault.access().accounts();
+    let repository = accounts.set_retention(admin, &name, retention.days).await?;
+    Ok(answer(StatusCode::OK, &repository))
 }
 
 pub(super) async fn set_rules(

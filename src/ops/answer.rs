@@ -113,6 +113,15 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<crate::payment::Error> for Refusal {
+    fn from(error: crate::payment::Error) -> Self {
+        match error {
+            crate::payment::Error::Core(error) => error.into(),
+            other => Self::new(StatusCode::SERVICE_UNAVAILABLE, other.to_string()),
+        }
+    }
+}
+
 impl From<crate::store::Error> for Refusal {
     fn from(error: crate::store::Error) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())

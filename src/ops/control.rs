@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::HttpBody;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -30,7 +31,8 @@ impl Claimed {
 }
 
 /// Does `act` if it may be done now. 202 with the ceremony where a second operator must approve it first. What was begun
-/// goes on to its end also where the caller does not wait for it.
+/// goes on to its end also where the caller does not wait for it. The transcript says `ok`, or how it failed; of what is
+/// streamed, that it was begun.
 pub(super) async fn under_control<A>(
     services: &Arc<Services>,
     claimed: &Claimed,
@@ -53,6 +55,7 @@ where
             let done = tokio::spawn(async move {
                 let done = act.await;
                 let outcome = match &done {
+                    Ok(answer) if answer.body().size_hint().exact().is_none() => "begun".to_owned(),
                     Ok(_) => "ok".to_owned(),
                     Err(refusal) => format!("failed: {}", refusal.text()),
                 };

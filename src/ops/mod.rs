@@ -6,8 +6,11 @@ mod audit;
 mod backup;
 mod control;
 mod custody;
+mod erase;
+mod export;
 mod health;
 mod keys;
+mod lines;
 mod maintenance;
 mod notifications;
 mod seal;
@@ -60,6 +63,8 @@ pub struct Services {
     pub bin_table: Option<PathBuf>,
     /// The policy file; none in tests.
     pub policy: Option<PathBuf>,
+    /// Whether cards may be taken out in bulk.
+    pub exports: bool,
     /// Who is let in on admin.sock.
     pub admins: Admins,
     /// SHA-256 of the configuration in force, hex.
@@ -108,7 +113,10 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
             get(accounts::repositories).post(accounts::add_repository),
         )
         .route("/admin/repositories/{name}", delete(accounts::remove_repository))
+        .route("/admin/repositories/{name}/erase", post(erase::stream))
+        .route("/admin/repositories/{name}/export", post(export::stream))
         .route("/admin/repositories/{name}/rules", post(accounts::set_rules))
+        .route("/admin/repositories/{name}/retention", put(accounts::set_retention))
         .route("/admin/repositories/{name}/suspend", post(accounts::suspend_repository))
         .route("/admin/repositories/{name}/resume", post(accounts::resume_repository))
         .route(

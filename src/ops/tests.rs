@@ -51,6 +51,7 @@ impl Operator {
             metrics: idle.metrics,
             bin_table,
             policy: None,
+            exports: false,
             admins: Admins {
                 uids: vec![idle.peer.uid],
                 gids: vec![99],

@@ -3,6 +3,7 @@
 //! merchants only; a live merchant without the real thing is refused.
 
 pub mod acquirer;
+pub mod erasure;
 mod error;
 pub mod maintenance;
 pub mod money;

@@ -16,6 +16,7 @@
 
 mod entries;
 mod error;
+mod export;
 mod files;
 mod later;
 mod make;
@@ -28,6 +29,7 @@ mod verify;
 mod write;
 
 pub use error::Error;
+pub use export::{Export, ExportError};
 pub use later::Later;
 pub use make::Source;
 pub use manifest::{Manifest, ManifestFault, Verdict};

@@ -13,13 +13,13 @@ use std::time::Duration;
 pub use reload::{Admitting, Gate, Reconfigured, ReloadError};
 
 use super::accounts::{AccountStatus, Accounts};
-use super::caps::{CapTable, Caps, Exceeded, Moment};
+use super::caps::{CapOverrides, CapTable, Caps, Exceeded, Moment};
 use super::credential::Comparison;
 use super::events::{Events, Repeated};
 use super::login::{Login, LoginLimits};
 use super::policy::{Explanation, Policy};
 use super::types::{Actor, Dialect, Error, Operation, Peer, PolicyError};
-use crate::id::{MerchantId, NoRandom, UnixMillis};
+use crate::id::{MerchantId, NoRandom, RepositoryId, UnixMillis};
 use crate::telemetry::Metrics;
 
 /// How often and how much a caller may ask; the default limits only failed logins.
@@ -134,10 +134,35 @@ impl Access {
             .is_some_and(|row| row.rules == actor.rules)
     }
 
+    /// How long a token of the repository lives at most, milliseconds.
+    pub(super) fn longest_life(&self, repository: RepositoryId) -> Option<u64> {
+        self.accounts.current().repository(repository)?.longest_life()
+    }
+
+    /// The repositories whose tokens live so many milliseconds at most.
+    pub(super) fn limited_repositories(&self) -> Vec<(RepositoryId, u64)> {
+        let accounts = self.accounts.current();
+        let limited = accounts
+            .repositories()
+            .filter_map(|row| Some((row.id, row.longest_life()?)));
+        limited.collect()
+    }
+
     /// Counts `volume` records more against the caller's caps, for an operation that was permitted and whose volume shows
     /// only at its end. Nothing is refused now; a debt makes the next request wait.
     pub fn charge(&self, actor: &Actor, op: Operation, volume: u64) {
         self.caps.charge((actor.peer.uid, &actor.merchant), op, volume);
+    }
+
+    /// Takes one card more for an operator's export; or after how many seconds there may be one.
+    pub(super) fn take_export(&self, peer: Peer, merchant: &MerchantId) -> Result<(), u64> {
+        let op = Operation::Export;
+        let caps = self.rules().caps;
+        let Some(cap) = caps.effective(&CapOverrides::default(), op) else {
+            return Ok(());
+        };
+        let taken = self.caps.take(cap, (peer.uid, merchant), op, 1, Moment::now());
+        taken.map_err(|Exceeded { retry_after_s }| retry_after_s)
     }
 
     /// Counts one that was refused; it is in the audit trail some seconds later, together with others like it.

@@ -6,7 +6,7 @@ use super::record::Record;
 use super::types::{Actor, CallerError, DeletionReceipt, Error, Operation};
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::audit::{Deletion, Event, SealedDigest};
-use crate::id::{Token, UnixMillis};
+use crate::id::{MerchantId, RepositoryName, Token, UnixMillis};
 use crate::store::{Commit, Cond, Outcome};
 
 impl Vault {
@@ -28,7 +28,8 @@ impl Vault {
         for _ in 0..ATTEMPTS {
             let held = self.load_live(actor, token).await?;
             let event = event(actor, Operation::Delete, "ok", Some(token));
-            let receipt = self.sign_receipt(actor, &held.record, event.at).await?;
+            let whose = (&actor.repository_name, &actor.merchant);
+            let receipt = self.sign_receipt(whose, &held.record, event.at).await?;
             if self.remove(&held, event).await? {
                 return Ok(receipt);
             }
@@ -40,7 +41,13 @@ impl Vault {
         Err(CallerError::Contended.into())
     }
 
-    async fn sign_receipt(&self, actor: &Actor, record: &Record, at: UnixMillis) -> Result<DeletionReceipt, Error> {
+    /// A receipt that names repository and merchant; to be given once the deletion is durable.
+    pub(super) async fn sign_receipt(
+        &self,
+        (repository, merchant): (&RepositoryName, &MerchantId),
+        record: &Record,
+        at: UnixMillis,
+    ) -> Result<DeletionReceipt, Error> {
         let sealed = match &record.sealed {
             Some(bytes) => {
                 let mut sha256 = [0; 32];
@@ -56,8 +63,8 @@ impl Vault {
         };
         let deletion = Deletion {
             vault: self.id.clone(),
-            repository: actor.repository_name.clone(),
-            merchant: actor.merchant.clone(),
+            repository: repository.clone(),
+            merchant: merchant.clone(),
             token: record.token.clone(),
             record: record.id,
             sealed,

@@ -130,7 +130,7 @@ impl Vault {
         let held = self.holder_of(repository, value).await?;
         Ok(held
             .map(|held| held.record)
-            .filter(|record| !record.expired(crate::id::UnixMillis::now())))
+            .filter(|record| !self.is_over(record, crate::id::UnixMillis::now())))
     }
 
     pub(super) async fn described(&self, record: &Record) -> Result<Described, Error> {

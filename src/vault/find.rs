@@ -140,7 +140,7 @@ impl Vault {
             ..Walked::default()
         };
         match self.load(actor.repository, token).await {
-            Ok(held) if !held.record.expired(UnixMillis::now()) && branch.fits(&held.record) => {
+            Ok(held) if !self.is_over(&held.record, UnixMillis::now()) && branch.fits(&held.record) => {
                 walked.tokens.push(self.view(&held.record).await?);
             }
             Ok(_) | Err(Error::Caller(CallerError::UnknownToken)) => {}

@@ -19,7 +19,9 @@ mod describe;
 mod diagnose;
 mod documents;
 mod entities;
+mod erase;
 pub mod events;
+mod export;
 mod faults;
 mod find;
 mod fingerprints;
@@ -47,6 +49,7 @@ mod put;
 mod record;
 mod records;
 pub mod replay;
+mod retention;
 mod reveal;
 mod rotation;
 mod screen;
@@ -72,6 +75,8 @@ pub use access::{Access, AccessConfig, Admitting, Gate, Reconfigured, ReloadErro
 pub use basic::BasicLogin;
 pub use certificate::{BadCertificate, CertificateDigest};
 pub use diagnose::Diagnosis;
+pub use erase::{CardToErase, Erasable, Erasure};
+pub use export::{ExportPage, LeftOut};
 pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
@@ -189,7 +194,7 @@ impl Vault {
         if actor.dialect.names_twice() && held.record.alias.is_none() {
             return Err(CallerError::UnknownToken.into());
         }
-        if held.record.expired(UnixMillis::now()) {
+        if self.is_over(&held.record, UnixMillis::now()) {
             return Err(CallerError::Expired.into());
         }
         Ok(held)
@@ -197,7 +202,7 @@ impl Vault {
 
     async fn view(&self, record: &Record) -> Result<View, Error> {
         let last_used = self.last_used_at(record.repository, &record.token).await?;
-        Ok(record.view(last_used))
+        Ok(self.shown(record, last_used))
     }
 
     /// One commit of `writes` and `event`, if the record is still as it was read. `false`: it is not.

@@ -19,6 +19,11 @@ impl Vault {
         self.access.events().note(event).await
     }
 
+    /// The number of the last audit record.
+    pub fn audit_seq(&self) -> u64 {
+        self.store.health().audit_seq
+    }
+
     /// The daemon starts, with this configuration (its SHA-256, hex) and the policy in force.
     ///
     /// A store that takes no writes now keeps no daemon from starting: inspect and search work on a full disk too. The

@@ -27,8 +27,8 @@ const KEPT: usize = 16_384;
 pub(super) struct Persons {
     /// Their names.
     names: Recent<Namespace>,
-    /// Since when they are on record with a merchant. What is on record stays as long as the merchant, so what is here is
-    /// never out of date.
+    /// Since when they are on record with a merchant. What is on record stays as long as the merchant, unless its repository
+    /// is erased.
     entered: Recent<Arc<str>>,
 }
 
@@ -86,6 +86,13 @@ impl Vault {
     }
 }
 
+impl Persons {
+    /// Forgets who is on record: some are no longer.
+    pub(super) fn forget_entered(&self) {
+        self.entered.clear();
+    }
+}
+
 impl<V> Default for Recent<V> {
     fn default() -> Self {
         Self(Mutex::new(Generations {
@@ -104,6 +111,12 @@ impl<V: Clone> Recent<V> {
         let value = kept.old.remove(key)?;
         kept.put(*key, value.clone());
         Some(value)
+    }
+
+    fn clear(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.young.clear();
+        kept.old.clear();
     }
 
     fn put(&self, key: [u8; 32], value: V) {

@@ -56,7 +56,7 @@ impl Vault {
     /// Not granted; the store does not work.
     pub async fn may_put(&self, actor: &Actor, token: &Token) -> Result<(), Error> {
         let needed = match self.load(actor.repository, token).await {
-            Ok(held) if held.record.expired(UnixMillis::now()) => Operation::Tokenize,
+            Ok(held) if self.is_over(&held.record, UnixMillis::now()) => Operation::Tokenize,
             Ok(_) => Operation::Update,
             Err(Error::Caller(CallerError::UnknownToken)) => Operation::Tokenize,
             Err(error) => return Err(error),
@@ -67,7 +67,7 @@ impl Vault {
     /// Whether the token is there, and is one that `new` may change.
     async fn is_there(&self, actor: &Actor, token: &Token, new: &NewToken) -> Result<bool, Error> {
         match self.load(actor.repository, token).await {
-            Ok(held) if held.record.expired(UnixMillis::now()) => Ok(false),
+            Ok(held) if self.is_over(&held.record, UnixMillis::now()) => Ok(false),
             Ok(held) if held.record.namespace != new.namespace || held.record.uses != new.uses => {
                 self.access.permit(actor, Operation::Update, 1)?;
                 Err(CallerError::TokenTaken.into())

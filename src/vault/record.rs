@@ -59,6 +59,7 @@ pub(super) struct Record {
     pub(super) metadata: Option<String>,
     pub(super) created_at: UnixMillis,
     pub(super) updated_at: UnixMillis,
+    /// Its own end; [`Vault::ends_at`](super::Vault::ends_at) is the one that counts.
     pub(super) expires_at: Option<UnixMillis>,
     pub(super) pan: PanIndex,
     /// What the key is made of under which this token is the one of its card.
@@ -146,11 +147,6 @@ impl Record {
     pub(super) fn sealed(&self) -> Result<Sealed, Error> {
         let bytes = self.sealed.as_ref().ok_or(IntegrityError::Damaged)?;
         Ok(Sealed::decode(bytes)?)
-    }
-
-    /// Whether it is past its time.
-    pub(super) fn expired(&self, now: UnixMillis) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
     }
 
     pub(super) fn key(&self) -> Key {

@@ -126,6 +126,9 @@ impl Vault {
     async fn keep_record(&self, actor: &Actor, new: &NewRecord<'_>) -> Result<Kept, Error> {
         self.access.permit(actor, Operation::Tokenize, 1)?;
         screen::value("data", new.text, Document::RECORD_MAX)?;
+        let latest = self.access.longest_life(actor.repository);
+        let latest = latest.map(|life| UnixMillis::now().plus(life));
+        let expires_at = [new.expires_at, latest].into_iter().flatten().min();
         let place = self.person_name(actor, new.name).await?;
         let content = match new.content {
             Some((what, token)) => Some((self.secret_name(actor, what).await?.0, token)),
@@ -165,7 +168,7 @@ impl Vault {
                 expect,
                 clear: serde_json::to_vec(&clear).map_err(|_| IntegrityError::Damaged)?,
                 secret: Secret::Seal(sealed(new.name, new.text)),
-                expires_at: new.expires_at,
+                expires_at,
             }];
             writes.extend(content.as_ref().map(|(name, token)| DocumentWrite {
                 kind: DocumentKind::RecordContent,
@@ -173,7 +176,7 @@ impl Vault {
                 expect: Expect::Absent,
                 clear: token.as_str().as_bytes().to_vec(),
                 secret: Secret::Nothing,
-                expires_at: new.expires_at,
+                expires_at,
             }));
             let replaced = there.map(|there| fingerprints_of(&there.clear)).unwrap_or_default();
             for gone in replaced.iter().filter(|name| !fingerprints.contains(name)) {
@@ -247,6 +250,18 @@ fn sealed(name: &Person, text: &str) -> SecretBytes {
 /// The names of the fingerprints that go with a record, by its part in clear.
 pub(super) fn fingerprints_of(clear: &[u8]) -> Vec<Namespace> {
     serde_json::from_slice(clear).map_or_else(|_| Vec::new(), |clear: Clear| clear.fingerprints)
+}
+
+/// What goes with a record, by its part in clear: kinds and names.
+pub(super) fn companions_of(clear: &[u8]) -> Vec<(DocumentKind, String)> {
+    let Ok(Clear { content, fingerprints }) = serde_json::from_slice(clear) else {
+        return Vec::new();
+    };
+    let content = content.map(|name| (DocumentKind::RecordContent, name.into()));
+    let fingerprints = fingerprints
+        .into_iter()
+        .map(|name| (DocumentKind::Fingerprint, name.into()));
+    content.into_iter().chain(fingerprints).collect()
 }
 
 /// A record's name where others are lined up by tokens.

@@ -56,7 +56,7 @@ impl Vault {
         self.with_view(&record, revealed).await.map(Some)
     }
 
-    async fn with_view(&self, record: &Record, revealed: Revealed) -> Result<RevealedRecord, Error> {
+    pub(super) async fn with_view(&self, record: &Record, revealed: Revealed) -> Result<RevealedRecord, Error> {
         Ok(RevealedRecord {
             pan: revealed.pan,
             record: Described {
@@ -135,6 +135,8 @@ impl Vault {
             let mut event = event(actor, op, "ok", Some(token));
             let until = used.as_ref().and_then(|used| used.expires_at);
             if until != held.record.expires_at {
+                // as far as the repository allows
+                let until = used.as_ref().and_then(|used| self.ends_at(used));
                 event.detail = until.map(|at| format!("renewed until {at}"));
             }
             if self.commit_if_unchanged(&held, writes, event).await? {
@@ -149,7 +151,7 @@ impl Vault {
         Err(CallerError::Contended.into())
     }
 
-    async fn open_card(&self, held: &Held, with_profile: bool) -> Result<Revealed, Error> {
+    pub(super) async fn open_card(&self, held: &Held, with_profile: bool) -> Result<Revealed, Error> {
         let record = &held.record;
         let which: &[Compartment] = if record.holder || with_profile {
             &[Compartment::Pan, Compartment::Profile]

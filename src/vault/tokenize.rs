@@ -201,7 +201,7 @@ impl Vault {
         let places = [record.alias_key(), record.slot_key()].into_iter().flatten();
         commit.conds.extend(places.map(Cond::Absent));
         match self.store.commit(commit).await? {
-            Outcome::Done { .. } => Ok(Some(Tokenized::Created(record.view(None)))),
+            Outcome::Done { .. } => Ok(Some(Tokenized::Created(self.shown(&record, None)))),
             Outcome::CondFailed { key, .. } if key == gate => Err(match self.access.rules_hold(making.actor) {
                 // suspended or being removed since it was permitted
                 true => Error::Policy(PolicyError::Suspended),
@@ -233,7 +233,7 @@ impl Vault {
 
     /// The card is there: its token is the answer, or the refusal.
     async fn give_existing(&self, making: &Making<'_>, held: Held) -> Result<Option<Tokenized>, Error> {
-        if held.record.expired(UnixMillis::now()) {
+        if self.is_over(&held.record, UnixMillis::now()) {
             self.expire(&held).await?;
             return Ok(None);
         }
@@ -279,7 +279,7 @@ impl Vault {
             && there.pan == record.pan
             && there.namespace == record.namespace
             && same_person;
-        if there.expired(UnixMillis::now()) || (same && making.reuse.is_some()) {
+        if self.is_over(there, UnixMillis::now()) || (same && making.reuse.is_some()) {
             return self.give_existing(making, held).await;
         }
         Err(CallerError::TokenTaken.into())

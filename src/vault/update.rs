@@ -142,7 +142,7 @@ impl Vault {
             Outcome::Done { .. } => Ok(true),
             Outcome::CondFailed { key, now: Some(there) } if Some(&key) == reuse.as_ref() => {
                 match self.holder_of(record.repository, &there.value).await? {
-                    Some(other) if other.record.expired(UnixMillis::now()) => {
+                    Some(other) if self.is_over(&other.record, UnixMillis::now()) => {
                         self.expire(&other).await?;
                         Ok(false)
                     }

@@ -129,7 +129,7 @@ impl Vault {
                 walked.examined += 1;
                 let position = key.0.get(index.prefix.0.len()..).unwrap_or_default();
                 if let Some(record) = self.entry(index, position, value).await?
-                    && !record.expired(now)
+                    && !self.is_over(&record, now)
                     && fits(&record)
                 {
                     walked.tokens.push(self.view(&record).await?);

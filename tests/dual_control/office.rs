@@ -41,7 +41,7 @@ impl Office {
         let people = [&ALICE, &BOB].map(|person| format!("{}={}", person.name, person.uid));
         daemon.run(&["init", "--operator", &people[0], "--operator", &people[1]], 0);
         daemon.configure(&format!(
-            "dual_control.operations = {operations}\nlisten.admin_mode = \"0666\""
+            "dual_control.operations = {operations}\nlisten.admin_mode = \"0666\"\nexport.enabled = true"
         ));
         let dir = daemon.dir();
         fs::copy(PROGRAM, dir.join("panvault")).unwrap();
@@ -143,6 +143,29 @@ impl Office {
             fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o644)).unwrap();
         }
         place.to_str().unwrap().to_owned()
+    }
+
+    /// A recipient's public key.
+    pub(crate) fn recipient(&self) -> String {
+        let (private, public) = (
+            self.daemon.dir().join("recipient.pem"),
+            self.daemon.dir().join("recipient-public.pem"),
+        );
+        let openssl = |arguments: &[&std::ffi::OsStr]| {
+            let made = Command::new("openssl").args(arguments).output().unwrap();
+            assert!(made.status.success(), "{made:?}");
+        };
+        openssl(&["genrsa".as_ref(), "-out".as_ref(), private.as_os_str(), "3072".as_ref()]);
+        let public_half = ["rsa", "-pubout", "-in"].map(std::ffi::OsStr::new);
+        openssl(
+            &[
+                &public_half[..],
+                &[private.as_os_str(), "-out".as_ref(), public.as_os_str()],
+            ]
+            .concat(),
+        );
+        fs::set_permissions(&public, fs::Permissions::from_mode(0o644)).unwrap();
+        public.to_str().unwrap().to_owned()
     }
 
     /// Of a stopped daemon.

@@ -45,15 +45,22 @@ pub(crate) enum RepositoryCommand {
         name: String,
         #[command(flatten)]
         rules: Rules,
+        /// No token lives longer after it was made, whatever its own end says; 0: no limit
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<u32>,
         #[command(flatten)]
         common: Common,
     },
-    /// Change its rules: verification at any time, the others while it and its TEST twin hold no tokens
+    /// Change its retention, at any time, or its rules: verification at any time, the others while it and its TEST twin hold
+    /// no tokens
     Set {
         /// The repository
         name: String,
         #[command(flatten)]
         rules: Rules,
+        /// No token lives longer after it was made, whatever its own end says, those that are there too; 0: no limit
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<u32>,
         #[command(flatten)]
         common: Common,
     },

@@ -112,7 +112,7 @@ impl Named {
 }
 
 /// A name as one path segment: no account's name holds anything that would need escaping.
-pub(super) fn segment(name: &str) -> anyhow::Result<&str> {
+pub(in crate::cli) fn segment(name: &str) -> anyhow::Result<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if name.is_empty() || !name.bytes().all(plain) {
         anyhow::bail!("{name:?} cannot be a name: letters, digits, `_`, `-` and `.` only");

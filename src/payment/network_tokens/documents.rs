@@ -237,6 +237,17 @@ impl Payments {
         self.write_all(actor, writes, event).await
     }
 
+    /// Removes one that has no number, found by its card.
+    pub(super) async fn remove_unready(&self, actor: &Actor, found: &Found) -> Result<Wrote, Error> {
+        let Found { way, held } = found;
+        let writes = vec![
+            removal(DocumentKind::NetworkToken, &held.reference, held.rev),
+            way.removal(),
+        ];
+        let event = event("network-token-delete", "ok", &held.reference);
+        self.write_all(actor, writes, event).await
+    }
+
     async fn write_all(&self, actor: &Actor, writes: Vec<DocumentWrite>, event: DocumentEvent) -> Result<Wrote, Error> {
         Ok(match self.vault.write_documents(actor, writes, event).await? {
             Written::Done { .. } => Wrote::Done,

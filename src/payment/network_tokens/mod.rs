@@ -128,6 +128,35 @@ impl Payments {
         to_its_end(async move { payments.end_network_token(&actor, &number).await }).await
     }
 
+    /// Ends and forgets the network token of a card, whatever has become of it; for who erases the card. How many documents
+    /// were removed.
+    ///
+    /// # Errors
+    /// [`Error::NetworkTokenService`]; the HSM's; the store's: the same again does the rest.
+    pub(super) async fn forget_network_token(&self, actor: &Actor, card: &Pan) -> Result<u64, Error> {
+        let name = self.name_by_card(actor, card).await?;
+        for _ in 0..ATTEMPTS {
+            let Some(found) = self.of_card(actor, &name, card).await? else {
+                return Ok(0);
+            };
+            let (wrote, count) = match found.held.kept.number() {
+                Some(number) => {
+                    let deleted = self.network_tokens(actor)?.delete(&actor.merchant, number).await;
+                    deleted.map_err(|_| Error::NetworkTokenService)?;
+                    match self.of_number(actor, number).await? {
+                        Some(found) => (self.remove_network_token(actor, &found).await?, 3),
+                        None => (Wrote::Changed, 0),
+                    }
+                }
+                None => (self.remove_unready(actor, &found).await?, 2),
+            };
+            if wrote == Wrote::Done {
+                return Ok(count);
+            }
+        }
+        Err(contended())
+    }
+
     async fn end_network_token(&self, actor: &Actor, number: &Pan) -> Result<(), Error> {
         let mut told = false;
         for _ in 0..ATTEMPTS {

@@ -1,8 +1,8 @@
 //! The daemon itself as the one who asks: for work that nobody's request started.
 
 use super::Access;
-use crate::id::{NoRandom, RequestId};
-use crate::vault::accounts::AccountStatus;
+use crate::id::{NoRandom, RepositoryName, RequestId};
+use crate::vault::accounts::{AccountStatus, Merchant, Repository};
 use crate::vault::types::{Actor, Dialect, Peer, Reach};
 
 impl Access {
@@ -22,20 +22,45 @@ impl Access {
         for merchant in acting {
             let repository = accounts.repository(merchant.repository);
             if let Some(repository) = repository.filter(|row| row.status == AccountStatus::Active) {
-                actors.push(Actor {
-                    peer: own,
-                    dialect,
-                    merchant: merchant.id.clone(),
-                    repository: merchant.repository,
-                    repository_name: repository.name.clone(),
-                    rules: repository.rules,
-                    test: merchant.test,
-                    reach: Reach::All,
-                    request: RequestId::random()?,
-                    daemon: true,
-                });
+                actors.push(acting_for(own, dialect, merchant, repository)?);
             }
         }
         Ok(actors)
     }
+
+    /// An operator (`peer` is its process), looking after what each merchant that may act in the repository keeps there,
+    /// suspended or not.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn operators_actors(&self, peer: Peer, repository: &RepositoryName) -> Result<Vec<Actor>, NoRandom> {
+        let accounts = self.accounts.current();
+        let Ok(repository) = accounts.known_repository(repository) else {
+            return Ok(Vec::new());
+        };
+        let mut actors = Vec::new();
+        for merchant in accounts.merchants() {
+            if let Some(dialect) = merchant.dialects.first()
+                && merchant.repositories.contains(&repository.id)
+            {
+                actors.push(acting_for(peer, *dialect, merchant, repository)?);
+            }
+        }
+        Ok(actors)
+    }
+}
+
+fn acting_for(peer: Peer, dialect: Dialect, merchant: &Merchant, repository: &Repository) -> Result<Actor, NoRandom> {
+    Ok(Actor {
+        peer,
+        dialect,
+        merchant: merchant.id.clone(),
+        repository: repository.id,
+        repository_name: repository.name.clone(),
+        rules: repository.rules,
+        test: merchant.test,
+        reach: Reach::All,
+        request: RequestId::random()?,
+        daemon: true,
+    })
 }

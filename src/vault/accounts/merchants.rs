@@ -49,7 +49,7 @@ impl Accounts {
                     field: "id",
                     reason: "is not a name for a repository",
                 })?;
-                (change.make_repository(name.clone(), Some(&new.id))?, name)
+                (change.make_repository(name.clone(), Some(&new.id), None)?, name)
             }
         };
         let row = Merchant {

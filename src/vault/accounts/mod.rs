@@ -9,6 +9,7 @@ mod gates;
 mod merchants;
 mod pairs;
 mod repositories;
+mod retention;
 mod row;
 mod snapshot;
 mod types;

@@ -65,6 +65,7 @@ impl Change {
         &mut self,
         name: RepositoryName,
         rules: TokenRules,
+        retention_days: Option<u32>,
     ) -> Result<RepositoryName, AccountError> {
         let field = |reason| AccountError::Field { field: "name", reason };
         let text = name.as_str();
@@ -96,6 +97,7 @@ impl Change {
             status: AccountStatus::Active,
             created_at: UnixMillis::now(),
             rules: Some(rules),
+            retention_days,
             twin: Some(Twin::TestedIn(test)),
         };
         self.put_repository(made.clone())?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::merchants::check_rules;
 use super::pairs::described;
+use super::retention;
 use super::row::{Repository, Twin, counter_key};
 use super::{
     AccountError, AccountStatus, Accounts, Act, AdminActor, Change, Kind, MerchantView, RepositoryView, to_its_end,
@@ -24,16 +25,38 @@ impl Accounts {
         name: &RepositoryName,
         rules: Option<TokenRules>,
     ) -> Result<RepositoryView, AccountError> {
+        self.add_limited_repository(admin, name, rules, None).await
+    }
+
+    /// The same, whose tokens live so many days at most.
+    ///
+    /// # Errors
+    /// As [`Accounts::add_repository`]; a number that cannot be taken.
+    pub async fn add_limited_repository(
+        &self,
+        admin: AdminActor,
+        name: &RepositoryName,
+        rules: Option<TokenRules>,
+        retention_days: Option<u32>,
+    ) -> Result<RepositoryView, AccountError> {
+        retention::check(retention_days)?;
         let mut change = self.begin().await?;
         let mut act = Act::new(admin, "repository-add");
         match rules {
             None => {
-                change.make_repository(name.clone(), None)?;
+                change.make_repository(name.clone(), None, retention_days)?;
             }
             Some(rules) => {
-                let twin = change.make_pair(name.clone(), rules)?;
+                let twin = change.make_pair(name.clone(), rules, retention_days)?;
                 act.detail = Some(format!("{}, with its TEST twin {twin}", described(rules)));
             }
+        }
+        if retention_days.is_some() {
+            let kept = format!("tokens live {}", retention::described(retention_days));
+            act.detail = Some(
+                act.detail
+                    .map_or_else(|| kept.clone(), |detail| format!("{detail}; {kept}")),
+            );
         }
         change.commit_repository(name, act).await
     }
@@ -214,6 +237,7 @@ impl Change {
         &mut self,
         name: RepositoryName,
         made_with: Option<&MerchantId>,
+        retention_days: Option<u32>,
     ) -> Result<RepositoryId, AccountError> {
         if self.next.numbers.contains_key(&name) {
             return Err(AccountError::Exists(Kind::Repository));
@@ -226,6 +250,7 @@ impl Change {
             status: AccountStatus::Active,
             created_at: UnixMillis::now(),
             rules: None,
+            retention_days,
             twin: None,
         })?;
         Ok(id)

@@ -51,6 +51,9 @@ pub(in crate::vault) struct Repository {
     /// How tokens are made in the dialects that have such rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::vault) rules: Option<TokenRules>,
+    /// No token lives longer after it was made, days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retention_days: Option<u32>,
     /// The other one of the pair; there exactly where there are rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) twin: Option<Twin>,
@@ -130,7 +133,7 @@ impl Twin {
 
 impl Repository {
     /// Its gate for new tokens, open or shut.
-    pub(super) fn gate(&self) -> Key {
+    pub(in crate::vault) fn gate(&self) -> Key {
         gate_key(self.id, self.rules)
     }
 }
@@ -224,6 +227,7 @@ mod tests {
             status: AccountStatus::Active,
             created_at: UnixMillis(1),
             rules: None,
+            retention_days: None,
             twin: None,
         }
     }

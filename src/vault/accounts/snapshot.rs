@@ -148,6 +148,10 @@ impl Snapshot {
         self.merchants.get(id).map(Arc::as_ref)
     }
 
+    pub(in crate::vault) fn repositories(&self) -> impl Iterator<Item = &Repository> {
+        self.repositories.values().map(Arc::as_ref)
+    }
+
     pub(in crate::vault) fn repository(&self, id: RepositoryId) -> Option<&Repository> {
         self.repositories.get(&id).map(Arc::as_ref)
     }
@@ -226,6 +230,7 @@ impl Snapshot {
             id: row.id.0,
             name: row.name.clone(),
             rules: row.rules,
+            retention_days: row.retention_days,
             twin: twin.map(|twin| twin.name.clone()),
             test: matches!(row.twin, Some(Twin::TestOf(_))),
             merchants,

@@ -138,6 +138,9 @@ pub struct RepositoryView {
     /// How tokens are made in the dialects that have such rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<TokenRules>,
+    /// No token lives longer after it was made, days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
     /// The other one of a pair: business in one, tests in the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twin: Option<RepositoryName>,

@@ -24,7 +24,7 @@ pub(in crate::vault) struct Address {
 pub(in crate::vault) struct Row {
     pub(in crate::vault) expires_at: Option<UnixMillis>,
     pub(in crate::vault) sealed: Option<SealedSecret>,
-    pub(super) clear: Vec<u8>,
+    pub(in crate::vault) clear: Vec<u8>,
 }
 
 impl Address {

@@ -56,7 +56,7 @@ impl Vault {
         for value in taken.into_values() {
             match self.holder_of(repository, &value).await? {
                 // the sweeper has not come by yet
-                Some(held) if held.record.expired(now) => {
+                Some(held) if self.is_over(&held.record, now) => {
                     self.expire(&held).await?;
                     return Ok(None);
                 }

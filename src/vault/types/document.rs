@@ -57,6 +57,37 @@ pub enum DocumentKind {
     Nonce,
 }
 
+impl DocumentKind {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Transaction => "transaction",
+            Self::Session => "session",
+            Self::Maintenance => "maintenance",
+            Self::Conflict => "conflict",
+            Self::NetworkToken => "network-token",
+            Self::NetworkTokenNumber => "network-token-number",
+            Self::Customer => "customer",
+            Self::CustomerReference => "customer-reference",
+            Self::DeletedMethod => "deleted-method",
+            Self::MethodIntent => "method-intent",
+            Self::MethodSession => "method-session",
+            Self::Record => "record",
+            Self::RecordContent => "record-content",
+            Self::Fingerprint => "fingerprint",
+            Self::Person => "person",
+            Self::ShopperPayment => "shopper-payment",
+            Self::ShopperPaymentName => "shopper-payment-name",
+            Self::Agreement => "agreement",
+            Self::AgreementOfToken => "agreement-of-token",
+            Self::Notification => "notification",
+            Self::DeadNotification => "dead-notification",
+            Self::Nonce => "nonce",
+        }
+    }
+}
+
 /// A document as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {

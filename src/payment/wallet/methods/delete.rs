@@ -45,15 +45,27 @@ impl Payments {
         actor: &Actor,
         customer: &str,
     ) -> Result<(), Error> {
-        let now = UnixMillis::now();
-        let own = |there: &super::Volatile| there.kept.customer.as_deref() == Some(customer);
-        for id in self.volatile.names(&actor.merchant, now, own) {
+        for id in self.volatile_of(actor, customer) {
             self.delete_volatile(actor, &id).await?;
         }
         for held in self.held_methods_of(actor, customer).await? {
             self.delete_held(actor, held).await?;
         }
         Ok(())
+    }
+
+    /// Forgets a customer's payment methods that wait in memory.
+    pub(in crate::payment) fn forget_volatile(&self, actor: &Actor, customer: &str) {
+        let now = UnixMillis::now();
+        for id in self.volatile_of(actor, customer) {
+            self.codes.take(&actor.merchant, &id, now);
+            self.volatile.take(&actor.merchant, &id, now);
+        }
+    }
+
+    fn volatile_of(&self, actor: &Actor, customer: &str) -> Vec<String> {
+        let own = |there: &super::Volatile| there.kept.customer.as_deref() == Some(customer);
+        self.volatile.names(&actor.merchant, UnixMillis::now(), own)
     }
 
     /// Deletes one that may be gone already.

@@ -1,0 +1,211 @@
+//! What hangs on the tokens of a namespace that is erased, and the customer whose namespace it is. It goes first, so that what
+//! was interrupted finds its way again from the tokens that are left.
+
+use std::collections::BTreeMap;
+
+use super::{Error, Payments};
+use crate::id::{MerchantId, Namespace, RepositoryName, Token, UnixMillis};
+use crate::vault::types::{
+    Actor, CallerError, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Peer, Secret, Written,
+};
+
+/// Whose namespace it is.
+#[derive(Debug, Clone)]
+pub enum Whose {
+    /// One by the name that the store has.
+    Namespace(Namespace),
+    /// A merchant's customer, shopper or namespace, by the name that the merchant's dialect has for it.
+    Customer {
+        /// Whose customer.
+        merchant: MerchantId,
+        /// The customer.
+        name: String,
+    },
+}
+
+/// Documents that were removed, by their kind.
+pub type Removed = BTreeMap<&'static str, u64>;
+
+/// Documents read at once.
+const PAGE: u32 = 200;
+
+impl Payments {
+    /// The namespace that is meant; `None`: no such merchant may act in the repository.
+    ///
+    /// # Errors
+    /// No random bytes; the HSM's.
+    pub async fn namespace_meant(
+        &self,
+        peer: Peer,
+        repository: &RepositoryName,
+        whose: &Whose,
+    ) -> Result<Option<Namespace>, Error> {
+        match whose {
+            Whose::Namespace(namespace) => Ok(Some(namespace.clone())),
+            Whose::Customer { merchant, name } => match self.one(peer, repository, merchant)? {
+                Some(actor) => Ok(Some(self.vault.personal_namespace(&actor, name).await?)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Removes what hangs on the tokens of `namespace`: agreements, maintenance plans, conflicts, and the network tokens of
+    /// cards that no token outside it stands for; before that the customer. Orders and payments stay.
+    ///
+    /// # Errors
+    /// The HSM's; the store's; [`Error::NetworkTokenService`]. The same again does the rest.
+    pub async fn erase_linked(
+        &self,
+        peer: Peer,
+        repository: &RepositoryName,
+        whose: &Whose,
+        namespace: &Namespace,
+    ) -> Result<Removed, Error> {
+        let mut removed = Removed::new();
+        if let Whose::Customer { merchant, name } = whose
+            && let Some(actor) = self.one(peer, repository, merchant)?
+        {
+            self.erase_customer(&actor, name, &mut removed).await?;
+        }
+        for actor in self.those_of(peer, repository)? {
+            let has_network_tokens = self.has(&actor, DocumentKind::NetworkToken).await?;
+            let conflicts = self.all_of(&actor, DocumentKind::Conflict, "").await?;
+            let mut after = None;
+            loop {
+                let tokens = self.vault.namespace_tokens(&actor, namespace, after.as_ref()).await?;
+                let Some(last) = tokens.last() else { break };
+                after = Some(last.clone());
+                for token in &tokens {
+                    let mut gone = self.hanging_on(&actor, token).await?;
+                    gone.extend(conflicts.iter().filter(|one| is_about(one, token)).cloned());
+                    self.remove_all(&actor, gone, Some(token), &mut removed).await?;
+                    if has_network_tokens
+                        && let Some(card) = self.vault.card_to_erase(&actor, namespace, token).await?
+                        && !card.shared
+                    {
+                        let count = self.forget_network_token(&actor, &card.pan).await?;
+                        if count > 0 {
+                            *removed.entry(DocumentKind::NetworkToken.name()).or_default() += 1;
+                            *removed.entry(DocumentKind::NetworkTokenNumber.name()).or_default() += count - 1;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// A customer of Hyperswitch's dialect, what the merchant calls it, and its payment methods whose card is still to come
+    /// or is not stored. Of other dialects there is none.
+    async fn erase_customer(&self, actor: &Actor, id: &str, removed: &mut Removed) -> Result<(), Error> {
+        let own = self.vault.document(actor, DocumentKind::Customer, id).await?;
+        let mut gone: Vec<Document> = own.into_iter().collect();
+        let names = self.all_of(actor, DocumentKind::CustomerReference, "").await?;
+        gone.extend(names.into_iter().filter(|one| one.clear == id.as_bytes()));
+        let intents = self.all_of(actor, DocumentKind::MethodIntent, "").await?;
+        gone.extend(
+            intents
+                .into_iter()
+                .filter(|one| says(one, "customer") == Some(id.to_owned())),
+        );
+        self.remove_all(actor, gone, None, removed).await?;
+        self.forget_volatile(actor, id);
+        Ok(())
+    }
+
+    async fn hanging_on(&self, actor: &Actor, token: &Token) -> Result<Vec<Document>, Error> {
+        let mut found = self
+            .all_of(actor, DocumentKind::AgreementOfToken, &format!("{token}/"))
+            .await?;
+        for place in 0..found.len() {
+            let id = found
+                .get(place)
+                .and_then(|one| one.name.split_once('/'))
+                .map(|(_, id)| id.to_owned());
+            if let Some(id) = id {
+                found.extend(self.vault.document(actor, DocumentKind::Agreement, &id).await?);
+            }
+        }
+        let plan = DocumentKind::Maintenance;
+        found.extend(self.vault.document(actor, plan, token.as_str()).await?);
+        Ok(found)
+    }
+
+    /// Removes what is still as it was read; what was changed is met again by who runs it again.
+    async fn remove_all(
+        &self,
+        actor: &Actor,
+        gone: Vec<Document>,
+        token: Option<&Token>,
+        removed: &mut Removed,
+    ) -> Result<(), Error> {
+        for some in gone.chunks(Document::WRITES_MAX) {
+            let writes = some.iter().map(removal).collect();
+            let event = DocumentEvent {
+                action: "documents-remove",
+                outcome: "erased",
+                token: token.cloned(),
+                detail: Some(format!("{} documents", some.len())),
+            };
+            match self.vault.write_documents(actor, writes, event).await? {
+                Written::Done { .. } => {
+                    for one in some {
+                        *removed.entry(one.kind.name()).or_default() += 1;
+                    }
+                }
+                Written::Changed => return Err(Error::Core(CallerError::Contended.into())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn all_of(&self, actor: &Actor, kind: DocumentKind, prefix: &str) -> Result<Vec<Document>, Error> {
+        let mut all: Vec<Document> = Vec::new();
+        loop {
+            let after = all.last().map(|one| one.name.as_str());
+            let page = self.vault.documents(actor, kind, prefix, after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    async fn has(&self, actor: &Actor, kind: DocumentKind) -> Result<bool, Error> {
+        Ok(!self.vault.documents(actor, kind, "", None, 1).await?.is_empty())
+    }
+
+    fn those_of(&self, peer: Peer, repository: &RepositoryName) -> Result<Vec<Actor>, Error> {
+        let actors = self.vault.access().operators_actors(peer, repository);
+        actors.map_err(|none| crate::vault::types::Error::from(none).into())
+    }
+
+    fn one(&self, peer: Peer, repository: &RepositoryName, merchant: &MerchantId) -> Result<Option<Actor>, Error> {
+        Ok(self
+            .those_of(peer, repository)?
+            .into_iter()
+            .find(|actor| actor.merchant == *merchant))
+    }
+}
+
+fn removal(document: &Document) -> DocumentWrite {
+    DocumentWrite {
+        kind: document.kind,
+        name: document.name.clone(),
+        expect: Expect::Rev(document.rev),
+        clear: Vec::new(),
+        secret: Secret::Nothing,
+        // a time that is past removes it
+        expires_at: Some(UnixMillis(1)),
+    }
+}
+
+fn is_about(conflict: &Document, token: &Token) -> bool {
+    says(conflict, "token").as_deref() == Some(token.as_str())
+}
+
+/// A member, text, of a part in clear.
+fn says(document: &Document, member: &str) -> Option<String> {
+    let clear: serde_json::Value = serde_json::from_slice(&document.clear).ok()?;
+    clear.get(member)?.as_str().map(str::to_owned)
+}
