@@ -17,7 +17,7 @@ pub(crate) use self::args::{
 };
 pub(super) use self::request::Common;
 use self::request::{cell, segment};
-pub(super) use self::rotation::{rotate, show_keys};
+pub(super) use self::rotation::{rotate, rotate_audit, rotate_fingerprint, rotate_transport, show_keys};
 use super::client::Client;
 use super::instance::Instance;
 use super::{Exit, Which, terminal};

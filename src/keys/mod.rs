@@ -1,5 +1,6 @@
 //! Keys by their role: what a record's ciphertext is bound to, how it is encoded, and which HSM job makes and opens it.
 
+mod generations;
 pub mod init;
 mod input;
 mod keyring;
@@ -10,13 +11,15 @@ mod uses;
 
 use std::sync::Arc;
 
-use self::input::{fingerprint_input, mac_input};
+use self::generations::State;
+use self::input::{fingerprint_input, fingerprint_prefix, mac_input};
 use self::rotation::Epochs;
 use crate::card::Pan;
-use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Reply, signed_form};
+use crate::hsm::{self, Boxed, Client, Epoch, Generation, Job, Keyset, Plain, PublicKey, Reply};
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
+pub use generations::{KeyState, OVERLAP};
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use rotation::{EpochState, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
@@ -74,8 +77,8 @@ impl From<hsm::Error> for Error {
 #[derive(Clone)]
 pub struct Keys {
     client: Client,
-    audit_public: Arc<PublicKey>,
-    transport_public: Arc<TransportPublic>,
+    first_audit: Arc<PublicKey>,
+    generations: Arc<State>,
     locker_public: Option<Arc<PublicKey>>,
     platform_public: Option<Arc<PublicKey>>,
     uses: Arc<Uses>,
@@ -93,8 +96,8 @@ impl Keys {
         }
         Ok(Self {
             client,
-            audit_public: Arc::new(keyset.audit_public.clone()),
-            transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
+            first_audit: Arc::new(keyset.audit_public.clone()),
+            generations: Arc::new(State::new(keyset)?),
             locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
             platform_public: keyset.platform.as_ref().map(|pair| Arc::new(pair.public.clone())),
             uses: Arc::default(),
@@ -102,14 +105,15 @@ impl Keys {
         })
     }
 
-    /// Fingerprint (when `pan` is given) and seal in one HSM job. Compartment revisions start at 1.
+    /// Fingerprint (when `pan` is given, under that fingerprint key) and seal in one HSM job. Compartment revisions start
+    /// at 1.
     ///
     /// # Errors
     /// [`hsm::Error::Malformed`] for no compartment, the same one twice, or a text over [`MAX_TEXT`]; else the HSM's.
     pub async fn seal(
         &self,
         place: Place,
-        pan: Option<&Pan>,
+        pan: Option<(Generation, &Pan)>,
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Result<(Option<Fingerprint>, Sealed), Error> {
         let kinds: Vec<Compartment> = compartments.iter().map(|(kind, _)| *kind).collect();
@@ -123,7 +127,7 @@ impl Keys {
         let epoch = self.sealing_epoch()?;
         let job = Job::Seal {
             epoch,
-            mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
+            mac: pan.map(|(generation, pan)| (generation, fingerprint_input(place.repository, pan))),
             parts,
         };
         let Reply::Seal { dek, mac, parts } = self.call(job).await? else {
@@ -187,13 +191,22 @@ impl Keys {
         Ok(found.iter().map(|there| there.and_then(|_| texts.next())).collect())
     }
 
-    /// Opens what was encrypted to the transport key with RSA-OAEP-256 and A256GCM: the encrypted content key, and the
+    /// Opens what was encrypted to that transport key with RSA-OAEP-256 and A256GCM: the encrypted content key, and the
     /// content with what it is bound to. `None`: it does not open; it was made by others, so that is no alarm.
     ///
     /// # Errors
     /// [`hsm::Error::Malformed`] for lengths that no JWE has, or where the token cannot open any; else the HSM's.
-    pub async fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
-        let job = Job::OpenJwe { encrypted_key, content };
+    pub async fn open_jwe(
+        &self,
+        generation: Generation,
+        encrypted_key: Vec<u8>,
+        content: Boxed,
+    ) -> Result<Option<SecretBytes>, Error> {
+        let job = Job::OpenJwe {
+            generation,
+            encrypted_key,
+            content,
+        };
         match self.call(job).await? {
             Reply::OpenJwe(text) => Ok(text),
             _ => Err(malformed("not the answer to an open of a JWE")),
@@ -267,45 +280,67 @@ impl Keys {
         storable(resealed)
     }
 
-    /// The fingerprint of a PAN in a repository.
+    /// The fingerprint of a PAN in a repository, under that fingerprint key.
     ///
     /// # Errors
     /// The HSM's.
-    pub async fn fingerprint(&self, repository: RepositoryId, pan: &Pan) -> Result<Fingerprint, Error> {
-        self.hmac(fingerprint_input(repository, pan)).await.map(Fingerprint)
+    pub async fn fingerprint(
+        &self,
+        generation: Generation,
+        repository: RepositoryId,
+        pan: &Pan,
+    ) -> Result<Fingerprint, Error> {
+        let input = fingerprint_input(repository, pan);
+        self.hmac(generation, input).await.map(Fingerprint)
+    }
+
+    /// The fingerprint of the PAN that is sealed there, under that fingerprint key. The PAN does not leave the worker.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`], also where there is no PAN; or the HSM's.
+    pub async fn refingerprint(
+        &self,
+        generation: Generation,
+        place: Place,
+        sealed: &Sealed,
+    ) -> Result<Fingerprint, Error> {
+        let there = sealed.compartment(Compartment::Pan).ok_or(Error::Tampered)?;
+        let job = Job::Refingerprint {
+            epoch: sealed.epoch,
+            dek: sealed.dek.clone(),
+            part: Boxed {
+                aad: place.aad(Compartment::Pan, there.revision),
+                sealed: there.part.clone(),
+            },
+            generation,
+            prefix: fingerprint_prefix(place.repository),
+        };
+        match self.call(job).await? {
+            Reply::Mac(mac) => Ok(Fingerprint(mac)),
+            _ => Err(malformed("not the answer to a refingerprint")),
+        }
     }
 
     /// A keyed MAC of anything else, separated from fingerprints and other uses by `domain` (for example a request
-    /// body behind an idempotency key).
+    /// body behind an idempotency key). Names and other MACs whose input is stored nowhere stay under the first key.
     ///
     /// # Errors
     /// The HSM's.
     pub async fn mac(&self, domain: &str, bytes: SecretBytes) -> Result<[u8; 32], Error> {
-        self.hmac(mac_input(domain, &bytes)).await
+        self.mac_under(Generation::FIRST, domain, &bytes).await
     }
 
-    /// Signs `domain` and `message` with the audit key, over [`signed_form`]: [`PublicKey::verify_in`] checks it.
+    /// As [`Keys::mac`], under that fingerprint key.
     ///
     /// # Errors
     /// The HSM's.
-    pub async fn sign(&self, domain: &str, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let job = Job::Sign {
-            message: signed_form(domain, message),
-        };
-        match self.call(job).await? {
-            Reply::Sign(signature) => Ok(signature),
-            _ => Err(malformed("not the answer to a sign")),
-        }
-    }
-
-    /// The audit key's public half.
-    pub fn audit_public(&self) -> &PublicKey {
-        &self.audit_public
-    }
-
-    /// The transport key's public half.
-    pub fn transport_public(&self) -> &TransportPublic {
-        &self.transport_public
+    pub async fn mac_under(
+        &self,
+        generation: Generation,
+        domain: &str,
+        bytes: &SecretBytes,
+    ) -> Result<[u8; 32], Error> {
+        self.hmac(generation, mac_input(domain, bytes)).await
     }
 
     /// The locker key's public half, where there is one.
@@ -318,8 +353,8 @@ impl Keys {
         self.platform_public.as_deref()
     }
 
-    async fn hmac(&self, input: SecretBytes) -> Result<[u8; 32], Error> {
-        match self.call(Job::Mac { input }).await? {
+    async fn hmac(&self, generation: Generation, input: SecretBytes) -> Result<[u8; 32], Error> {
+        match self.call(Job::Mac { generation, input }).await? {
             Reply::Mac(mac) => Ok(mac),
             _ => Err(malformed("not the answer to a MAC")),
         }

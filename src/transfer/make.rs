@@ -50,8 +50,9 @@ impl Source {
         self.audit(&mut out, &mark.head).await?;
         out.end();
         let manifest = |fault| Error::Hsm(format!("{fault}"));
-        let draft = Draft::new(&self.vault, &mark, out.files, self.keys.audit_public()).map_err(manifest)?;
-        let signature = self.keys.sign(Draft::DOMAIN, &draft.signed_bytes()).await;
+        let by = self.keys.audit_public();
+        let draft = Draft::new(&self.vault, &mark, out.files, by).map_err(manifest)?;
+        let signature = self.keys.sign(Draft::DOMAIN, &draft.signed_bytes(), by).await;
         let text = draft.signed(&signature.map_err(|error| Error::Hsm(error.to_string()))?);
         let signed = Manifest::parse(&text).map_err(manifest)?;
         out.to.send(Piece::Manifest(text)).await.map_err(gone)?;

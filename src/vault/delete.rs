@@ -63,11 +63,12 @@ impl Vault {
             sealed,
             deleted_at: at,
         };
-        let receipt = Receipt::unsigned(&deletion, self.sealer.audit_public()).map_err(|fault| {
+        let by = self.sealer.audit_public();
+        let receipt = Receipt::unsigned(&deletion, by).map_err(|fault| {
             tracing::error!(%fault, "the audit key's public half is no key");
             IntegrityError::Damaged
         })?;
-        let signature = self.sealer.sign(Receipt::DOMAIN, &receipt.signed_bytes()).await?;
+        let signature = self.sealer.sign(Receipt::DOMAIN, &receipt.signed_bytes(), by).await?;
         Ok(DeletionReceipt(receipt.with_signature(signature).to_json()))
     }
 

@@ -46,6 +46,8 @@ mod profile;
 mod put;
 mod record;
 mod records;
+mod refingerprint;
+mod rekey;
 pub mod replay;
 mod reveal;
 mod rotation;
@@ -74,6 +76,7 @@ pub use diagnose::Diagnosis;
 pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
+pub use refingerprint::{FingerprintStatus, GenerationStatus, RefingerprintStatus};
 pub use rotation::{EpochStatus, KeyStatus, RotationError, RotationStatus};
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
@@ -85,6 +88,7 @@ use self::idempotency::InFlight;
 use self::last_used::LastUsed;
 use self::persons::Persons;
 use self::record::Record;
+use self::refingerprint::Refingerprint;
 use self::rotation::Rotation;
 use self::sealer::Sealer;
 pub use self::turns::Turns;
@@ -117,6 +121,7 @@ pub struct Vault {
     persons: Persons,
     heads: Heads,
     rotation: Rotation,
+    refingerprint: Refingerprint,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -160,6 +165,7 @@ impl Vault {
             persons: Persons::default(),
             heads: Heads::default(),
             rotation: Rotation::default(),
+            refingerprint: Refingerprint::default(),
         })
     }
 

@@ -9,14 +9,15 @@ pub(super) use self::patch::patched;
 use self::patch::{NewNumber, check, counted, merged, numbered};
 use super::documents::Removal;
 use super::record::Record;
-use super::tables::{self, PanIndex};
+use super::refingerprint::CardPrints;
+use super::tables;
 use super::tokenize::{PERSON, check_profile};
 use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
 use super::{ATTEMPTS, Held, Vault, event, members, screen};
 use crate::card::Pan;
 use crate::id::{Token, UnixMillis};
 use crate::keys::{Compartment, Sealed, SecretBytes};
-use crate::store::{Commit, Cond, Outcome};
+use crate::store::{Commit, Cond, Key, Outcome};
 
 impl Vault {
     /// Changes what `patch` names. A patch that changes nothing answers the view as it is, unaudited.
@@ -56,12 +57,13 @@ impl Vault {
     ) -> Result<View, Error> {
         self.access.permit(actor, Operation::Update, 1)?;
         check(patch, token, UnixMillis::now(), &self.bins())?;
-        let fingerprint = match &patch.pan {
-            Some(pan) => Some(self.sealer.fingerprint(actor.repository, pan).await?),
-            None => None,
-        };
+        let mut prints = self.prints_of(actor, patch).await?;
         let _turn = self.turns.wait(actor.repository, token).await;
         for _ in 0..ATTEMPTS {
+            let now = self.generations().await?;
+            if prints.as_ref().is_some_and(|prints| prints.generations != now) {
+                prints = self.prints_of(actor, patch).await?;
+            }
             let held = self.load_live(actor, token).await?;
             let old = &held.record;
             if let Some(now) = Some(old.revision).filter(|now| patch.if_revision.is_some_and(|wanted| wanted != *now)) {
@@ -73,10 +75,10 @@ impl Vault {
             if old.replacement.is_some() && patch.author == Author::Merchant {
                 return Err(CallerError::Replaced.into());
             }
-            let number = patch.pan.as_ref().zip(fingerprint.as_ref());
+            let number = patch.pan.as_ref().zip(prints.as_ref());
             let number = number
-                .map(|(pan, fingerprint)| NewNumber { pan, fingerprint })
-                .filter(|number| PanIndex::of(number.fingerprint) != old.pan);
+                .map(|(pan, prints)| NewNumber { pan, prints })
+                .filter(|number| !number.prints.is(old.generation, old.pan));
             let changed = patch.changed(number);
             if changed.is_empty() {
                 return self.view(old).await;
@@ -95,11 +97,19 @@ impl Vault {
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
             }
-            if self.replace(actor, &held, &record, patch, &changed, removal).await? {
+            let replaced = self.replace(actor, &held, &record, patch, &changed, number, removal);
+            if replaced.await? {
                 return self.view(&record).await;
             }
         }
         Err(CallerError::Contended.into())
+    }
+
+    async fn prints_of(&self, actor: &Actor, patch: &Patch) -> Result<Option<CardPrints>, Error> {
+        match &patch.pan {
+            Some(pan) => Ok(Some(self.card_prints(actor.repository, pan).await?)),
+            None => Ok(None),
+        }
     }
 
     /// One commit that turns the record into `record`, if nothing stands against it. `false`: look again.
@@ -110,6 +120,7 @@ impl Vault {
         record: &Record,
         patch: &Patch,
         changed: &[&str],
+        number: Option<NewNumber<'_>>,
         removal: Option<&Removal>,
     ) -> Result<bool, Error> {
         let old = &held.record;
@@ -120,8 +131,15 @@ impl Vault {
         };
         event.detail = Some(format!("{}{by}", changed.join(", ")));
         let mut conds = vec![Cond::Rev(old.key(), held.rev)];
-        let reuse = record.reuse_key().filter(|key| old.reuse_key().as_ref() != Some(key));
-        conds.extend(reuse.clone().map(Cond::Absent));
+        let mut reuse: Vec<Key> = Vec::new();
+        if let Some(number) = number {
+            conds.push(number.prints.generations.cond());
+            if let Some(scope) = self.scope_of(record).await?.filter(|_| record.reuse.is_some()) {
+                let (repository, personal) = (record.repository, record.is_personal());
+                reuse = number.prints.one_token(repository, &scope, record.uses, personal);
+            }
+        }
+        conds.extend(reuse.iter().cloned().map(Cond::Absent));
         let replacement = match &patch.replacement {
             Change::Set(other) => Some(tables::record(record.repository, other)),
             Change::Keep | Change::Clear => None,
@@ -140,7 +158,7 @@ impl Vault {
         };
         match self.store.commit(commit).await? {
             Outcome::Done { .. } => Ok(true),
-            Outcome::CondFailed { key, now: Some(there) } if Some(&key) == reuse.as_ref() => {
+            Outcome::CondFailed { key, now: Some(there) } if reuse.contains(&key) => {
                 match self.holder_of(record.repository, &there.value).await? {
                     Some(other) if other.record.expired(UnixMillis::now()) => {
                         self.expire(&other).await?;
@@ -159,7 +177,10 @@ impl Vault {
             Outcome::CondFailed { key, .. } if Some(&key) == replacement.as_ref() => {
                 Err(screen::refused("replacement", "is no token of this repository"))
             }
-            Outcome::CondFailed { .. } => Ok(false),
+            Outcome::CondFailed { key, .. } => {
+                self.outdated(&key);
+                Ok(false)
+            }
         }
     }
 

@@ -62,6 +62,7 @@ fn open(engine: &mut Engine, card: &Card, aads: &[&[u8]]) -> Result<Vec<Vec<u8>>
 fn mac(engine: &mut Engine, input: &[u8]) -> [u8; 32] {
     match engine
         .execute(Job::Mac {
+            generation: crate::hsm::Generation::FIRST,
             input: SecretBytes::new(input.to_vec()),
         })
         .unwrap()
@@ -181,7 +182,7 @@ fn other_jobs(engine: &mut Engine, keyset: &Keyset) {
     assert_eq!(data_encoding::HEXLOWER.encode(&check), keyset.fingerprint_check);
     let job = Job::Seal {
         epoch: Epoch(1),
-        mac: Some(SecretBytes::new(b"one".to_vec())),
+        mac: Some((crate::hsm::Generation::FIRST, SecretBytes::new(b"one".to_vec()))),
         parts: vec![plain(b"", PAN)],
     };
     let Reply::Seal {
@@ -194,6 +195,7 @@ fn other_jobs(engine: &mut Engine, keyset: &Keyset) {
 
     let Reply::Sign(signature) = engine
         .execute(Job::Sign {
+            generation: crate::hsm::Generation::FIRST,
             message: b"head".to_vec(),
         })
         .unwrap()
@@ -325,7 +327,7 @@ scenarios! {
         let card = seal(&mut engine, 1, vec![plain(b"", PAN)]);
         engine.session().cryptoki().logout().unwrap();
         assert!(matches!(open(&mut engine, &card, &[b""]), Err(Fault::Token(_))));
-        let job = Job::Mac { input: SecretBytes::new(b"x".to_vec()) };
+        let job = Job::Mac { generation: crate::hsm::Generation::FIRST, input: SecretBytes::new(b"x".to_vec()) };
         assert!(matches!(engine.execute(job), Err(Fault::Token(_))));
         drop(engine);
         token.finish();

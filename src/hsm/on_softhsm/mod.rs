@@ -127,6 +127,7 @@ impl Place {
             keks: 3,
             locker: true,
             platform: true,
+            next: std::collections::BTreeSet::new(),
             existing: None,
         };
         self.provision(&plan, Some(SoftHsm::SO_PIN)).unwrap().keyset

@@ -36,6 +36,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
         },
         locker: None,
         platform: None,
+        later: crate::hsm::Later::default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod number;
 mod personal;
 mod put;
 mod records;
+mod refingerprint;
 mod reveal;
 mod rotation;
 mod rules;
