@@ -3,6 +3,7 @@
 pub(crate) mod canonical;
 mod event;
 mod export;
+mod handover;
 mod head;
 mod line;
 mod receipt;

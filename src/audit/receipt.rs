@@ -179,12 +179,12 @@ impl Receipt {
         Ok(receipt)
     }
 
-    /// Whether it holds, offline. With `pin`, the audit key's fingerprint as `init` printed it, it must be signed by
-    /// just that key; without, by the key that it names itself.
+    /// Whether it holds, offline. With `pins`, fingerprints of audit keys as `init` or a rotation printed them, it must be
+    /// signed by one of them; without, by the key that it names itself.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn verify(&self, pin: Option<&KeyFingerprint>) -> Result<Verdict, ReceiptFault> {
+    pub fn verify(&self, pins: &[KeyFingerprint]) -> Result<Verdict, ReceiptFault> {
         let public: PublicKey = self
             .members
             .get("public_key")
@@ -194,16 +194,16 @@ impl Receipt {
         if self.member("key")? != key.to_string() {
             return Err(ReceiptFault::KeyName);
         }
-        if pin.is_some_and(|pin| *pin != key) {
+        if !pins.is_empty() && !pins.contains(&key) {
             return Err(ReceiptFault::OtherKey(key));
         }
         let signature = self.signature.as_deref().ok_or(ReceiptFault::Member("signature"))?;
         public
             .verify_in(Self::DOMAIN, &self.signed_bytes(), signature)
             .map_err(ReceiptFault::Signature)?;
-        Ok(match pin {
-            Some(_) => Verdict::Authentic,
-            None => Verdict::ConsistentNotAuthenticated,
+        Ok(match pins {
+            [] => Verdict::ConsistentNotAuthenticated,
+            [_, ..] => Verdict::Authentic,
         })
     }
 

@@ -35,9 +35,9 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
         opened.take(MAX_FILE).read_to_end(&mut text)?;
     }
-    let key = anchor.fingerprint()?;
+    let keys = anchor.fingerprints()?;
     let receipt = Receipt::parse(&text).map_err(|fault| Exit::Fault.because(format!("not genuine: {fault}")))?;
-    match receipt.verify(key.as_ref()) {
+    match receipt.verify(&keys) {
         Ok(Verdict::Authentic) => terminal::say("authentic: signed by the vault's audit key, and unchanged"),
         Ok(Verdict::ConsistentNotAuthenticated) => terminal::say(
             "consistent, not authenticated: unchanged since the key that it names signed it; give --key SHA256:… \
