@@ -68,7 +68,9 @@ pub struct Config {
     pub caps: CapTable,
     /// How long a KEK epoch seals, where that is limited.
     pub kek_period: Option<Duration>,
-    /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
+    /// How long a transport key opens after the next one came.
+    pub transport_overlap: Duration,
+    /// The most records that a rotation moves in a second; 0: as many as the HSM can.
     pub rewraps_per_second: u32,
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
@@ -202,6 +204,7 @@ impl Reader<'_> {
             server: self.server(spec.listen)?,
             caps: caps(&spec.caps),
             kek_period: self.kek_period(&spec.keys)?,
+            transport_overlap: self.transport_overlap(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
