@@ -88,7 +88,7 @@ fn check(header: &[u8], kids: &[&str]) -> Result<Option<String>, JweFault> {
     if header.alg.as_deref() != Some("RSA-OAEP-256") || header.enc.as_deref() != Some("A256GCM") {
         return Err(JweFault::Algorithm);
     }
-    let kid = header.kid.map(|named| named.to_string());
+    let kid = header.kid;
     if kid.as_ref().is_some_and(|named| !kids.contains(&named.as_str())) {
         return Err(JweFault::OtherKey);
     }

@@ -1,25 +1,27 @@
 //! Keys by their role: what a record's ciphertext is bound to, how it is encoded, and which HSM job makes and opens it.
 
+mod fingerprint;
 mod generations;
 pub mod init;
 mod input;
 mod keyring;
 mod rotation;
 mod seal;
+mod serving;
 mod transport;
 mod uses;
 
 use std::sync::Arc;
 
-use self::generations::State;
-use self::input::{fingerprint_input, fingerprint_prefix, mac_input};
+use self::input::fingerprint_input;
 use self::rotation::Epochs;
+use self::serving::State;
 use crate::card::Pan;
 use crate::hsm::{self, Boxed, Client, Epoch, Generation, Job, Keyset, Plain, PublicKey, Reply};
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
-pub use generations::{KeyState, OVERLAP};
+pub use generations::KeyState;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use rotation::{EpochState, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
@@ -280,69 +282,6 @@ impl Keys {
         storable(resealed)
     }
 
-    /// The fingerprint of a PAN in a repository, under that fingerprint key.
-    ///
-    /// # Errors
-    /// The HSM's.
-    pub async fn fingerprint(
-        &self,
-        generation: Generation,
-        repository: RepositoryId,
-        pan: &Pan,
-    ) -> Result<Fingerprint, Error> {
-        let input = fingerprint_input(repository, pan);
-        self.hmac(generation, input).await.map(Fingerprint)
-    }
-
-    /// The fingerprint of the PAN that is sealed there, under that fingerprint key. The PAN does not leave the worker.
-    ///
-    /// # Errors
-    /// [`Error::Tampered`], also where there is no PAN; or the HSM's.
-    pub async fn refingerprint(
-        &self,
-        generation: Generation,
-        place: Place,
-        sealed: &Sealed,
-    ) -> Result<Fingerprint, Error> {
-        let there = sealed.compartment(Compartment::Pan).ok_or(Error::Tampered)?;
-        let job = Job::Refingerprint {
-            epoch: sealed.epoch,
-            dek: sealed.dek.clone(),
-            part: Boxed {
-                aad: place.aad(Compartment::Pan, there.revision),
-                sealed: there.part.clone(),
-            },
-            generation,
-            prefix: fingerprint_prefix(place.repository),
-        };
-        match self.call(job).await? {
-            Reply::Mac(mac) => Ok(Fingerprint(mac)),
-            _ => Err(malformed("not the answer to a refingerprint")),
-        }
-    }
-
-    /// A keyed MAC of anything else, separated from fingerprints and other uses by `domain` (for example a request
-    /// body behind an idempotency key). Names and other MACs whose input is stored nowhere stay under the first key.
-    ///
-    /// # Errors
-    /// The HSM's.
-    pub async fn mac(&self, domain: &str, bytes: SecretBytes) -> Result<[u8; 32], Error> {
-        self.mac_under(Generation::FIRST, domain, &bytes).await
-    }
-
-    /// As [`Keys::mac`], under that fingerprint key.
-    ///
-    /// # Errors
-    /// The HSM's.
-    pub async fn mac_under(
-        &self,
-        generation: Generation,
-        domain: &str,
-        bytes: &SecretBytes,
-    ) -> Result<[u8; 32], Error> {
-        self.hmac(generation, mac_input(domain, bytes)).await
-    }
-
     /// The locker key's public half, where there is one.
     pub fn locker_public(&self) -> Option<&PublicKey> {
         self.locker_public.as_deref()
@@ -351,13 +290,6 @@ impl Keys {
     /// The platform key's public half, where there is one.
     pub fn platform_public(&self) -> Option<&PublicKey> {
         self.platform_public.as_deref()
-    }
-
-    async fn hmac(&self, generation: Generation, input: SecretBytes) -> Result<[u8; 32], Error> {
-        match self.call(Job::Mac { generation, input }).await? {
-            Reply::Mac(mac) => Ok(mac),
-            _ => Err(malformed("not the answer to a MAC")),
-        }
     }
 }
 

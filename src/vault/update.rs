@@ -19,6 +19,16 @@ use crate::id::{Token, UnixMillis};
 use crate::keys::{Compartment, Sealed, SecretBytes};
 use crate::store::{Commit, Cond, Key, Outcome};
 
+/// What a record is to become.
+struct Becoming<'a> {
+    record: &'a Record,
+    /// The names of what changes.
+    changed: &'a [&'a str],
+    number: Option<NewNumber<'a>>,
+    /// A document that goes in the same commit.
+    removal: Option<&'a Removal>,
+}
+
 impl Vault {
     /// Changes what `patch` names. A patch that changes nothing answers the view as it is, unaudited.
     ///
@@ -97,8 +107,13 @@ impl Vault {
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
             }
-            let replaced = self.replace(actor, &held, &record, patch, &changed, number, removal);
-            if replaced.await? {
+            let becoming = Becoming {
+                record: &record,
+                changed: &changed,
+                number,
+                removal,
+            };
+            if self.replace(actor, &held, patch, &becoming).await? {
                 return self.view(&record).await;
             }
         }
@@ -112,17 +127,14 @@ impl Vault {
         }
     }
 
-    /// One commit that turns the record into `record`, if nothing stands against it. `false`: look again.
-    async fn replace(
-        &self,
-        actor: &Actor,
-        held: &Held,
-        record: &Record,
-        patch: &Patch,
-        changed: &[&str],
-        number: Option<NewNumber<'_>>,
-        removal: Option<&Removal>,
-    ) -> Result<bool, Error> {
+    /// One commit that turns the record into another, if nothing stands against it. `false`: look again.
+    async fn replace(&self, actor: &Actor, held: &Held, patch: &Patch, becoming: &Becoming<'_>) -> Result<bool, Error> {
+        let Becoming {
+            record,
+            changed,
+            number,
+            removal,
+        } = *becoming;
         let old = &held.record;
         let mut event = event(actor, Operation::Update, "ok", Some(&record.token));
         let by = match patch.author {

@@ -7,6 +7,7 @@ mod attacks;
 mod ceremony;
 mod jobs;
 mod jwe;
+mod later;
 mod platform;
 mod start;
 mod swapped;
