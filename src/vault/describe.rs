@@ -97,6 +97,9 @@ impl Vault {
         let mut room = Room::for_page(OF_CARD_MAX);
         let mut others = Vec::new();
         for pan in self.indexes_of(&record).await? {
+            if room.is_used_up() {
+                return Ok(None);
+            }
             let index = Index::pan(actor.repository, pan);
             let walked = self
                 .walk(&index, Bound::Unbounded, room, &|other| other.token != record.token)
@@ -105,7 +108,7 @@ impl Vault {
             let token = |view: super::types::View| Some(view.token).filter(|token| !others.contains(token));
             let new: Vec<Token> = walked.tokens.into_iter().filter_map(token).collect();
             others.extend(new);
-            if walked.stopped.is_some() || room.is_used_up() {
+            if walked.stopped.is_some() {
                 return Ok(None);
             }
         }

@@ -267,6 +267,14 @@ impl Vault {
             },
         };
         let active = self.sealer.generation(Rotated::Fingerprint);
+        if stored.active > active {
+            let (store, keyring) = (stored.active.0, active.0);
+            tracing::error!(
+                store,
+                keyring,
+                "the keyring is older than the store, by its fingerprint key: put the newer one back"
+            );
+        }
         if stored.active >= active {
             self.know(Some(stored));
             return Ok(stored);
