@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use panvault::card::Pan;
 use panvault::hsm::officer::OfficerError;
-use panvault::hsm::{self, Boxed, Client, Config, Epoch, KekMode, PinSource, SealedPart};
+use panvault::hsm::{self, Boxed, Client, Config, Epoch, Generation, KekMode, PinSource, SealedPart};
 use panvault::id::{RecordId, RepositoryId};
 use panvault::jose::{Compact, Jwk};
 use panvault::keys::init::{self, InitError, Role, Summary, Wanted};
@@ -99,6 +99,7 @@ impl Vault {
                 keks: Some(keks),
                 locker: false,
                 platform: false,
+                next: std::collections::BTreeSet::new(),
             },
             Some(&so_pin),
             &user_pin,
@@ -158,11 +159,29 @@ fn cards_are_sealed_opened_and_sealed_again() {
         let here = place(1, 1);
 
         let (mac, only_pan) = keys
-            .seal(here, Some(&pan()), vec![(Compartment::Pan, secret(pan().expose()))])
+            .seal(
+                here,
+                Some((Generation::FIRST, &pan())),
+                vec![(Compartment::Pan, secret(pan().expose()))],
+            )
             .await
             .unwrap();
-        assert_eq!(mac, Some(keys.fingerprint(here.repository, &pan()).await.unwrap()));
-        assert_ne!(mac, Some(keys.fingerprint(RepositoryId(2), &pan()).await.unwrap()));
+        assert_eq!(
+            mac,
+            Some(
+                keys.fingerprint(Generation::FIRST, here.repository, &pan())
+                    .await
+                    .unwrap()
+            )
+        );
+        assert_ne!(
+            mac,
+            Some(
+                keys.fingerprint(Generation::FIRST, RepositoryId(2), &pan())
+                    .await
+                    .unwrap()
+            )
+        );
         let texts = keys
             .open(here, &only_pan, &[Compartment::Profile, Compartment::Pan])
             .await
@@ -218,7 +237,7 @@ fn cards_are_sealed_opened_and_sealed_again() {
             keys.mac("a", secret("bc")).await.unwrap(),
             keys.mac("ab", secret("c")).await.unwrap()
         );
-        let signature = keys.sign("test", b"message").await.unwrap();
+        let signature = keys.sign("test", b"message", keys.audit_public()).await.unwrap();
         assert_eq!(keys.audit_public().verify_in("test", b"message", &signature), Ok(()));
         assert!(keys.audit_public().verify_in("tes", b"tmessage", &signature).is_err());
 
@@ -329,7 +348,7 @@ fn a_jwe_by_openssl_opens() {
     scenario("a_jwe_by_openssl_opens", async |vault| {
         vault.init(None, 1).unwrap();
         let (client, keys) = vault.start().await;
-        let public = keys.transport_public();
+        let (_, public) = keys.transport_publics().remove(0);
         let jwk = Jwk::rsa(&public.n, &public.e);
         let keyring = Keyring::load(&vault.keyring()).unwrap();
         let (spki, cek) = (vault.0.join("transport.der"), vault.0.join("cek"));
@@ -349,13 +368,15 @@ fn a_jwe_by_openssl_opens() {
         let header = format!(r#"{{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"{}"}}"#, jwk.kid());
         let text = client::assembled(&header, &wrapped.stdout, &key, pan().expose().as_bytes());
         let open = async |text: &str| {
-            let jwe = Compact::parse(text, jwk.kid()).unwrap();
+            let jwe = Compact::parse(text, &[jwk.kid()]).unwrap();
             let sealed = SealedPart {
                 iv: jwe.iv.to_vec(),
                 text: [jwe.ciphertext.as_slice(), &jwe.tag].concat(),
             };
             let content = Boxed { aad: jwe.aad, sealed };
-            keys.open_jwe(jwe.encrypted_key, content).await.unwrap()
+            keys.open_jwe(Generation::FIRST, jwe.encrypted_key, content)
+                .await
+                .unwrap()
         };
         assert_eq!(open(&text).await.unwrap().expose(), pan().expose().as_bytes());
         // one that was made for nobody, and then the good one again: no worker was lost
@@ -386,7 +407,10 @@ fn init_again_adds_and_never_replaces() {
         let written = fs::read(vault.keyring()).unwrap();
         let (client, keys) = vault.start().await;
         let sealed = seal(&keys, place(1, 1)).await;
-        let fingerprint = keys.fingerprint(RepositoryId(1), &pan()).await.unwrap();
+        let fingerprint = keys
+            .fingerprint(Generation::FIRST, RepositoryId(1), &pan())
+            .await
+            .unwrap();
         client.shutdown().await;
 
         for keks in [2, 1] {
@@ -415,7 +439,12 @@ fn init_again_adds_and_never_replaces() {
             opened(&keys, place(1, 1), &sealed, Compartment::Pan).await.unwrap(),
             pan().expose()
         );
-        assert_eq!(keys.fingerprint(RepositoryId(1), &pan()).await.unwrap(), fingerprint);
+        assert_eq!(
+            keys.fingerprint(Generation::FIRST, RepositoryId(1), &pan())
+                .await
+                .unwrap(),
+            fingerprint
+        );
         client.shutdown().await;
 
         let other_mode = vault.init(Some(KekMode::NoTrusted), 3);
@@ -436,6 +465,7 @@ fn no_trusted_keys_seal_and_open_too() {
             keks: Some(1),
             locker: false,
             platform: false,
+            next: std::collections::BTreeSet::new(),
         };
         // without the security officer
         let summary = init::init(&config, &vault.keyring(), &wanted, None, &pin).unwrap();

@@ -33,6 +33,8 @@ mod search;
 mod sessions;
 #[path = "mastercard/tokens.rs"]
 mod tokens;
+#[path = "mastercard/transport.rs"]
+mod transport;
 #[path = "mastercard/verification.rs"]
 mod verification;
 
@@ -86,6 +88,11 @@ fn tokens_as_the_contract_has_them() {
     errors::rest_only(&daemon);
     errors::forms_only(&daemon);
     daemon.run(&["audit", "verify"], 0);
+}
+
+#[test]
+fn the_transport_key_of_before_opens_for_the_overlap_and_no_longer() {
+    transport::rotated("the_transport_key_of_before_opens_for_the_overlap_and_no_longer");
 }
 
 #[test]

@@ -6,10 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::head::SignedHead;
 use crate::card::{contains_pan, could_be_pan};
+use crate::hsm::Handover;
 use crate::id::{MerchantId, RepositoryName, RequestId, Token, UnixMillis};
 
 /// The action of the event that carries a signed head of the chain.
 pub const AUDIT_HEAD: &str = "audit-head";
+
+/// The action of the event by which one audit key names the next.
+pub(super) const AUDIT_HANDOVER: &str = "audit-handover";
 
 /// The longest text of a free member, in bytes; what is more is cut off.
 const TEXT_MAX: usize = 2048;
@@ -60,6 +64,9 @@ pub struct Event {
     /// A signed head of the chain. Nothing of it is masked: it holds no text of others.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub head: Option<Box<SignedHead>>,
+    /// An audit key's word on the next one. As little masked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub handover: Option<Box<Handover>>,
 }
 
 /// A process, by the kernel's word.
@@ -90,6 +97,16 @@ impl Event {
             count: None,
             detail: None,
             head: None,
+            handover: None,
+        }
+    }
+
+    /// The record of an audit key's word on the next one. Nothing in it but that may vary.
+    pub fn handover(handover: Handover) -> Self {
+        Self {
+            at: handover.at,
+            handover: Some(Box::new(handover)),
+            ..Self::new(AUDIT_HANDOVER, "ok")
         }
     }
 

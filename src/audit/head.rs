@@ -128,7 +128,7 @@ pub(super) mod tests {
     use ring::signature::{Ed25519KeyPair, KeyPair};
 
     use super::*;
-    use crate::hsm::signed_form;
+    use crate::hsm::{Handover, signed_form};
 
     /// An audit key in software.
     pub(in crate::audit) struct Signer {
@@ -159,6 +159,15 @@ pub(super) mod tests {
                     .as_ref()
                     .to_vec(),
             }
+        }
+
+        /// The word by which this key names the next one.
+        pub(in crate::audit) fn hand_over(&self, to: &Self, at: UnixMillis) -> Handover {
+            let public = |signer: &Self| signer.sign(Head::START, at).public_key;
+            let (from, to) = (public(self), public(to));
+            let statement = Handover::statement(&self.vault, at, &from, &to).unwrap();
+            let signature = self.pair.sign(&signed_form(Handover::DOMAIN, &statement));
+            Handover::new(self.vault.clone(), at, from, to, signature.as_ref())
         }
 
         pub(in crate::audit) fn fingerprint(&self) -> KeyFingerprint {

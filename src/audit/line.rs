@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 pub use crate::store::chain::Head;
 
-use super::event::AUDIT_HEAD;
+use super::event::{AUDIT_HANDOVER, AUDIT_HEAD};
 use crate::id::UnixMillis;
 use crate::store::EVENT_MAX;
 
@@ -28,6 +28,8 @@ pub(super) struct Envelope {
     pub(super) at: UnixMillis,
     /// It calls itself a signed head or holds one: it must be one then.
     pub(super) is_head: bool,
+    /// It calls itself a handover of the audit key or holds one: likewise.
+    pub(super) is_handover: bool,
 }
 
 impl Envelope {
@@ -40,6 +42,8 @@ impl Envelope {
             action: Cow<'a, str>,
             #[serde(default)]
             head: Option<IgnoredAny>,
+            #[serde(default)]
+            handover: Option<IgnoredAny>,
         }
         const SHAPE: &str = "it does not have the form of a record";
         let parts = || {
@@ -55,6 +59,7 @@ impl Envelope {
             prev,
             at: event.at,
             is_head: event.action == AUDIT_HEAD || event.head.is_some(),
+            is_handover: event.action == AUDIT_HANDOVER || event.handover.is_some(),
         })
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod canonical;
 mod erasure;
 mod event;
 mod export;
+mod handover;
 mod head;
 mod line;
 mod receipt;

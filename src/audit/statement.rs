@@ -188,12 +188,12 @@ impl Statement {
         })
     }
 
-    /// Whether it holds, offline. With `pin`, the audit key's fingerprint as `init` printed it, it must be signed by
-    /// just that key; without, by the key that it names itself.
+    /// Whether it holds, offline. With `pins`, fingerprints of audit keys as `init` or a rotation printed them, it must be
+    /// signed by one of them; without, by the key that it names itself.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn verify(&self, pin: Option<&KeyFingerprint>) -> Result<Verdict, StatementFault> {
+    pub fn verify(&self, pins: &[KeyFingerprint]) -> Result<Verdict, StatementFault> {
         let public: PublicKey = self
             .members
             .get("public_key")
@@ -203,16 +203,16 @@ impl Statement {
         if self.member("key")? != key.to_string() {
             return Err(StatementFault::KeyName);
         }
-        if pin.is_some_and(|pin| *pin != key) {
+        if !pins.is_empty() && !pins.contains(&key) {
             return Err(StatementFault::OtherKey(key));
         }
         let signature = self.signature.as_deref().ok_or(StatementFault::Member("signature"))?;
         public
             .verify_in(self.kind.domain(), &self.signed_bytes(), signature)
             .map_err(StatementFault::Signature)?;
-        Ok(match pin {
-            Some(_) => Verdict::Authentic,
-            None => Verdict::ConsistentNotAuthenticated,
+        Ok(match pins {
+            [] => Verdict::ConsistentNotAuthenticated,
+            [_, ..] => Verdict::Authentic,
         })
     }
 

@@ -15,15 +15,16 @@ mod words;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::handover;
 use super::head::SignedHead;
 use super::line::{Envelope, Head, sha256};
-use crate::hsm::KeyFingerprint;
+use crate::hsm::{Handover, KeyFingerprint};
 use crate::id::UnixMillis;
 
 pub(super) use fault::as_text;
 pub use fault::{At, Fault, Finding, Report, SignedPart};
-use heads::Heads;
 pub use heads::REACH;
+use heads::{Heads, Signed};
 use state::{Gap, Line, Tip};
 
 /// How many lines are known ahead of the one that is judged.
@@ -84,7 +85,9 @@ impl Verifier {
         self
     }
 
-    /// Also checks that signed heads are there, by the audit key of this fingerprint and no other.
+    /// Also checks that signed heads are there, by the audit key of this fingerprint, or one that it or a key after it named
+    /// in the chain. Heads before the first one of that key may be by the keys that led to it: it vouches for them, as for
+    /// all records before its own. Given more than once: any of these keys.
     #[must_use]
     pub fn pinned(mut self, pin: KeyFingerprint) -> Self {
         self.heads.pinned(pin);
@@ -102,12 +105,13 @@ impl Verifier {
         let says = Envelope::read(line);
         let is_head = says.is_ok_and(|says| says.is_head);
         let signed = is_head.then(|| SignedHead::of_head(line).map(Box::new));
-        self.take(sha256(line), says, signed);
+        let handover = says.is_ok_and(|says| says.is_handover).then(|| handover::of_line(line));
+        self.take(sha256(line), says, signed, handover);
     }
 
     /// Takes a line that cannot be a record, and why.
     pub fn broken(&mut self, line: &[u8], why: &'static str) {
-        self.take(sha256(line), Err(why), None);
+        self.take(sha256(line), Err(why), None, None);
     }
 
     /// What came of it.
@@ -137,9 +141,18 @@ impl Verifier {
             std::mem::take(&mut self.gaps),
             std::mem::take(&mut self.strays),
         );
-        let pinned = self.heads.pin.is_some();
+        let pinned = self.heads.is_pinned();
         let at = self.here();
-        let (signed_heads, key, signed) = std::mem::take(&mut self.heads).finish();
+        let Signed {
+            heads: signed_heads,
+            key,
+            part: signed,
+            handed,
+            strangers,
+        } = std::mem::take(&mut self.heads).finish();
+        for (at, fault) in strangers {
+            self.found(at, fault);
+        }
         if pinned && signed_heads == 0 && self.lines > 0 {
             self.found(at, Fault::NothingSigned);
         }
@@ -151,6 +164,7 @@ impl Verifier {
             to: self.tip.time,
             pinned,
             key,
+            handed,
             signed_heads,
             unsigned: match &signed {
                 Some(signed) => self.tip.head.seq.saturating_sub(signed.through.saturating_add(1)),
@@ -174,6 +188,7 @@ impl Verifier {
         hash: [u8; 32],
         says: Result<Envelope, &'static str>,
         signed: Option<Result<Box<SignedHead>, &'static str>>,
+        handover: Option<Result<Box<Handover>, &'static str>>,
     ) {
         if self.gave_up() {
             return;
@@ -181,7 +196,13 @@ impl Verifier {
         self.line = self.line.saturating_add(1);
         self.lines = self.lines.saturating_add(1);
         let at = self.here();
-        self.ahead.push_back(Line { at, hash, says, signed });
+        self.ahead.push_back(Line {
+            at,
+            hash,
+            says,
+            signed,
+            handover,
+        });
         if self.ahead.len() > AHEAD
             && let Some(line) = self.ahead.pop_front()
         {

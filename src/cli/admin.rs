@@ -21,7 +21,7 @@ pub(super) use self::custody::{ceremony, operator};
 pub(super) use self::request::Common;
 use self::request::cell;
 pub(super) use self::request::segment;
-pub(super) use self::rotation::{rotate, show_keys};
+pub(super) use self::rotation::{rotate, rotate_audit, rotate_fingerprint, rotate_transport, show_keys};
 use super::client::Client;
 use super::instance::Instance;
 use super::{Exit, Which, terminal};

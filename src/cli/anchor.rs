@@ -23,15 +23,16 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    /// The fingerprint, where one was given or an instance was named.
-    pub(super) fn fingerprint(&self) -> anyhow::Result<Option<KeyFingerprint>> {
+    /// The fingerprint that was given, or those of the audit keys that signed for the instance that was named; none where
+    /// neither was.
+    pub(super) fn fingerprints(&self) -> anyhow::Result<Vec<KeyFingerprint>> {
         if let Some(text) = &self.key {
-            return Ok(Some(KeyFingerprint::parse(text)?));
+            return Ok(vec![KeyFingerprint::parse(text)?]);
         }
         if self.config.is_none() && self.dir.is_none() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        Ok(Some(pin(&Instance::find(&self.which())?)?))
+        pins(&Instance::find(&self.which())?)
     }
 
     /// The instance that was named, or the default one.
@@ -42,17 +43,18 @@ impl Anchor {
         }
     }
 
-    /// The fingerprint that was given, or else that of this instance.
-    pub(super) fn fingerprint_of(&self, instance: &Instance) -> anyhow::Result<KeyFingerprint> {
+    /// The fingerprint that was given, or else those of this instance.
+    pub(super) fn fingerprints_of(&self, instance: &Instance) -> anyhow::Result<Vec<KeyFingerprint>> {
         match &self.key {
-            Some(text) => Ok(KeyFingerprint::parse(text)?),
-            None => pin(instance),
+            Some(text) => Ok(vec![KeyFingerprint::parse(text)?]),
+            None => pins(instance),
         }
     }
 }
 
-/// The fingerprint of an instance's audit key, by its keyring.
-pub(super) fn pin(instance: &Instance) -> anyhow::Result<KeyFingerprint> {
+/// The fingerprints of the audit keys that signed for an instance, by its keyring, which the last of them signed; each named
+/// the next.
+pub(super) fn pins(instance: &Instance) -> anyhow::Result<Vec<KeyFingerprint>> {
     let keyring = instance::keyring(&instance.config)?;
-    Ok(keyring.audit_fingerprint()?)
+    Ok(keyring.audit_history()?)
 }

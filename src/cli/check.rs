@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::anchor;
+use super::anchor::pins;
 use super::client::Client;
 use super::instance::Instance;
 use super::offline::Offline;
@@ -58,7 +58,7 @@ pub(super) fn run(check: &Check) -> anyhow::Result<Exit> {
         Check::Store(args) => store(args),
         Check::Audit(args) => {
             let instance = Instance::find(&args.which)?;
-            let verifier = Verifier::new().pinned(anchor::pin(&instance)?);
+            let verifier = pins(&instance)?.into_iter().fold(Verifier::new(), Verifier::pinned);
             audit::tell(&audit::verify(&instance, verifier)?, args.json)
         }
     }

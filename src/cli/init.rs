@@ -22,7 +22,7 @@ use crate::audit::Event;
 use crate::config::Config;
 use crate::custody::NewOperator;
 use crate::hsm::officer::{MOST_KEKS, OfficerError};
-use crate::hsm::{KekMode, PinSource, read_pin};
+use crate::hsm::{KekMode, PinSource, Rotated, read_pin};
 use crate::id::VaultId;
 use crate::keys::Keyring;
 use crate::keys::init::{self, InitError, Summary, Wanted};
@@ -37,6 +37,9 @@ pub(crate) struct InitArgs {
     /// KEK epochs in all; as many as there are, or 8. Each new one needs the security officer, so several are made ahead
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_KEKS)))]
     epochs: Option<u32>,
+    /// Prepares a key for `panvault key rotate --role` to go on to; takes the user PIN only
+    #[arg(long, value_enum, value_name = "ROLE", value_delimiter = ',')]
+    next: Vec<NextRole>,
     /// Security officer's PIN, from a file; asked for otherwise, where it is needed
     #[arg(long, value_name = "FILE")]
     so_pin_file: Option<PathBuf>,
@@ -51,7 +54,7 @@ pub(crate) struct InitArgs {
     #[arg(long, requires = "operators")]
     replace_operators: bool,
     /// Only check the keys that are there; makes nothing
-    #[arg(long, conflicts_with_all = ["mode", "epochs", "so_pin_file", "operators"])]
+    #[arg(long, conflicts_with_all = ["mode", "epochs", "next", "so_pin_file", "operators"])]
     verify: bool,
     /// Print JSON
     #[arg(long)]
@@ -63,6 +66,24 @@ enum Mode {
     NoTrusted,
     OfficerSets,
     SessionSource,
+}
+
+/// A role whose keys are rotated.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NextRole {
+    Audit,
+    Fingerprint,
+    Transport,
+}
+
+impl From<NextRole> for Rotated {
+    fn from(role: NextRole) -> Self {
+        match role {
+            NextRole::Audit => Self::Audit,
+            NextRole::Fingerprint => Self::Fingerprint,
+            NextRole::Transport => Self::Transport,
+        }
+    }
 }
 
 /// Runs it.
@@ -93,6 +114,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
         keks: args.epochs,
         locker: config.locker.needs_key(),
         platform: config.paykka.enabled,
+        next: args.next.iter().copied().map(Rotated::from).collect(),
     };
     let summary = match make(config, so.as_ref(), &user, &wanted) {
         Err(InitError::Officer(OfficerError::NeedsOfficerPin(_))) if so.is_none() => {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::instance::{self, Instance};
 use super::{Exit, PinArg, Which, check, terminal};
-use crate::hsm::{Epoch, Inventory, KeyFacts};
+use crate::hsm::{Epoch, Inventory, KeyFacts, Role, Rotated};
 use crate::keys::{EpochState, Keyring};
 
 #[derive(Debug, Args)]
@@ -152,9 +152,21 @@ pub(super) fn worker(which: &Which, pin: &PinArg) -> anyhow::Result<Exit> {
 }
 
 fn state(keyring: &Keyring, key: &KeyFacts) -> EpochState {
-    match key.epoch {
-        Some(epoch) => EpochState::of(Epoch(epoch), keyring.active_epoch()),
-        None => EpochState::Active,
+    let role = match key.role {
+        Role::Kek => None,
+        Role::Audit => Some(Rotated::Audit),
+        Role::Fingerprint => Some(Rotated::Fingerprint),
+        Role::Transport => Some(Rotated::Transport),
+        Role::Locker | Role::Platform => return EpochState::Active,
+    };
+    match (key.epoch, key.generation, role) {
+        (_, Some(generation), Some(role)) => keyring
+            .states(role)
+            .into_iter()
+            .find(|state| state.generation == generation)
+            .map_or(EpochState::PreActive, |state| state.state),
+        (Some(epoch), ..) => EpochState::of(Epoch(epoch), keyring.active_epoch()),
+        (None, ..) => EpochState::Active,
     }
 }
 
@@ -175,14 +187,15 @@ fn tell(keyring: &Keyring, found: &Inventory) -> anyhow::Result<()> {
     terminal::say("");
     for key in &found.keys {
         let role = serde_json::to_value(key.role)?;
-        let name = match key.epoch {
-            Some(epoch) => format!("kek {epoch}"),
-            None => role.as_str().unwrap_or_default().to_owned(),
+        let role = role.as_str().unwrap_or_default();
+        let name = match key.epoch.or(key.generation) {
+            Some(number) => format!("{role} {number}"),
+            None => role.to_owned(),
         };
         let bits = key.bits.map_or_else(|| "?".to_owned(), |bits| bits.to_string());
         let state = serde_json::to_value(state(keyring, key))?;
         terminal::say(format!(
-            "{name:<12} {:<11} {} {bits} bits; {}; {}; '{}', CKA_ID {}",
+            "{name:<14} {:<11} {} {bits} bits; {}; {}; '{}', CKA_ID {}",
             state.as_str().unwrap_or_default(),
             key.algorithm,
             key.usage.join(" "),
@@ -201,7 +214,7 @@ fn tell(keyring: &Keyring, found: &Inventory) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hsm::{Role, TokenFacts};
+    use crate::hsm::TokenFacts;
 
     fn found(token: &str, key: &str) -> Inventory {
         let text = || "x".to_owned();
@@ -219,6 +232,7 @@ mod tests {
             keys: vec![KeyFacts {
                 role: Role::Audit,
                 epoch: None,
+                generation: Some(1),
                 id: text(),
                 label: key.to_owned(),
                 algorithm: text(),

@@ -20,10 +20,13 @@ pub(crate) enum KeyCommand {
         #[command(flatten)]
         which: Which,
     },
-    /// KEK epochs: their states, what is sealed under each, how far a rotation is
+    /// Keys and their states, what is under each, how far a rotation is
     Status(Common),
-    /// Seal under the next KEK epoch from now on, and put all that there is under it
+    /// Use the next key of a role from now on, and put all that there is under it
     Rotate {
+        /// Which
+        #[arg(long, value_enum, default_value_t = RotateRole::Kek)]
+        role: RotateRole,
         /// Until everything is under it
         #[arg(long)]
         wait: bool,
@@ -32,6 +35,19 @@ pub(crate) enum KeyCommand {
     },
     /// Take another token for the vault's: one that holds the same keys, in the place of a HSM that is gone
     Adopt(adopt::AdoptArgs),
+}
+
+/// A role whose keys are rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RotateRole {
+    /// Signs the audit trail, receipts, backups and the keyring
+    Audit,
+    /// Cards are found by it
+    Fingerprint,
+    /// Data keys are wrapped under it
+    Kek,
+    /// Clients encrypt to it
+    Transport,
 }
 
 /// A key pair of the vault's.
@@ -61,7 +77,12 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
         }
         KeyCommand::Status(common) => admin::show_keys(common),
         KeyCommand::Adopt(args) => adopt::run(args),
-        KeyCommand::Rotate { wait, common } => admin::rotate(common, *wait),
+        KeyCommand::Rotate { role, wait, common } => match role {
+            RotateRole::Kek => admin::rotate(common, *wait),
+            RotateRole::Fingerprint => admin::rotate_fingerprint(common, *wait),
+            RotateRole::Audit => admin::rotate_audit(common),
+            RotateRole::Transport => admin::rotate_transport(common),
+        },
     }
 }
 
@@ -69,10 +90,10 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
 pub(super) fn shown(keyring: &Keyring, key: Key) -> Option<String> {
     let keyset = keyring.keyset();
     let public: &PublicKey = match key {
-        Key::Audit => &keyset.audit_public,
+        Key::Audit => keyring.audit_public(),
         Key::Locker => &keyset.locker.as_ref()?.public,
         Key::Platform => &keyset.platform.as_ref()?.public,
-        Key::Transport => &keyset.transport_public,
+        Key::Transport => keyring.transport_public(),
     };
     Some(pem(public))
 }

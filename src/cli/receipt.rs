@@ -41,14 +41,15 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         export,
         anchor,
     } = command;
+    let keys = anchor.fingerprints()?;
     if *export {
-        let (count, verdict) = erasure::verify_export(file, anchor.fingerprint()?.as_ref())?;
+        let (count, verdict) = erasure::verify_export(file, &keys)?;
         terminal::say(format!("{count} chunks, and the manifest covers just these"));
         say(verdict);
         return Ok(Exit::Ok);
     }
     if *erasure {
-        let (count, verdict) = erasure::verify(file, anchor.fingerprint()?.as_ref())?;
+        let (count, verdict) = erasure::verify(file, &keys)?;
         terminal::say(format!("{count} receipts, and the summary covers just these"));
         say(verdict);
         return Ok(Exit::Ok);
@@ -60,9 +61,8 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
         opened.take(MAX_FILE).read_to_end(&mut text)?;
     }
-    let key = anchor.fingerprint()?;
     let statement = Statement::parse(&text).map_err(|fault| Exit::Fault.because(format!("not genuine: {fault}")))?;
-    match statement.verify(key.as_ref()) {
+    match statement.verify(&keys) {
         Ok(verdict) => say(verdict),
         Err(fault) => return Err(Exit::Fault.because(format!("not genuine: {fault}"))),
     }

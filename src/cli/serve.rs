@@ -174,11 +174,9 @@ impl Parts {
         let trust = NotificationTrust::open(config.paykka.ca_file.as_deref())
             .map_err(|error| Exit::Config.because(format!("paykka: {error}")))?;
         let (client, ceremony) = seal::start(&config, keyring.keyset(), &metrics, &mut inherited).await?;
-        let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?.of_keyring(
-            &config.keyring_path(),
-            keyring.clone(),
-            config.kek_period,
-        );
+        let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?
+            .overlapping(config.transport_overlap)
+            .of_keyring(&config.keyring_path(), keyring.clone(), config.kek_period);
         let backups = Arc::new(Source {
             vault: keyring.vault().clone(),
             store: store.clone(),

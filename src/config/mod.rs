@@ -76,7 +76,9 @@ pub struct Config {
     pub caps: CapTable,
     /// How long a KEK epoch seals, where that is limited.
     pub kek_period: Option<Duration>,
-    /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
+    /// How long a transport key opens after the next one came.
+    pub transport_overlap: Duration,
+    /// The most records that a rotation moves in a second; 0: as many as the HSM can.
     pub rewraps_per_second: u32,
     /// What needs two operators.
     pub dual_control: Control,
@@ -217,6 +219,7 @@ impl Reader<'_> {
             hsm: self.hsm(spec.hsm, &state_dir)?,
             caps: caps(&spec.caps),
             kek_period: self.kek_period(&spec.keys)?,
+            transport_overlap: self.transport_overlap(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
             first_operators: self.first_operators(&spec.dual_control)?,
             dual_control: self.dual_control(spec.dual_control)?,

@@ -13,8 +13,10 @@ use crate::payment::maintenance::MaintenanceConfig;
 pub(super) struct KeysSpec {
     /// How long a KEK epoch seals: its cryptoperiod. Days, up to 3650; 0 is no limit.
     pub(super) kek_days: u32,
-    /// The most records that a KEK rotation moves in a second; 0 is no limit.
+    /// The most records that a rotation of the KEK or of the fingerprint key moves in a second; 0 is no limit.
     pub(super) rewraps_per_second: u32,
+    /// How long a transport key opens after the next one came. Days, up to 3650; 0: not at all.
+    pub(super) transport_overlap_days: u32,
 }
 
 impl Default for KeysSpec {
@@ -23,6 +25,7 @@ impl Default for KeysSpec {
             // a symmetric key that wraps others: at most two years (NIST SP 800-57 part 1, table 1)
             kek_days: 730,
             rewraps_per_second: 500,
+            transport_overlap_days: 30,
         }
     }
 }
@@ -67,6 +70,14 @@ impl Reader<'_> {
                 Ok(Some(Duration::from_secs(u64::from(days) * 24 * 3_600)))
             }
         }
+    }
+
+    pub(super) fn transport_overlap(&self, spec: &KeysSpec) -> Result<Duration, Error> {
+        let days = match spec.transport_overlap_days {
+            0 => 0,
+            days => self.within("keys.transport_overlap_days", days, 3650)?,
+        };
+        Ok(Duration::from_secs(u64::from(days) * 24 * 3_600))
     }
 
     pub(super) fn maintenance(&self, spec: &MaintenanceSpec) -> Result<MaintenanceConfig, Error> {

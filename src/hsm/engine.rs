@@ -1,10 +1,12 @@
 //! One session and its hot path.
 
+mod keyed;
 mod settle;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::keyed::at;
 use self::settle::epoch_of;
 use super::check::{check, report};
 use super::dek::{Ivs, using};
@@ -13,7 +15,7 @@ use super::jwe::Recipient;
 use super::pkcs11::{Ckr, Handle, RawSession, Signing};
 use super::proof::{Kek, sign};
 use super::token::Shared;
-use super::{StartFault, limits};
+use super::{Generation, StartFault, limits};
 
 /// Keys to be destroyed later that may gather before they are destroyed all the same.
 const MOST_DEAD: usize = 64;
@@ -75,6 +77,9 @@ impl Engine {
                 return Err(Fault::Malformed("there is no platform key".to_owned()));
             }
             Job::Probe => return self.probe(),
+            other if !self.has_key(other) => {
+                return Err(Fault::Malformed("there is no key of that generation".to_owned()));
+            }
             _ => {}
         }
         if self.recipient(&job).is_some_and(|key| !key.opens()) {
@@ -112,9 +117,12 @@ impl Engine {
             }
         }
         match job {
-            Job::Mac { input } => self.mac(input).map(Reply::Mac),
+            Job::Mac { generation, input } => self.mac(*generation, input.expose()).map(Reply::Mac),
             Job::Open { epoch, dek, parts } => self.unseal(*epoch, dek, parts).map(Reply::Open),
-            Job::OpenJwe { encrypted_key, content } | Job::OpenLocker { encrypted_key, content } => self
+            Job::OpenJwe {
+                encrypted_key, content, ..
+            }
+            | Job::OpenLocker { encrypted_key, content } => self
                 .recipient(job)
                 .ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))?
                 .open(&self.session, encrypted_key, content)
@@ -124,12 +132,21 @@ impl Engine {
                 self.session.random(&mut bytes)?;
                 Ok(Reply::Random(bytes))
             }
+            Job::Refingerprint {
+                epoch,
+                dek,
+                part,
+                generation,
+                prefix,
+            } => self
+                .refingerprint(*epoch, dek, part, *generation, prefix)
+                .map(Reply::Mac),
             Job::Reseal { epoch, dek, part } => self.reseal(*epoch, dek, part).map(Reply::Reseal),
             Job::Rewrap { from, to, dek, parts } => self.rewrap(*from, *to, dek, parts),
             Job::Seal { epoch, mac, parts } => self.seal(*epoch, mac.as_ref(), parts),
-            Job::Sign { message } => {
-                let keys = &self.shared.keys;
-                sign(&self.session, keys.audit, keys.audit_signs, message).map(Reply::Sign)
+            Job::Sign { generation, message } => {
+                let (key, how) = *at(&self.shared.keys.audits, *generation)?;
+                sign(&self.session, key, how, message).map(Reply::Sign)
             }
             Job::SignLocker { message } => {
                 // `execute` has refused those without a key
@@ -150,12 +167,13 @@ impl Engine {
     /// The key that a JWE was encrypted to.
     fn recipient(&self, job: &Job) -> Option<&Recipient> {
         match job {
-            Job::OpenJwe { .. } => Some(&self.shared.keys.transport),
+            Job::OpenJwe { generation, .. } => at(&self.shared.keys.transports, *generation).ok(),
             Job::OpenLocker { .. } => self.shared.keys.locker.as_ref(),
             Job::Mac { .. }
             | Job::Open { .. }
             | Job::Probe
             | Job::Random { .. }
+            | Job::Refingerprint { .. }
             | Job::Reseal { .. }
             | Job::Rewrap { .. }
             | Job::Seal { .. }
@@ -165,19 +183,10 @@ impl Engine {
         }
     }
 
-    fn mac(&self, input: &SecretBytes) -> Result<[u8; 32], Ckr> {
-        let mac = sign(
-            &self.session,
-            self.shared.keys.fingerprint,
-            Signing::HmacSha256,
-            input.expose(),
-        )?;
-        mac.try_into()
-            .map_err(|_| Ckr::new("C_Sign", cryptoki_sys::CKR_DATA_LEN_RANGE))
-    }
-
-    fn seal(&mut self, epoch: Epoch, mac: Option<&SecretBytes>, parts: &[Plain]) -> Result<Reply, Ckr> {
-        let mac = mac.map(|input| self.mac(input)).transpose()?;
+    fn seal(&mut self, epoch: Epoch, mac: Option<&(Generation, SecretBytes)>, parts: &[Plain]) -> Result<Reply, Ckr> {
+        let mac = mac
+            .map(|(generation, input)| self.mac(*generation, input.expose()))
+            .transpose()?;
         let (handle, dek) = self.take_dek(epoch)?;
         let shared = Arc::clone(&self.shared);
         let sealed = parts

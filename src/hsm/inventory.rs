@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::check::unavailable;
 use super::pkcs11::{Handle, RawSession, Search};
 use super::token::Token;
-use super::{Config, Epoch, Keyset, StartFault};
+use super::{Config, Keyset, StartFault};
 
 /// The token and the vault's keys in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub struct KeyFacts {
     pub role: Role,
     /// Of a KEK.
     pub epoch: Option<u32>,
+    /// Of a key whose role is rotated.
+    pub generation: Option<u32>,
     /// CKA_ID, hex.
     pub id: String,
     /// CKA_LABEL.
@@ -107,7 +109,7 @@ impl Token {
         };
         let session = module.session().map_err(unavailable)?;
         let mut keys = Vec::new();
-        for (role, epoch, id) in sought(self.keyset()) {
+        for (role, number, id) in sought(self.keyset()) {
             let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(id.as_bytes());
             let bytes =
                 bytes.map_err(|_| StartFault::Keys(format!("the keyring has a CKA_ID that is not hex: {id}")))?;
@@ -122,29 +124,28 @@ impl Token {
                 ..Search::default()
             };
             for key in session.find(&search).map_err(unavailable)? {
-                keys.push(facts(&session, key, role, epoch, id));
+                keys.push(facts(&session, key, role, number, id));
             }
         }
         Ok(Inventory { token, keys })
     }
 }
 
-fn sought(keyset: &Keyset) -> Vec<(Role, Option<Epoch>, &str)> {
-    let mut all: Vec<(Role, Option<Epoch>, &str)> = keyset
-        .keks
-        .iter()
-        .map(|kek| (Role::Kek, Some(kek.epoch), kek.id.as_str()))
+/// Role, epoch or generation, CKA_ID.
+fn sought(keyset: &Keyset) -> Vec<(Role, Option<u32>, &str)> {
+    let keks = keyset.keks.iter();
+    let mut all: Vec<(Role, Option<u32>, &str)> = keks
+        .map(|kek| (Role::Kek, Some(kek.epoch.0), kek.id.as_str()))
         .collect();
-    all.push((Role::Fingerprint, None, &keyset.fingerprint_id));
-    all.push((Role::Audit, None, &keyset.audit_id));
-    all.push((Role::Transport, None, &keyset.transport_id));
+    let fingerprints = (1..).zip(keyset.fingerprints());
+    all.extend(fingerprints.map(|(number, (id, _))| (Role::Fingerprint, Some(number), id)));
+    let audits = (1..).zip(keyset.audits());
+    all.extend(audits.map(|(number, (id, _))| (Role::Audit, Some(number), id)));
+    let transports = (1..).zip(keyset.transports());
+    all.extend(transports.map(|(number, (id, _))| (Role::Transport, Some(number), id)));
     all.extend(keyset.locker.iter().map(|pair| (Role::Locker, None, pair.id.as_str())));
-    all.extend(
-        keyset
-            .platform
-            .iter()
-            .map(|pair| (Role::Platform, None, pair.id.as_str())),
-    );
+    let platform = keyset.platform.iter();
+    all.extend(platform.map(|pair| (Role::Platform, None, pair.id.as_str())));
     all
 }
 
@@ -169,7 +170,7 @@ const PROTECTION: [(CK_ATTRIBUTE_TYPE, &str); 8] = [
     (sys::CKA_MODIFIABLE, "MODIFIABLE"),
 ];
 
-fn facts(session: &RawSession, key: Handle, role: Role, epoch: Option<Epoch>, id: &str) -> KeyFacts {
+fn facts(session: &RawSession, key: Handle, role: Role, number: Option<u32>, id: &str) -> KeyFacts {
     // a token may keep an attribute to itself, or not have it: that is no fault of the key
     let bytes = |kind| {
         session
@@ -197,7 +198,8 @@ fn facts(session: &RawSession, key: Handle, role: Role, epoch: Option<Epoch>, id
     };
     KeyFacts {
         role,
-        epoch: epoch.map(|epoch| epoch.0),
+        epoch: number.filter(|_| role == Role::Kek),
+        generation: number.filter(|_| role != Role::Kek),
         id: id.to_owned(),
         label: String::from_utf8_lossy(&bytes(sys::CKA_LABEL)).into_owned(),
         algorithm: algorithm.to_owned(),

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::Generation;
+
 /// Bytes that are wiped when dropped and never printed.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop, PartialEq, Eq)]
 pub struct SecretBytes(Vec<u8>);
@@ -75,8 +77,10 @@ pub struct Boxed {
 /// worker may be given to another one.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Job {
-    /// HMAC-SHA-256 over `input` under the fingerprint key.
+    /// HMAC-SHA-256 over `input` under a fingerprint key.
     Mac {
+        /// Which fingerprint key.
+        generation: Generation,
         /// The input, with its domain label.
         input: SecretBytes,
     },
@@ -89,8 +93,10 @@ pub enum Job {
         /// In the order of the answer.
         parts: Vec<Boxed>,
     },
-    /// Decrypts what was encrypted to the transport key: a JWE with RSA-OAEP-256 and A256GCM.
+    /// Decrypts what was encrypted to a transport key: a JWE with RSA-OAEP-256 and A256GCM.
     OpenJwe {
+        /// Which transport key.
+        generation: Generation,
         /// The content key, encrypted with RSA-OAEP (SHA-256, MGF1 with SHA-256, no label).
         encrypted_key: Vec<u8>,
         /// The content; its IV has 12 bytes.
@@ -109,6 +115,21 @@ pub enum Job {
     Random {
         /// How many.
         len: u16,
+    },
+    /// Unwraps the DEK for decryption only, opens the part, and makes an HMAC-SHA-256 over `prefix`, the plaintext's length
+    /// and the plaintext under a fingerprint key. The plaintext does not leave the worker, so the cap on opens does not
+    /// count it.
+    Refingerprint {
+        /// Which KEK wrapped the DEK.
+        epoch: Epoch,
+        /// The DEK.
+        dek: WrappedKey,
+        /// What is opened.
+        part: Boxed,
+        /// Which fingerprint key.
+        generation: Generation,
+        /// What stands before the plaintext, as [`super::framed`] writes it.
+        prefix: Vec<u8>,
     },
     /// Unwraps the DEK for encryption only and seals one part with a fresh IV.
     Reseal {
@@ -136,8 +157,8 @@ pub enum Job {
     Seal {
         /// Which KEK wraps it.
         epoch: Epoch,
-        /// When given, also an HMAC-SHA-256 over it under the fingerprint key.
-        mac: Option<SecretBytes>,
+        /// When given, also an HMAC-SHA-256 over it under that fingerprint key.
+        mac: Option<(Generation, SecretBytes)>,
         /// In the order of the answer.
         parts: Vec<Plain>,
     },
@@ -151,8 +172,10 @@ pub enum Job {
         /// What is signed, as it is: answers tell of payments.
         message: SecretBytes,
     },
-    /// Signs with the audit key (Ed25519 over the message; ECDSA P-256 over its SHA-256, r then s).
+    /// Signs with an audit key (Ed25519 over the message; ECDSA P-256 over its SHA-256, r then s).
     Sign {
+        /// Which audit key.
+        generation: Generation,
         /// The message, with its domain label.
         message: Vec<u8>,
     },
@@ -168,6 +191,7 @@ impl Job {
             Self::OpenLocker { .. } => "open-locker",
             Self::Probe => "probe",
             Self::Random { .. } => "random",
+            Self::Refingerprint { .. } => "refingerprint",
             Self::Reseal { .. } => "reseal",
             Self::Rewrap { .. } => "rewrap",
             Self::Seal { .. } => "seal",
@@ -181,7 +205,7 @@ impl Job {
 /// The answer to a [`Job`] of the same name; those of locker and platform key are answered as those of other keys.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// 32 bytes.
+    /// 32 bytes; of a `Refingerprint` as well.
     Mac([u8; 32]),
     /// The plaintexts, in the order asked.
     Open(Vec<SecretBytes>),

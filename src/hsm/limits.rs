@@ -17,14 +17,17 @@ const TEXT: usize = (1 << 20) + (64 << 10);
 /// Whether the job makes sense, without a look into the HSM.
 pub(super) fn check(job: &Job) -> Result<(), String> {
     match job {
-        Job::Mac { input } => at_most("the input", input.expose().len(), TEXT),
+        Job::Mac { input, .. } => at_most("the input", input.expose().len(), TEXT),
         Job::Rewrap { from, to, .. } if from == to => Err("a record is under that KEK already".to_owned()),
         Job::Open { dek, parts, .. } => {
             wrapped(dek.0.len())?;
             count(parts.len())?;
             parts.iter().try_for_each(boxed)
         }
-        Job::OpenJwe { encrypted_key, content } | Job::OpenLocker { encrypted_key, content } => {
+        Job::OpenJwe {
+            encrypted_key, content, ..
+        }
+        | Job::OpenLocker { encrypted_key, content } => {
             at_most("the encrypted key", encrypted_key.len(), MODULUS)?;
             boxed(content)?;
             if content.sealed.iv.len() == 12 {
@@ -40,6 +43,11 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             }
             Ok(())
         }
+        Job::Refingerprint { dek, part, prefix, .. } => {
+            wrapped(dek.0.len())?;
+            at_most("the prefix", prefix.len(), AAD)?;
+            boxed(part)
+        }
         Job::Reseal { dek, part, .. } => {
             wrapped(dek.0.len())?;
             at_most("the AAD", part.aad.len(), AAD)?;
@@ -53,7 +61,7 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
         }
         Job::Seal { mac, parts, .. } => {
             count(parts.len())?;
-            if let Some(input) = mac {
+            if let Some((_, input)) = mac {
                 at_most("the input", input.expose().len(), TEXT)?;
             }
             for part in parts {
@@ -62,7 +70,7 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
             }
             Ok(())
         }
-        Job::Sign { message } => at_most("the message", message.len(), TEXT),
+        Job::Sign { message, .. } => at_most("the message", message.len(), TEXT),
         Job::SignLocker { message } | Job::SignPlatform { message } => {
             at_most("the message", message.expose().len(), TEXT)
         }
@@ -160,6 +168,7 @@ mod tests {
                 panic!("another job")
             };
             Job::OpenJwe {
+                generation: crate::hsm::Generation::FIRST,
                 encrypted_key: vec![1; key],
                 content: parts.remove(0),
             }
@@ -171,12 +180,14 @@ mod tests {
         assert!(check(&Job::Random { len: 0 }).is_err());
         assert!(
             check(&Job::Sign {
+                generation: crate::hsm::Generation::FIRST,
                 message: vec![0; TEXT + 1]
             })
             .is_err()
         );
         assert!(
             check(&Job::Mac {
+                generation: crate::hsm::Generation::FIRST,
                 input: SecretBytes::new(vec![0; TEXT + 1])
             })
             .is_err()

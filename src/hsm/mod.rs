@@ -5,10 +5,12 @@ mod client;
 mod dek;
 mod engine;
 mod frame;
+mod handover;
 mod inventory;
 pub mod job;
 mod jwe;
 pub mod keeper;
+mod later;
 mod limits;
 mod message;
 pub mod officer;
@@ -28,9 +30,11 @@ mod token;
 pub mod worker;
 
 pub use client::Client;
+pub use handover::Handover;
 pub use inventory::{Inventory, KeyFacts, Role, TokenFacts, inventory};
 #[cfg(test)]
 pub(crate) use jwe::open_padded;
+pub use later::{Generation, Later, MacRef, Rotated};
 #[cfg(test)]
 pub(crate) use on_softhsm::client as jwe_client;
 pub(crate) use pin::{NO_PIN, read as read_pin};
@@ -128,6 +132,9 @@ pub struct Keyset {
     /// The platform key pair, where there is one: it signs answers and notifications of PayKKa's dialect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PairRef>,
+    /// The keys that follow the fingerprint, the audit and the transport key above.
+    #[serde(default, skip_serializing_if = "Later::is_empty")]
+    pub later: Later,
 }
 
 /// A key pair that a dialect needs.

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::token::{Engine, StartFault, Token};
-use super::{Boxed, Config, Epoch, Fault, Job, Keyset, Plain, ProbeReport, Reply, SecretBytes};
+use super::{Boxed, Config, Epoch, Fault, Generation, Job, Keyset, Plain, ProbeReport, Reply, SecretBytes};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,10 +105,11 @@ fn rate(mut engine: Engine, epoch: Epoch, op: RawOp, seconds: f64, start: &Barri
             let job = match op {
                 RawOp::Create => Job::Seal {
                     epoch,
-                    mac: Some(SecretBytes::new(vec![7; 40])),
+                    mac: Some((Generation::FIRST, SecretBytes::new(vec![7; 40]))),
                     parts: vec![part(16), part(64)],
                 },
                 RawOp::Mac => Job::Mac {
+                    generation: Generation::FIRST,
                     input: SecretBytes::new(vec![7; 40]),
                 },
                 RawOp::Open => Job::Open {

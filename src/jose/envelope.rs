@@ -86,6 +86,7 @@ impl Envelope {
             return Err(EnvelopeFault::Form);
         }
         Ok(Compact {
+            kid: None,
             encrypted_key,
             iv: sized(&self.iv).map_err(|_| EnvelopeFault::Form)?,
             ciphertext: part(&self.encrypted_payload)?,

@@ -23,6 +23,8 @@ pub struct Compact {
     pub tag: [u8; 16],
     /// What the content is bound to: the protected header as it was sent.
     pub aad: Vec<u8>,
+    /// The key that it is for, where the header names one.
+    pub kid: Option<String>,
 }
 
 /// Why a text is no JWE for us. Nothing of the text is repeated.
@@ -52,11 +54,11 @@ impl Compact {
     /// The longest text in bytes.
     pub const MAX: usize = 8 << 10;
 
-    /// Takes `text` apart; `kid` is the name of the key that it must be for, where it names one.
+    /// Takes `text` apart; `kids` are the names of the keys that it may be for, where it names one.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn parse(text: &str, kid: &str) -> Result<Self, JweFault> {
+    pub fn parse(text: &str, kids: &[&str]) -> Result<Self, JweFault> {
         if text.len() > Self::MAX {
             return Err(JweFault::TooLong);
         }
@@ -66,7 +68,7 @@ impl Compact {
         if parts.next().is_some() {
             return Err(JweFault::Form);
         }
-        check(&decode(header)?, kid)?;
+        let kid = check(&decode(header)?, kids)?;
         let encrypted_key = decode(key)?;
         if encrypted_key.is_empty() {
             return Err(JweFault::Form);
@@ -77,6 +79,7 @@ impl Compact {
             ciphertext: decode(ciphertext)?,
             tag: sized(tag)?,
             aad: header.as_bytes().to_vec(),
+            kid,
         })
     }
 }
@@ -125,7 +128,8 @@ pub(super) fn encrypted(
     ))
 }
 
-fn check(header: &[u8], kid: &str) -> Result<(), JweFault> {
+/// The name of the key, where there is one.
+fn check(header: &[u8], kids: &[&str]) -> Result<Option<String>, JweFault> {
     let header: Header = serde_json::from_slice(header).map_err(|_| JweFault::Header)?;
     if header.extended {
         return Err(JweFault::Extended);
@@ -133,10 +137,11 @@ fn check(header: &[u8], kid: &str) -> Result<(), JweFault> {
     if header.alg.as_deref() != Some("RSA-OAEP-256") || header.enc.as_deref() != Some("A256GCM") {
         return Err(JweFault::Algorithm);
     }
-    if header.kid.is_some_and(|named| named != kid) {
+    let kid = header.kid;
+    if kid.as_ref().is_some_and(|named| !kids.contains(&named.as_str())) {
         return Err(JweFault::OtherKey);
     }
-    Ok(())
+    Ok(kid)
 }
 
 /// Strict: no padding, no other alphabet, no bits left over.
@@ -166,7 +171,7 @@ mod tests {
     }
 
     fn parsed(header: &str) -> Result<Compact, JweFault> {
-        Compact::parse(&made(header, [256, 12, 5, 16]), "ours")
+        Compact::parse(&made(header, [256, 12, 5, 16]), &["ours"])
     }
 
     #[test]
@@ -176,7 +181,7 @@ mod tests {
         assert_eq!((jwe.ciphertext, jwe.tag), (vec![7; 5], [7; 16]));
         assert_eq!(jwe.aad, BASE64URL_NOPAD.encode(GOOD.as_bytes()).into_bytes());
         // an empty content is a content
-        assert!(Compact::parse(&made(GOOD, [256, 12, 0, 16]), "ours").is_ok());
+        assert!(Compact::parse(&made(GOOD, [256, 12, 0, 16]), &["ours"]).is_ok());
     }
 
     #[test]
@@ -239,7 +244,7 @@ mod tests {
     #[test]
     fn the_form_is_taken_strictly() {
         let good = made(GOOD, [256, 12, 4, 16]);
-        let form = |text: &str| assert_eq!(Compact::parse(text, "ours"), Err(JweFault::Form), "{text}");
+        let form = |text: &str| assert_eq!(Compact::parse(text, &["ours"]), Err(JweFault::Form), "{text}");
         for lengths in [
             [0, 12, 4, 16],
             [256, 11, 4, 16],
@@ -263,7 +268,7 @@ mod tests {
         }
         let long = made(GOOD, [256, 12, 6_000, 16]);
         assert!(long.len() > Compact::MAX);
-        assert_eq!(Compact::parse(&long, "ours"), Err(JweFault::TooLong));
+        assert_eq!(Compact::parse(&long, &["ours"]), Err(JweFault::TooLong));
         // the JSON form is another one
         form(r#"{"protected":"","ciphertext":""}"#);
     }
@@ -271,7 +276,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_makes_it_panic(text in "\\PC{0,200}|[A-Za-z0-9_.-]{0,200}", header in "\\PC{0,80}") {
-            let _ = Compact::parse(&text, "ours");
+            let _ = Compact::parse(&text, &["ours"]);
             let _ = parsed(&header);
         }
 
@@ -281,8 +286,8 @@ mod tests {
             let mut other = good.clone();
             let at = at.min(good.len() - 1);
             other.replace_range(at..=at, &by);
-            if let Ok(jwe) = Compact::parse(&other, "ours") {
-                prop_assert!(other == good || Ok(jwe) != Compact::parse(&good, "ours"));
+            if let Ok(jwe) = Compact::parse(&other, &["ours"]) {
+                prop_assert!(other == good || Ok(jwe) != Compact::parse(&good, &["ours"]));
             }
         }
     }
@@ -297,7 +302,7 @@ mod tests {
                 .unwrap()
         };
         let (one, other) = (seal(), seal());
-        let parsed = Compact::parse(&one, "").unwrap();
+        let parsed = Compact::parse(&one, &[]).unwrap();
         assert_eq!((parsed.encrypted_key.len(), parsed.ciphertext.len()), (384, 4));
         assert_ne!(parsed.ciphertext, b"text");
         assert!(

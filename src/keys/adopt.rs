@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::init::InitError;
 use super::keyring::{Keyring, KeyringError, KeyringFault};
 use crate::hsm::officer::Officer;
-use crate::hsm::{Config, Keyset};
+use crate::hsm::{Config, Keyset, Rotated};
 
 /// A token by what people know it by.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -71,7 +71,7 @@ fn proved(officer: &Officer<'_>, keyring: &Keyring, path: &Path) -> Result<Adopt
     if !was_so {
         let next = keyring.with_keyset(keyset).map_err(named)?;
         let draft = next.draft().map_err(named)?;
-        let signature = officer.sign(next.keyset(), &draft.message())?;
+        let signature = officer.sign(next.keyset(), next.active(Rotated::Audit), &draft.message())?;
         draft.signed(&signature).map_err(named)?.write(path)?;
     }
     Ok(Adopted { before, now, was_so })

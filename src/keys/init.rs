@@ -3,6 +3,7 @@
 //!
 //! Run it in a process of its own, as [`Officer`] says; the service never sees the security officer's PIN.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::keyring::{Keyring, KeyringError, KeyringFault};
 use crate::hsm::officer::{self, Officer, OfficerError, Plan};
-use crate::hsm::{Config, Epoch, Finding, KekMode, KeyFingerprint, Keyset, PairRef};
+use crate::hsm::{Config, Epoch, Finding, Generation, KekMode, KeyFingerprint, Keyset, PairRef, Rotated};
 use crate::id::{NoRandom, UnixMillis, VaultId};
 
 /// What shall be there afterwards.
@@ -26,6 +27,8 @@ pub struct Wanted {
     pub locker: bool,
     /// There shall be a platform key.
     pub platform: bool,
+    /// A key shall be prepared for these roles to go on to. One that is prepared already is enough.
+    pub next: BTreeSet<Rotated>,
 }
 
 /// A key by its role.
@@ -43,6 +46,8 @@ pub enum Role {
     Locker,
     /// Signs for PayKKa's dialect.
     Platform,
+    /// Follows the first one of its role.
+    Later(Rotated, Generation),
 }
 
 /// What an `init` came to.
@@ -143,11 +148,16 @@ fn provision(officer: &mut Officer<'_>, path: &Path, wanted: &Wanted) -> Result<
     let made = existing
         .as_ref()
         .and_then(|keyset| u32::try_from(keyset.keks.len()).ok());
+    let is_prepared = |role: Rotated| {
+        let before = before.as_ref();
+        before.is_some_and(|before| before.keyset().generations(role) > before.active(role))
+    };
     let provisioned = officer.provision(&Plan {
         mode,
         keks: wanted.keks.or(made).unwrap_or(officer::KEKS),
         locker: wanted.locker,
         platform: wanted.platform,
+        next: wanted.next.iter().copied().filter(|role| !is_prepared(*role)).collect(),
         existing,
     })?;
     let keyset = provisioned.keyset;
@@ -167,7 +177,8 @@ fn provision(officer: &mut Officer<'_>, path: &Path, wanted: &Wanted) -> Result<
     .map_err(named)?;
     if before.as_ref() != Some(&keyring) {
         let draft = keyring.draft().map_err(named)?;
-        let signature = officer.sign(keyring.keyset(), &draft.message())?;
+        let by = keyring.active(Rotated::Audit);
+        let signature = officer.sign(keyring.keyset(), by, &draft.message())?;
         let signed = draft.signed(&signature).map_err(named)?;
         if let Err(error) = signed.write(path) {
             let text = signed.text();
@@ -192,6 +203,13 @@ fn replaced(before: &Keyset, after: &Keyset) -> Option<Role> {
         return Some(Role::Fingerprint);
     }
     if (&before.audit_id, &before.audit_public) != (&after.audit_id, &after.audit_public) {
+        return Some(Role::Audit);
+    }
+    let (before, after) = (&before.later, &after.later);
+    if !after.fingerprints.starts_with(&before.fingerprints) {
+        return Some(Role::Fingerprint);
+    }
+    if !after.audits.starts_with(&before.audits) {
         return Some(Role::Audit);
     }
     None
@@ -222,7 +240,12 @@ fn summary(
         pair(Role::Locker, |keyset| keyset.locker.as_ref()),
         pair(Role::Platform, |keyset| keyset.platform.as_ref()),
     ];
-    let all = keks.chain(others).chain(pairs.into_iter().flatten());
+    let later = [Rotated::Fingerprint, Rotated::Audit, Rotated::Transport];
+    let later = later.into_iter().flat_map(|role| {
+        let there = before.map_or(Generation::FIRST, |before| before.generations(role));
+        (2..=keyset.generations(role).0).map(move |number| (Role::Later(role, Generation(number)), number <= there.0))
+    });
+    let all = keks.chain(others).chain(pairs.into_iter().flatten()).chain(later);
     let (kept, made): (Vec<_>, Vec<_>) = all.partition(|(_, kept)| *kept);
     let audit_fingerprint = keyring.audit_fingerprint().map_err(|fault| KeyringError {
         path: path.to_owned(),
@@ -250,6 +273,7 @@ impl fmt::Display for Role {
             Self::Transport => f.write_str("transport"),
             Self::Locker => f.write_str("locker"),
             Self::Platform => f.write_str("platform"),
+            Self::Later(role, generation) => write!(f, "{role} {}", generation.0),
         }
     }
 }

@@ -13,6 +13,11 @@ pub(super) fn fingerprint_input(repository: RepositoryId, pan: &Pan) -> SecretBy
     ]))
 }
 
+/// What stands before the PAN in [`fingerprint_input`], for a worker that opens the PAN itself.
+pub(super) fn fingerprint_prefix(repository: RepositoryId) -> Vec<u8> {
+    framed(&[b"panvault pan fingerprint v1", &repository.0.to_be_bytes()])
+}
+
 pub(super) fn mac_input(domain: &str, bytes: &SecretBytes) -> SecretBytes {
     SecretBytes::new(framed(&[b"panvault mac v1", domain.as_bytes(), bytes.expose()]))
 }
@@ -34,6 +39,13 @@ mod tests {
             let right = mac_input(&b, &SecretBytes::new(y));
             prop_assert_eq!(same, left == right);
         }
+    }
+
+    #[test]
+    fn a_worker_that_opens_the_pan_makes_the_same_input() {
+        let pan = Pan::parse("4111111111111111").unwrap();
+        let opened = [fingerprint_prefix(RepositoryId(7)), framed(&[pan.expose().as_bytes()])].concat();
+        assert_eq!(fingerprint_input(RepositoryId(7), &pan).expose(), opened);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::generations::Generations;
 use crate::hsm::{Epoch, KeyFingerprint, Keyset, PublicKey, SignatureFault, signed_form};
 use crate::id::{UnixMillis, VaultId};
 
@@ -36,6 +37,9 @@ pub struct Keyring {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     active_since: Option<UnixMillis>,
     keyset: Keyset,
+    /// Which of the keys whose role is rotated are in use.
+    #[serde(default, skip_serializing_if = "Generations::is_empty")]
+    pub(super) generations: Generations,
 }
 
 /// A keyring that waits for its signature.
@@ -112,9 +116,9 @@ impl Keyring {
             active_epoch,
             active_since: None,
             keyset,
+            generations: Generations::default(),
         };
-        keyring.check()?;
-        Ok(keyring)
+        keyring.checked()
     }
 
     /// Reads the file and believes nothing of it but what its signature covers.
@@ -157,16 +161,14 @@ impl Keyring {
             .decode(file.signature.as_bytes())
             .map_err(|_| KeyringFault::Damaged("its signature is not base64url".to_owned()))?;
         keyring
-            .keyset
-            .audit_public
+            .audit_public()
             .verify_in(DOMAIN, body.as_bytes(), &signature)
             .map_err(KeyringFault::Signature)?;
         // members that were passed over, here or further in, would be missing in what this program writes
         if keyring.body()? != body || file.format != FORMAT || contents(body, &signature) != bytes {
             return Err(KeyringFault::Damaged("it has more in it than a keyring has".to_owned()));
         }
-        keyring.check()?;
-        Ok(keyring)
+        keyring.checked()
     }
 
     /// Finds out whether a keyring could be written at `path`, and leaves nothing there.
@@ -185,9 +187,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringFault::Senseless`].
     pub fn with_keyset(&self, keyset: Keyset) -> Result<Self, KeyringFault> {
-        let keyring = Self { keyset, ..self.clone() };
-        keyring.check()?;
-        Ok(keyring)
+        Self { keyset, ..self.clone() }.checked()
     }
 
     /// The same vault with new DEKs under another of its epochs, from `now` on.
@@ -200,8 +200,7 @@ impl Keyring {
             active_since: Some(now),
             ..self.clone()
         };
-        keyring.check()?;
-        Ok(keyring)
+        keyring.checked()
     }
 
     /// What is to be signed before it can be written.
@@ -211,7 +210,7 @@ impl Keyring {
     pub fn draft(&self) -> Result<Draft, KeyringFault> {
         Ok(Draft {
             body: self.body()?,
-            audit_public: self.keyset.audit_public.clone(),
+            audit_public: self.audit_public().clone(),
         })
     }
 
@@ -240,19 +239,20 @@ impl Keyring {
         &self.keyset
     }
 
-    /// The audit key's fingerprint: the anchor of every offline verification.
+    /// The fingerprint of the audit key that signs: the anchor of every offline verification.
     ///
     /// # Errors
     /// [`SignatureFault::MalformedKey`]; a keyring that was loaded has none.
     pub fn audit_fingerprint(&self) -> Result<KeyFingerprint, SignatureFault> {
-        self.keyset.audit_public.fingerprint()
+        self.audit_public().fingerprint()
     }
 
     fn body(&self) -> Result<String, KeyringFault> {
         serde_json::to_string_pretty(self).map_err(|_| KeyringFault::Senseless("it cannot be written as JSON"))
     }
 
-    fn check(&self) -> Result<(), KeyringFault> {
+    /// The same, if it makes sense.
+    pub(super) fn checked(self) -> Result<Self, KeyringFault> {
         let keks = &self.keyset.keks;
         let ascending = keks.iter().zip(keks.iter().skip(1)).all(|(a, b)| a.epoch < b.epoch);
         let mut ids: Vec<&str> = keks.iter().map(|kek| kek.id.as_str()).collect();
@@ -267,18 +267,11 @@ impl Keyring {
                 keks.iter().all(|kek| kek.epoch != self.active_epoch),
                 "it has no KEK of the active epoch",
             ),
-            (
-                matches!(self.keyset.audit_public, PublicKey::Rsa { .. }) || self.audit_fingerprint().is_err(),
-                "its audit key cannot sign",
-            ),
-            (
-                self.keyset.transport_public.fingerprint().is_err(),
-                "its transport key is malformed",
-            ),
         ];
-        match wrong.into_iter().find(|(is_so, _)| *is_so) {
-            Some((_, what)) => Err(KeyringFault::Senseless(what)),
-            None => Ok(()),
+        let wrong = wrong.into_iter().find(|(is_so, _)| *is_so).map(|(_, what)| what);
+        match wrong.or_else(|| self.senseless_generations()) {
+            Some(what) => Err(KeyringFault::Senseless(what)),
+            None => Ok(self),
         }
     }
 }

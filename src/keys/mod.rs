@@ -1,23 +1,28 @@
 //! Keys by their role: what a record's ciphertext is bound to, how it is encoded, and which HSM job makes and opens it.
 
 pub mod adopt;
+mod fingerprint;
+mod generations;
 pub mod init;
 mod input;
 mod keyring;
 mod rotation;
 mod seal;
+mod serving;
 mod transport;
 mod uses;
 
 use std::sync::Arc;
 
-use self::input::{fingerprint_input, mac_input};
+use self::input::fingerprint_input;
 use self::rotation::Epochs;
+use self::serving::State;
 use crate::card::Pan;
-use crate::hsm::{self, Boxed, Client, Epoch, Job, Keyset, Plain, PublicKey, Reply, signed_form};
+use crate::hsm::{self, Boxed, Client, Epoch, Generation, Job, Keyset, Plain, PublicKey, Reply};
 use crate::id::{RecordId, RepositoryId};
 
 pub use crate::hsm::SecretBytes;
+pub use generations::KeyState;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use rotation::{EpochState, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
@@ -75,8 +80,8 @@ impl From<hsm::Error> for Error {
 #[derive(Clone)]
 pub struct Keys {
     client: Client,
-    audit_public: Arc<PublicKey>,
-    transport_public: Arc<TransportPublic>,
+    first_audit: Arc<PublicKey>,
+    generations: Arc<State>,
     locker_public: Option<Arc<PublicKey>>,
     platform_public: Option<Arc<PublicKey>>,
     uses: Arc<Uses>,
@@ -94,8 +99,8 @@ impl Keys {
         }
         Ok(Self {
             client,
-            audit_public: Arc::new(keyset.audit_public.clone()),
-            transport_public: Arc::new(TransportPublic::of(&keyset.transport_public)?),
+            first_audit: Arc::new(keyset.audit_public.clone()),
+            generations: Arc::new(State::new(keyset)?),
             locker_public: keyset.locker.as_ref().map(|pair| Arc::new(pair.public.clone())),
             platform_public: keyset.platform.as_ref().map(|pair| Arc::new(pair.public.clone())),
             uses: Arc::default(),
@@ -103,14 +108,15 @@ impl Keys {
         })
     }
 
-    /// Fingerprint (when `pan` is given) and seal in one HSM job. Compartment revisions start at 1.
+    /// Fingerprint (when `pan` is given, under that fingerprint key) and seal in one HSM job. Compartment revisions start
+    /// at 1.
     ///
     /// # Errors
     /// [`hsm::Error::Malformed`] for no compartment, the same one twice, or a text over [`MAX_TEXT`]; else the HSM's.
     pub async fn seal(
         &self,
         place: Place,
-        pan: Option<&Pan>,
+        pan: Option<(Generation, &Pan)>,
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Result<(Option<Fingerprint>, Sealed), Error> {
         let kinds: Vec<Compartment> = compartments.iter().map(|(kind, _)| *kind).collect();
@@ -124,7 +130,7 @@ impl Keys {
         let epoch = self.sealing_epoch()?;
         let job = Job::Seal {
             epoch,
-            mac: pan.map(|pan| fingerprint_input(place.repository, pan)),
+            mac: pan.map(|(generation, pan)| (generation, fingerprint_input(place.repository, pan))),
             parts,
         };
         let Reply::Seal { dek, mac, parts } = self.call(job).await? else {
@@ -188,13 +194,22 @@ impl Keys {
         Ok(found.iter().map(|there| there.and_then(|_| texts.next())).collect())
     }
 
-    /// Opens what was encrypted to the transport key with RSA-OAEP-256 and A256GCM: the encrypted content key, and the
+    /// Opens what was encrypted to that transport key with RSA-OAEP-256 and A256GCM: the encrypted content key, and the
     /// content with what it is bound to. `None`: it does not open; it was made by others, so that is no alarm.
     ///
     /// # Errors
     /// [`hsm::Error::Malformed`] for lengths that no JWE has, or where the token cannot open any; else the HSM's.
-    pub async fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<SecretBytes>, Error> {
-        let job = Job::OpenJwe { encrypted_key, content };
+    pub async fn open_jwe(
+        &self,
+        generation: Generation,
+        encrypted_key: Vec<u8>,
+        content: Boxed,
+    ) -> Result<Option<SecretBytes>, Error> {
+        let job = Job::OpenJwe {
+            generation,
+            encrypted_key,
+            content,
+        };
         match self.call(job).await? {
             Reply::OpenJwe(text) => Ok(text),
             _ => Err(malformed("not the answer to an open of a JWE")),
@@ -268,47 +283,6 @@ impl Keys {
         storable(resealed)
     }
 
-    /// The fingerprint of a PAN in a repository.
-    ///
-    /// # Errors
-    /// The HSM's.
-    pub async fn fingerprint(&self, repository: RepositoryId, pan: &Pan) -> Result<Fingerprint, Error> {
-        self.hmac(fingerprint_input(repository, pan)).await.map(Fingerprint)
-    }
-
-    /// A keyed MAC of anything else, separated from fingerprints and other uses by `domain` (for example a request
-    /// body behind an idempotency key).
-    ///
-    /// # Errors
-    /// The HSM's.
-    pub async fn mac(&self, domain: &str, bytes: SecretBytes) -> Result<[u8; 32], Error> {
-        self.hmac(mac_input(domain, &bytes)).await
-    }
-
-    /// Signs `domain` and `message` with the audit key, over [`signed_form`]: [`PublicKey::verify_in`] checks it.
-    ///
-    /// # Errors
-    /// The HSM's.
-    pub async fn sign(&self, domain: &str, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let job = Job::Sign {
-            message: signed_form(domain, message),
-        };
-        match self.call(job).await? {
-            Reply::Sign(signature) => Ok(signature),
-            _ => Err(malformed("not the answer to a sign")),
-        }
-    }
-
-    /// The audit key's public half.
-    pub fn audit_public(&self) -> &PublicKey {
-        &self.audit_public
-    }
-
-    /// The transport key's public half.
-    pub fn transport_public(&self) -> &TransportPublic {
-        &self.transport_public
-    }
-
     /// The locker key's public half, where there is one.
     pub fn locker_public(&self) -> Option<&PublicKey> {
         self.locker_public.as_deref()
@@ -317,13 +291,6 @@ impl Keys {
     /// The platform key's public half, where there is one.
     pub fn platform_public(&self) -> Option<&PublicKey> {
         self.platform_public.as_deref()
-    }
-
-    async fn hmac(&self, input: SecretBytes) -> Result<[u8; 32], Error> {
-        match self.call(Job::Mac { input }).await? {
-            Reply::Mac(mac) => Ok(mac),
-            _ => Err(malformed("not the answer to a MAC")),
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::{Error, Keyring, KeyringError, KeyringFault, Keys, Place, Sealed, malformed, storable};
-use crate::hsm::{self, Boxed, Epoch, Job, KekMode, Keyset, Reply};
+use crate::hsm::{self, Boxed, Epoch, Job, KekMode, Keyset, Reply, Rotated};
 use crate::id::UnixMillis;
 
 /// The states of a KEK epoch (NIST SP 800-57 part 1, 7).
@@ -27,7 +27,12 @@ pub enum EpochState {
 impl EpochState {
     /// The state of `epoch` while `active` seals.
     pub fn of(epoch: Epoch, active: Epoch) -> Self {
-        match epoch.cmp(&active) {
+        Self::among(epoch.0, active.0)
+    }
+
+    /// Likewise of keys that are counted otherwise.
+    pub(super) fn among(key: u32, active: u32) -> Self {
+        match key.cmp(&active) {
             std::cmp::Ordering::Less => Self::Deactivated,
             std::cmp::Ordering::Equal => Self::Active,
             std::cmp::Ordering::Greater => Self::PreActive,
@@ -41,6 +46,9 @@ pub enum NotMoved {
     /// No epoch is prepared.
     #[error("no prepared KEK epoch is left: the security officer makes more by `panvault init --epochs`")]
     NoneLeft,
+    /// No key of the role is prepared.
+    #[error("no {0} key is prepared: with the daemon stopped, `panvault init --next {0}` makes one")]
+    NotMade(Rotated),
     /// The keyring could not be written, or not be signed.
     #[error(transparent)]
     Keyring(KeyringError),
@@ -60,7 +68,7 @@ pub(super) struct Epochs {
     /// How long an epoch seals.
     period: Option<Duration>,
     /// What holds the active epoch beyond this process; none in tests of the floors above.
-    file: Mutex<Option<(PathBuf, Keyring)>>,
+    pub(super) file: Mutex<Option<(PathBuf, Keyring)>>,
 }
 
 impl Epochs {
@@ -90,6 +98,7 @@ impl Keys {
         let mut epochs = Epochs::new(keyring.keyset(), keyring.active_epoch());
         epochs.period = period;
         epochs.begin_period(keyring.active_since());
+        self.generations.set(&keyring);
         epochs.file = Mutex::new(Some((path.to_owned(), keyring)));
         self.epochs = Arc::new(epochs);
         self
@@ -155,22 +164,27 @@ impl Keys {
             })
         };
         let moved = keyring.with_active_epoch(next, UnixMillis::now()).map_err(unwritable)?;
-        let draft = moved.draft().map_err(unwritable)?;
-        let job = Job::Sign {
-            message: draft.message(),
+        self.write_keyring(path, &moved).await?;
+        Ok((next, moved))
+    }
+
+    /// Has a keyring signed by the audit key that it names, and puts it in the place of what is there.
+    pub(super) async fn write_keyring(&self, path: &Path, keyring: &Keyring) -> Result<(), NotMoved> {
+        let unwritable = |fault: KeyringFault| {
+            NotMoved::Keyring(KeyringError {
+                path: path.to_owned(),
+                fault,
+            })
         };
-        let signature = match self.call(job).await {
-            Ok(Reply::Sign(signature)) => signature,
-            Ok(_) => return Err(NotMoved::Keys(malformed("not the answer to a sign"))),
-            Err(error) => return Err(NotMoved::Keys(error)),
-        };
+        let draft = keyring.draft().map_err(unwritable)?;
+        let by = keyring.active(Rotated::Audit);
+        let signature = self.sign_by(by, draft.message()).await.map_err(NotMoved::Keys)?;
         let signed = draft.signed(&signature).map_err(unwritable)?;
         let to = path.to_owned();
         tokio::task::spawn_blocking(move || signed.write(&to))
             .await
             .map_err(|error| unwritable(KeyringFault::NotWritten(error.to_string())))?
-            .map_err(NotMoved::Keyring)?;
-        Ok((next, moved))
+            .map_err(NotMoved::Keyring)
     }
 
     /// The record under the active epoch; as it is, where it is there already. Its compartments keep their revisions.

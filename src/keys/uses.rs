@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::{Error, Keys};
-use crate::hsm::{Epoch, Job, Reply};
+use crate::hsm::{Epoch, Generation, Job, Reply};
 
 /// A key, and what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Use {
     key: &'static str,
     epoch: Option<Epoch>,
+    generation: Option<Generation>,
     how: &'static str,
 }
 
@@ -63,17 +64,24 @@ impl std::fmt::Display for Told {
     /// `KEK of epoch 1: open 3, seal 2; fingerprint key: mac 2`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut before = None;
-        for (Use { key, epoch, how }, count) in &self.0 {
-            if before == Some((key, epoch)) {
+        for (used, count) in &self.0 {
+            let Use {
+                key,
+                epoch,
+                generation,
+                how,
+            } = used;
+            if before == Some((key, epoch, generation)) {
                 write!(f, ", {how} {count}")?;
                 continue;
             }
             f.write_str(if before.is_some() { "; " } else { "" })?;
-            match epoch {
-                Some(epoch) => write!(f, "{key} of epoch {}: {how} {count}", epoch.0)?,
-                None => write!(f, "{key}: {how} {count}")?,
+            match (epoch, generation) {
+                (Some(epoch), _) => write!(f, "{key} of epoch {}: {how} {count}", epoch.0)?,
+                (None, Some(generation)) => write!(f, "{key} {}: {how} {count}", generation.0)?,
+                (None, None) => write!(f, "{key}: {how} {count}")?,
             }
-            before = Some((key, epoch));
+            before = Some((key, epoch, generation));
         }
         Ok(())
     }
@@ -85,21 +93,43 @@ fn uses(job: &Job) -> [Option<Use>; 2] {
         Some(Use {
             key: "KEK",
             epoch: Some(*epoch),
+            generation: None,
             how,
         })
     };
-    let key = |key, how| Some(Use { key, epoch: None, how });
+    let key = |key, how| {
+        Some(Use {
+            key,
+            epoch: None,
+            generation: None,
+            how,
+        })
+    };
+    // the first of a role goes without a number, as long as there is no other
+    let of = |key, generation: Generation, how| {
+        Some(Use {
+            key,
+            epoch: None,
+            generation: Some(generation).filter(|there| *there != Generation::FIRST),
+            how,
+        })
+    };
     match job {
         Job::Seal { epoch, mac, .. } => [
             kek(epoch, "seal"),
-            mac.as_ref().and_then(|_| key("fingerprint key", "mac")),
+            mac.as_ref()
+                .and_then(|(generation, _)| of("fingerprint key", *generation, "mac")),
         ],
         Job::Open { epoch, .. } => [kek(epoch, "open"), None],
         Job::Rewrap { from, to, .. } => [kek(from, "rewrap from"), kek(to, "rewrap to")],
         Job::Reseal { epoch, .. } => [kek(epoch, "reseal"), None],
-        Job::Mac { .. } => [key("fingerprint key", "mac"), None],
-        Job::Sign { .. } => [key(AUDIT, "sign"), None],
-        Job::OpenJwe { .. } => [key("transport key", "open"), None],
+        Job::Mac { generation, .. } => [of("fingerprint key", *generation, "mac"), None],
+        Job::Refingerprint { epoch, generation, .. } => [
+            kek(epoch, "refingerprint"),
+            of("fingerprint key", *generation, "refingerprint"),
+        ],
+        Job::Sign { generation, .. } => [of(AUDIT, *generation, "sign"), None],
+        Job::OpenJwe { generation, .. } => [of("transport key", *generation, "open"), None],
         Job::OpenLocker { .. } => [key("locker key", "open"), None],
         Job::SignLocker { .. } => [key("locker key", "sign"), None],
         Job::SignPlatform { .. } => [key("platform key", "sign"), None],
@@ -140,7 +170,11 @@ pub(crate) mod tests {
             dek: WrappedKey(Vec::new()),
             parts: Vec::new(),
         };
-        for job in [seal(None), seal(Some(SecretBytes::new(vec![1]))), open] {
+        for job in [
+            seal(None),
+            seal(Some((Generation::FIRST, SecretBytes::new(vec![1])))),
+            open,
+        ] {
             counts.count(uses(&job));
         }
         counts
@@ -160,7 +194,10 @@ pub(crate) mod tests {
     #[test]
     fn signatures_of_the_audit_key_wait_for_other_news() {
         let counts = Uses::default();
-        let sign = Job::Sign { message: Vec::new() };
+        let sign = Job::Sign {
+            generation: Generation::FIRST,
+            message: Vec::new(),
+        };
         counts.count(uses(&sign));
         assert!(counts.take().is_none());
         counts.give_back(some().take().unwrap());

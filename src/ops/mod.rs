@@ -146,6 +146,7 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/seal", post(seal::seal))
         .route("/admin/keys", get(keys::status))
         .route("/admin/keys/rotate", post(keys::rotate))
+        .route("/admin/keys/{role}/rotate", post(keys::rotate_role))
         .route("/admin/keys/rotation", get(keys::rotation))
         .route("/admin/notifications", get(notifications::list))
         .route("/admin/notifications/retry", post(notifications::retry))

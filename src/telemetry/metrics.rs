@@ -71,6 +71,12 @@ pub struct Metrics {
     pub rewrapped: IntCounter,
     /// 1 while a rotation is not finished.
     pub rewrap_running: IntGauge,
+    /// The fingerprint key that new entries are found under.
+    pub fingerprint_key: IntGauge,
+    /// Records put under another fingerprint key.
+    pub refingerprinted: IntCounter,
+    /// 1 while a rotation of the fingerprint key is not finished.
+    pub refingerprint_running: IntGauge,
     /// Tokens removed by the sweeper.
     pub expired: IntCounter,
     /// Attempts to deliver a notification to a merchant, by `outcome`: delivered, failed, dead.
@@ -202,6 +208,18 @@ impl Metrics {
             )?,
             rewrapped: counter("panvault_rewrapped_total", "Records put under another KEK epoch")?,
             rewrap_running: gauge("panvault_rewrap_running", "1 while a KEK rotation is not finished")?,
+            fingerprint_key: gauge(
+                "panvault_fingerprint_key",
+                "The fingerprint key that new entries are found under",
+            )?,
+            refingerprinted: counter(
+                "panvault_refingerprinted_total",
+                "Records put under another fingerprint key",
+            )?,
+            refingerprint_running: gauge(
+                "panvault_refingerprint_running",
+                "1 while a rotation of the fingerprint key is not finished",
+            )?,
             expired: counter("panvault_expired_total", "Tokens removed after their expiry")?,
             notifications: counter_vec(
                 "panvault_notifications_total",

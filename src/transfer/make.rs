@@ -45,13 +45,16 @@ impl Source {
             files: Vec::new(),
         };
         out.begin(FileName::Keyring).await?;
-        out.data(self.keyring_text()?).await?;
+        let (text, keyring) = self.keyring_text()?;
+        out.data(text).await?;
         let mark = self.entries(&mut out).await?;
         self.audit(&mut out, &mark.head).await?;
         out.end();
         let manifest = |fault| Error::Hsm(format!("{fault}"));
-        let draft = Draft::new(&self.vault, &mark, out.files, self.keys.audit_public()).map_err(manifest)?;
-        let signature = self.keys.sign(Draft::DOMAIN, &draft.signed_bytes()).await;
+        // the key that the keyring in the backup names, also where another one came since
+        let by = keyring.audit_public();
+        let draft = Draft::new(&self.vault, &mark, out.files, by).map_err(manifest)?;
+        let signature = self.keys.sign(Draft::DOMAIN, &draft.signed_bytes(), by).await;
         let text = draft.signed(&signature.map_err(|error| Error::Hsm(error.to_string()))?);
         let signed = Manifest::parse(&text).map_err(manifest)?;
         out.to.send(Piece::Manifest(text)).await.map_err(gone)?;
@@ -59,7 +62,7 @@ impl Source {
     }
 
     /// The keyring's file as it stands, if it is this vault's.
-    fn keyring_text(&self) -> Result<Vec<u8>, Error> {
+    fn keyring_text(&self) -> Result<(Vec<u8>, Keyring), Error> {
         let place = self.keyring.display();
         let keyring = Keyring::load(&self.keyring).map_err(|error| Error::Files(error.to_string()))?;
         let text = std::fs::read(&self.keyring).map_err(|e| Error::Files(format!("{place}: {e}")))?;
@@ -68,7 +71,7 @@ impl Source {
                 "{place} was replaced by another vault's: put this vault's keyring back"
             )));
         }
-        Ok(text)
+        Ok((text, keyring))
     }
 
     async fn entries(&self, out: &mut Outgoing) -> Result<Mark, Error> {

@@ -70,7 +70,8 @@ impl Vault {
             sealed,
             deleted_at: at,
         };
-        let receipt = self.signed(deletion.receipt(self.sealer.audit_public())).await?;
+        let by = self.sealer.audit_public();
+        let receipt = self.signed(deletion.receipt(by), by).await?;
         Ok(DeletionReceipt(receipt.to_json()))
     }
 

@@ -4,6 +4,7 @@
 use std::ops::Bound;
 
 use super::record::Record;
+use super::tables::PanIndex;
 use super::types::{Actor, CallerError, Described, Error, Operation, Profile};
 use super::walk::{Index, Room};
 use super::{Vault, tables};
@@ -93,13 +94,41 @@ impl Vault {
     ) -> Result<Option<Vec<Token>>, Error> {
         self.access.permit(actor, op, 0)?;
         let record = self.load_live(actor, token).await?.record;
-        let index = Index::pan(actor.repository, record.pan);
-        let room = Room::for_page(OF_CARD_MAX);
-        let walked = self
-            .walk(&index, Bound::Unbounded, room, &|other| other.token != record.token)
-            .await?;
-        let all = walked.stopped.is_none();
-        Ok(all.then(|| walked.tokens.into_iter().map(|view| view.token).collect()))
+        let mut room = Room::for_page(OF_CARD_MAX);
+        let mut others = Vec::new();
+        for pan in self.indexes_of(&record).await? {
+            if room.is_used_up() {
+                return Ok(None);
+            }
+            let index = Index::pan(actor.repository, pan);
+            let walked = self
+                .walk(&index, Bound::Unbounded, room, &|other| other.token != record.token)
+                .await?;
+            room = room.less(&walked);
+            let token = |view: super::types::View| Some(view.token).filter(|token| !others.contains(token));
+            let new: Vec<Token> = walked.tokens.into_iter().filter_map(token).collect();
+            others.extend(new);
+            if walked.stopped.is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(others))
+    }
+
+    /// What the card of a record is found by: under each fingerprint key in use, the oldest first.
+    async fn indexes_of(&self, record: &Record) -> Result<Vec<PanIndex>, Error> {
+        let generations = self.generations().await?;
+        let mut indexes = Vec::new();
+        for generation in generations.older().chain([generations.active()]) {
+            if generation == record.generation {
+                indexes.push(record.pan);
+            } else if record.sealed.is_some() {
+                let sealed = record.sealed()?;
+                let made = self.sealer.refingerprint(generation, record.place(), &sealed).await?;
+                indexes.push(PanIndex::of(&made));
+            }
+        }
+        Ok(indexes)
     }
 
     /// A namespace that is a person's name for the caller: the store knows it by a keyed MAC, the same for the same text of the

@@ -14,6 +14,7 @@ use super::tables::PanIndex;
 use super::types::{Actor, CallerError, Error, Filter, Found, IntegrityError, Operation, Search, View};
 use super::walk::{Index, Room, Walked};
 use super::{Vault, event};
+use crate::hsm::Generation;
 use crate::id::{Token, UnixMillis};
 
 impl Vault {
@@ -42,15 +43,29 @@ impl Vault {
                     }
                 };
                 self.access.permit(actor, *op, volume)?;
-                let test = self.test(actor, filter).await?;
-                let position = Position::default();
-                (Resumed { test, limit, position }, true)
+                let (test, under) = self.test(actor, filter).await?;
+                let resumed = Resumed {
+                    test,
+                    limit,
+                    under: under.0,
+                    position: Position::default(),
+                };
+                (resumed, true)
             }
             Search::Resume { cursor } => (self.resume(actor, &cursor).await?, false),
         };
-        let Resumed { test, limit, position } = resumed;
+        let Resumed {
+            test,
+            limit,
+            under,
+            position,
+        } = resumed;
         if test.has_pan() {
             *op = Operation::SearchByPan;
+            // the filter knows the card under keys of before, and tokens have moved since
+            if under != self.generations().await?.active().0 {
+                return Err(CallerError::BadCursor.into());
+            }
         }
         let branches = test.branches();
         // what the PAN index does not serve is a search like any other
@@ -64,7 +79,12 @@ impl Vault {
         let (tokens, examined, next) = self.page(actor, &branches, limit, position).await?;
         let next = match next {
             Some(position) => {
-                let search = Resumed { test, limit, position };
+                let search = Resumed {
+                    test,
+                    limit,
+                    under,
+                    position,
+                };
                 Some(self.cursor(actor, &search).await?)
             }
             None => None,
@@ -88,24 +108,26 @@ impl Vault {
         limit: u32,
         start: Position,
     ) -> Result<(Vec<View>, usize, Option<Position>), Error> {
-        let (mut room, mut from) = (Room::for_page(limit), start.after);
+        let (mut room, mut from) = (Room::for_page(limit), (start.index, start.after));
         let (mut tokens, mut examined) = (Vec::new(), 0);
         for (at, branch) in branches.iter().enumerate().skip(start.branch) {
             if room.is_used_up() {
                 let next = Position {
                     branch: at,
-                    after: None,
+                    ..Position::default()
                 };
                 return Ok((tokens, examined, Some(next)));
             }
-            let walked = self.branch(actor, branch, from.take(), room).await?;
+            let begin = std::mem::take(&mut from);
+            let (walked, stopped) = self.branch(actor, branch, begin, room).await?;
             room = room.less(&walked);
             examined += walked.examined;
             tokens.extend(walked.tokens);
-            if walked.stopped.is_some() {
+            if let Some((index, after)) = stopped {
                 let next = Position {
                     branch: at,
-                    after: walked.stopped,
+                    index,
+                    after,
                 };
                 return Ok((tokens, examined, Some(next)));
             }
@@ -113,17 +135,18 @@ impl Vault {
         Ok((tokens, examined, None))
     }
 
+    /// What was found, and where it stopped before the branch's end: in which of its indexes, and where in that.
     async fn branch(
         &self,
         actor: &Actor,
         branch: &Branch<'_>,
-        after: Option<Vec<u8>>,
+        (first, after): (usize, Option<Vec<u8>>),
         room: Room,
-    ) -> Result<Walked, Error> {
+    ) -> Result<(Walked, Option<(usize, Option<Vec<u8>>)>), Error> {
         let (index, start) = match branch.plan() {
-            Plan::Nothing => return Ok(Walked::default()),
-            Plan::Token(token) => return self.single(actor, branch, token).await,
-            Plan::Pan(pan) => (Index::pan(actor.repository, pan), Bound::Unbounded),
+            Plan::Nothing => return Ok((Walked::default(), None)),
+            Plan::Token(token) => return Ok((self.single(actor, branch, token).await?, None)),
+            Plan::Pan(pans) => return self.card(actor, branch, pans, (first, after), room).await,
             Plan::UpdatedAfter(at) => {
                 let from = at.plus(1).0.to_be_bytes().to_vec();
                 (Index::updated(actor.repository), Bound::Included(from))
@@ -131,7 +154,40 @@ impl Vault {
             Plan::All => (Index::records(actor.repository), Bound::Unbounded),
         };
         let from = after.map_or(start, Bound::Excluded);
-        self.walk(&index, from, room, &|record| branch.fits(record)).await
+        let walked = self.walk(&index, from, room, &|record| branch.fits(record)).await?;
+        let stopped = walked.stopped.clone().map(|after| (0, Some(after)));
+        Ok((walked, stopped))
+    }
+
+    /// A card's tokens, of those under older fingerprint keys first, as [`Vault::search`] finds them.
+    async fn card(
+        &self,
+        actor: &Actor,
+        branch: &Branch<'_>,
+        pans: &[PanIndex],
+        (first, mut after): (usize, Option<Vec<u8>>),
+        mut room: Room,
+    ) -> Result<(Walked, Option<(usize, Option<Vec<u8>>)>), Error> {
+        let mut all = Walked::default();
+        for (at, pan) in pans.iter().enumerate().skip(first) {
+            if room.is_used_up() {
+                return Ok((all, Some((at, None))));
+            }
+            let index = Index::pan(actor.repository, *pan);
+            let from = after.take().map_or(Bound::Unbounded, Bound::Excluded);
+            let walked = self.walk(&index, from, room, &|record| branch.fits(record)).await?;
+            room = room.less(&walked);
+            all.examined += walked.examined;
+            for view in walked.tokens {
+                if all.tokens.iter().all(|there| there.token != view.token) {
+                    all.tokens.push(view);
+                }
+            }
+            if walked.stopped.is_some() {
+                return Ok((all, Some((at, walked.stopped))));
+            }
+        }
+        Ok((all, None))
     }
 
     async fn single(&self, actor: &Actor, branch: &Branch<'_>, token: &Token) -> Result<Walked, Error> {
@@ -150,14 +206,18 @@ impl Vault {
     }
 
     /// The filter with its card numbers as the index knows them.
-    async fn test(&self, actor: &Actor, filter: Filter) -> Result<Test, Error> {
+    async fn test(&self, actor: &Actor, filter: Filter) -> Result<(Test, Generation), Error> {
         let mut pans = Vec::new();
+        let mut under = self.generations().await?.active();
         for pan in filter.pans() {
-            let fingerprint = self.sealer.fingerprint(actor.repository, pan).await?;
-            pans.push(PanIndex::of(&fingerprint));
+            let prints = self.card_prints(actor.repository, pan).await?;
+            // those of an earlier card do not know of a step taken since
+            under = under.min(prints.generations.active());
+            let oldest_first = prints.made.iter().rev();
+            pans.push(oldest_first.map(|(_, fingerprint)| PanIndex::of(fingerprint)).collect());
         }
         let test = Test::of(filter, &mut pans.into_iter()).ok_or(IntegrityError::Damaged)?;
         cursor::check(&test)?;
-        Ok(test)
+        Ok((test, under))
     }
 }

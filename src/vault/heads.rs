@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::Vault;
 use super::types::{Error, IntegrityError};
@@ -45,7 +45,21 @@ impl Vault {
     /// # Errors
     /// The HSM or the store does not work; the records wait for the next head.
     pub async fn sign_head(&self) -> Result<(), Error> {
-        let _turn = self.heads.turn.lock().await;
+        let turn = self.heads_turn().await;
+        self.record_handovers().await?;
+        self.sign_end(&turn).await
+    }
+
+    /// The right to sign heads.
+    pub(super) async fn heads_turn(&self) -> MutexGuard<'_, ()> {
+        self.heads.turn.lock().await
+    }
+
+    /// As [`Vault::sign_head`], for who has the turn.
+    ///
+    /// # Errors
+    /// As of that.
+    pub(super) async fn sign_end(&self, _: &MutexGuard<'_, ()>) -> Result<(), Error> {
         if self.unsigned_records() == 0 {
             return Ok(());
         }
@@ -55,12 +69,13 @@ impl Vault {
         let head = Head::after(last.ok_or(IntegrityError::Damaged)?);
         let at = UnixMillis::now();
         let statement = SignedHead::statement(&self.id, head, at);
+        let by = self.sealer.audit_public();
         let signed = SignedHead {
             vault: self.id.clone(),
             head,
             at,
-            public_key: self.sealer.audit_public().clone(),
-            signature: self.sealer.sign(SignedHead::DOMAIN, &statement).await?,
+            public_key: by.clone(),
+            signature: self.sealer.sign(SignedHead::DOMAIN, &statement, by).await?,
         };
         // one that nobody can verify would look like a forgery for ever
         if let Err(fault) = signed.verify() {

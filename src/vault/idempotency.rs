@@ -13,7 +13,9 @@ use super::tables;
 use super::types::{Actor, CallerError, DependencyError, Error, Idempotency, IntegrityError, Tokenized};
 use super::{Vault, screen};
 use crate::card::BinTable;
+use crate::hsm::Generation;
 use crate::id::{IdempotencyKey, Token, UnixMillis};
+use crate::keys::SecretBytes;
 use crate::store::{Cond, Key, Part, Versioned, Write};
 
 /// How long a key is remembered, milliseconds.
@@ -24,6 +26,9 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 const IN_FLIGHT_MAX: usize = 10_000;
 
 const VERSION: u8 = 1;
+
+/// What the MACs of requests are separated by from all others.
+const DOMAIN: &str = "panvault idempotent request v1";
 
 /// What a request made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +57,10 @@ struct Turn {
 /// A caller's turn under its key, and what the commit needs so that no other result came before it.
 pub(super) struct Claim {
     scope: Scope,
-    request: [u8; 32],
+    request: SecretBytes,
+    /// Its MAC, and under which fingerprint key.
+    mac: [u8; 32],
+    under: Generation,
     at: UnixMillis,
     conds: Vec<Cond>,
     _turn: Turn,
@@ -74,10 +82,13 @@ impl Vault {
         screen::no_card("idempotency_key", key.as_str(), bins)?;
         let scope = scope(actor, &key, item);
         let turn = self.in_flight.enter(scope).await?;
-        let request = self.sealer.mac("panvault idempotent request v1", request).await?;
+        let active = self.generations().await?.active();
+        let mac = self.sealer.mac_under(active, DOMAIN, &request).await?;
         Ok(Claim {
             scope,
             request,
+            under: active,
+            mac,
             at: UnixMillis::now(),
             conds: Vec::new(),
             _turn: turn,
@@ -96,7 +107,7 @@ impl Vault {
             if let Some(entry) = found.as_ref().map(Entry::read).transpose()?
                 && entry.at.plus(KEPT) > claim.at
             {
-                return self.replay(actor, &entry, &claim.request).await.map(Some);
+                return self.replay(actor, &entry, claim).await.map(Some);
             }
             claim.conds.push(match found {
                 None => Cond::Absent(key),
@@ -106,8 +117,24 @@ impl Vault {
         Ok(None)
     }
 
-    async fn replay(&self, actor: &Actor, entry: &Entry, request: &[u8; 32]) -> Result<Tokenized, Error> {
-        if entry.request != *request {
+    /// Whether the entry was made of the same request; perhaps under a fingerprint key that was in use a day ago.
+    async fn is_repeated(&self, entry: &Entry, claim: &Claim) -> Result<bool, Error> {
+        if entry.request == claim.mac {
+            return Ok(true);
+        }
+        let before = (1..claim.under.0).rev().map(Generation);
+        // one that was made while the key was changed
+        let after = Some(self.generations().await?.active()).filter(|active| *active > claim.under);
+        for generation in after.into_iter().chain(before) {
+            if entry.request == self.sealer.mac_under(generation, DOMAIN, &claim.request).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn replay(&self, actor: &Actor, entry: &Entry, claim: &Claim) -> Result<Tokenized, Error> {
+        if !self.is_repeated(entry, claim).await? {
             return Err(CallerError::IdempotencyMismatch.into());
         }
         let held = self.load_live(actor, &entry.token).await?;
@@ -130,7 +157,7 @@ impl Claim {
     pub(super) fn result(&self, created: bool, token: &Token) -> Result<Write, IntegrityError> {
         let entry = Entry {
             at: self.at,
-            request: self.request,
+            request: self.mac,
             created,
             token: token.clone(),
         };

@@ -141,5 +141,6 @@ fn no_keys() -> Keyset {
         },
         locker: None,
         platform: None,
+        later: crate::hsm::Later::default(),
     }
 }

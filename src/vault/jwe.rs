@@ -2,7 +2,7 @@
 
 use super::Vault;
 use super::types::{Actor, CallerError, Error, Operation};
-use crate::hsm::{Boxed, SealedPart};
+use crate::hsm::{Boxed, Generation, SealedPart};
 use crate::jose::{Compact, Jwk};
 use crate::keys::SecretBytes;
 
@@ -37,14 +37,25 @@ impl Vault {
     ) -> Result<SecretBytes, Error> {
         self.access.permit(actor, op, 1)?;
         let refused = |reason: String| CallerError::Field { field, reason };
-        let jwe = Compact::parse(compact, self.transport().kid()).map_err(|fault| refused(fault.to_string()))?;
-        let encrypted_key = jwe.encrypted_key.clone();
-        let text = self.sealer.open_jwe(encrypted_key, boxed(jwe)).await?;
-        let Some(text) = text else {
-            self.access.count(actor, op, "not-opened");
-            return Err(refused("is a JWE that does not open with the vault's key".to_owned()).into());
-        };
-        Ok(text)
+        let keys = self.transports();
+        let kids: Vec<&str> = keys.iter().map(|(_, jwk)| jwk.kid()).collect();
+        let jwe = Compact::parse(compact, &kids).map_err(|fault| refused(fault.to_string()))?;
+        // one without a name may be for any of them
+        let named = jwe.kid.clone();
+        let candidates = keys
+            .iter()
+            .filter(|(_, jwk)| named.as_ref().is_none_or(|kid| kid == jwk.kid()));
+        let (encrypted_key, content) = (jwe.encrypted_key.clone(), boxed(jwe));
+        for (generation, _) in candidates {
+            let text = self
+                .sealer
+                .open_jwe(*generation, encrypted_key.clone(), content.clone());
+            if let Some(text) = text.await? {
+                return Ok(text);
+            }
+        }
+        self.access.count(actor, op, "not-opened");
+        Err(refused("is a JWE that does not open with the vault's key".to_owned()).into())
     }
 
     /// Opens a JWE (RSA-OAEP-256, A256GCM) that was encrypted to the locker key; the key's decryption happens in the HSM. It
@@ -73,14 +84,16 @@ impl Vault {
         Ok(self.sealer.sign_platform(message).await?)
     }
 
-    /// The transport key's public half, a JWK (RFC 7517) with its RFC 7638 thumbprint as `kid`; JSON text.
-    pub fn transport_jwk(&self) -> String {
-        self.transport().to_json()
+    /// The public halves of the transport keys that open, the one to encrypt to first: JWKs (RFC 7517), each with its
+    /// RFC 7638 thumbprint as `kid`; JSON texts.
+    pub fn transport_jwks(&self) -> Vec<String> {
+        self.transports().iter().map(|(_, jwk)| jwk.to_json()).collect()
     }
 
-    fn transport(&self) -> Jwk {
-        let public = self.sealer.transport_public();
-        Jwk::rsa(&public.n, &public.e)
+    fn transports(&self) -> Vec<(Generation, Jwk)> {
+        let keys = self.sealer.transport_publics().into_iter();
+        keys.map(|(generation, public)| (generation, Jwk::rsa(&public.n, &public.e)))
+            .collect()
     }
 }
 

@@ -48,6 +48,8 @@ mod profile;
 mod put;
 mod record;
 mod records;
+mod refingerprint;
+mod rekey;
 pub mod replay;
 mod retention;
 mod reveal;
@@ -80,6 +82,7 @@ pub use export::{ExportPage, LeftOut};
 pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
+pub use refingerprint::{FingerprintStatus, GenerationStatus, RefingerprintStatus};
 pub use rotation::{EpochStatus, KeyStatus, RotationError, RotationStatus};
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
@@ -91,6 +94,7 @@ use self::idempotency::InFlight;
 use self::last_used::LastUsed;
 use self::persons::Persons;
 use self::record::Record;
+use self::refingerprint::Refingerprint;
 use self::rotation::Rotation;
 use self::sealer::Sealer;
 pub use self::turns::Turns;
@@ -123,6 +127,7 @@ pub struct Vault {
     persons: Persons,
     heads: Heads,
     rotation: Rotation,
+    refingerprint: Refingerprint,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -166,6 +171,7 @@ impl Vault {
             persons: Persons::default(),
             heads: Heads::default(),
             rotation: Rotation::default(),
+            refingerprint: Refingerprint::default(),
         })
     }
 

@@ -10,14 +10,18 @@ use super::identity;
 use super::tables::{self, PanIndex};
 use super::types::{Error, Format, IntegrityError, Status, Uses, Verification, View};
 use crate::card::Expiry;
+use crate::hsm::Generation;
 use crate::id::{MerchantId, Namespace, RecordId, RepositoryId, Revision, Token, UnixMillis};
 use crate::keys::{Place, Sealed};
 use crate::store::{Key, Write};
 
 /// The format that this program writes. An older one is read, a newer one is refused.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
-/// As it is now, before persons' cards had an entry of their own kind.
+/// The format that ends behind `limited_updates`.
+const VERSION_4: u8 = 4;
+
+/// As that, before persons' cards had an entry of their own kind.
 const VERSION_3: u8 = 3;
 
 /// The format that ends behind `replacement`.
@@ -26,11 +30,14 @@ const VERSION_2: u8 = 2;
 /// The format that ends behind `sealed`.
 const VERSION_1: u8 = 1;
 
-/// The four fields that version 2 has not, absent or empty.
-const NOT_IN_VERSION_2: [u8; 4] = [0; 4];
+/// The field that version 4 has not: the first fingerprint key.
+const NOT_IN_VERSION_4: [u8; 1] = [1];
 
-/// The eight that version 1 has not.
-const NOT_IN_VERSION_1: [u8; 8] = [0; 8];
+/// The five fields that version 2 has not, the others absent or empty.
+const NOT_IN_VERSION_2: [u8; 5] = [0, 0, 0, 0, 1];
+
+/// The nine that version 1 has not.
+const NOT_IN_VERSION_1: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 /// How a token was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +92,8 @@ pub(super) struct Record {
     pub(super) renewed_by: Option<u64>,
     /// When it was changed under a limit, as far as that still counts, oldest first.
     pub(super) limited_updates: Vec<UnixMillis>,
+    /// Under which fingerprint key `pan` and `reuse` were made.
+    pub(super) generation: Generation,
 }
 
 impl Record {
@@ -106,7 +115,8 @@ impl Record {
 
     fn parse(bytes: &[u8]) -> Result<Self, IntegrityError> {
         match bytes.split_first() {
-            Some((&(VERSION | VERSION_3), body)) => Self::read(body),
+            Some((&VERSION, body)) => Self::read(body),
+            Some((&(VERSION_4 | VERSION_3), body)) => Self::read(&[body, &NOT_IN_VERSION_4].concat()),
             Some((&VERSION_2, body)) => Self::read(&[body, &NOT_IN_VERSION_2].concat()),
             Some((&VERSION_1, body)) => Self::read(&[body, &NOT_IN_VERSION_1].concat()).map(Self::upgraded),
             Some((newer, _)) if *newer > VERSION => Err(IntegrityError::NewerFormat),

@@ -4,14 +4,18 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::card::Pan;
-use crate::hsm::{Boxed, Epoch, PublicKey};
+use crate::hsm::{Boxed, Epoch, Generation, Handover, PublicKey, Rotated};
 use crate::id::{RepositoryId, UnixMillis};
 use crate::keys::{
-    Compartment, EpochState, Error, Fingerprint, Keys, NotMoved, Place, Sealed, SecretBytes, TransportPublic, Uses,
+    Compartment, EpochState, Error, Fingerprint, KeyState, Keys, NotMoved, Place, Sealed, SecretBytes, TransportPublic,
+    Uses,
 };
 
 /// A future of the keys.
 pub(super) type Fut<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// The step to the next key of a role.
+pub(super) type Step<'a> = Pin<Box<dyn Future<Output = Result<Generation, NotMoved>> + Send + 'a>>;
 
 /// What [`Keys`] does for the verbs. A trait, so that races and faults of the verbs are tested without an HSM.
 pub(super) trait Sealer: Send + Sync {
@@ -19,7 +23,7 @@ pub(super) trait Sealer: Send + Sync {
     fn seal<'a>(
         &'a self,
         place: Place,
-        pan: Option<&'a Pan>,
+        pan: Option<(Generation, &'a Pan)>,
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Fut<'a, (Option<Fingerprint>, Sealed)>;
 
@@ -32,7 +36,7 @@ pub(super) trait Sealer: Send + Sync {
     ) -> Fut<'a, Vec<Option<SecretBytes>>>;
 
     /// As [`Keys::open_jwe`].
-    fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>>;
+    fn open_jwe(&self, generation: Generation, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>>;
 
     /// As [`Keys::open_locker`].
     fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>>;
@@ -68,19 +72,48 @@ pub(super) trait Sealer: Send + Sync {
     fn epochs(&self) -> Vec<(Epoch, EpochState)>;
 
     /// As [`Keys::fingerprint`].
-    fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint>;
+    fn fingerprint<'a>(
+        &'a self,
+        generation: Generation,
+        repository: RepositoryId,
+        pan: &'a Pan,
+    ) -> Fut<'a, Fingerprint>;
+
+    /// As [`Keys::refingerprint`].
+    fn refingerprint<'a>(&'a self, generation: Generation, place: Place, sealed: &'a Sealed) -> Fut<'a, Fingerprint>;
 
     /// As [`Keys::mac`].
     fn mac<'a>(&'a self, domain: &'a str, bytes: SecretBytes) -> Fut<'a, [u8; 32]>;
 
+    /// As [`Keys::mac_under`].
+    fn mac_under<'a>(&'a self, generation: Generation, domain: &'a str, bytes: &'a SecretBytes) -> Fut<'a, [u8; 32]>;
+
     /// As [`Keys::sign`].
-    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8]) -> Fut<'a, Vec<u8>>;
+    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8], by: &'a PublicKey) -> Fut<'a, Vec<u8>>;
 
     /// As [`Keys::audit_public`].
     fn audit_public(&self) -> &PublicKey;
 
-    /// As [`Keys::transport_public`].
-    fn transport_public(&self) -> &TransportPublic;
+    /// As [`Keys::transport_publics`].
+    fn transport_publics(&self) -> Vec<(Generation, TransportPublic)>;
+
+    /// As [`Keys::generation`].
+    fn generation(&self, role: Rotated) -> Generation;
+
+    /// As [`Keys::states`].
+    fn states(&self, role: Rotated) -> Vec<KeyState>;
+
+    /// As [`Keys::handovers`].
+    fn handovers(&self) -> Vec<Handover>;
+
+    /// As [`Keys::next_fingerprint`].
+    fn next_fingerprint(&self) -> Step<'_>;
+
+    /// As [`Keys::next_transport`].
+    fn next_transport(&self) -> Step<'_>;
+
+    /// As [`Keys::next_audit`].
+    fn next_audit(&self) -> Step<'_>;
 
     /// As [`Keys::uses`].
     fn uses(&self) -> &Uses;
@@ -90,7 +123,7 @@ impl Sealer for Keys {
     fn seal<'a>(
         &'a self,
         place: Place,
-        pan: Option<&'a Pan>,
+        pan: Option<(Generation, &'a Pan)>,
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Fut<'a, (Option<Fingerprint>, Sealed)> {
         Box::pin(self.seal(place, pan, compartments))
@@ -105,8 +138,8 @@ impl Sealer for Keys {
         Box::pin(self.open(place, sealed, which))
     }
 
-    fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
-        Box::pin(self.open_jwe(encrypted_key, content))
+    fn open_jwe(&self, generation: Generation, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
+        Box::pin(self.open_jwe(generation, encrypted_key, content))
     }
 
     fn open_locker(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
@@ -151,24 +184,61 @@ impl Sealer for Keys {
         self.epochs()
     }
 
-    fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint> {
-        Box::pin(self.fingerprint(repository, pan))
+    fn fingerprint<'a>(
+        &'a self,
+        generation: Generation,
+        repository: RepositoryId,
+        pan: &'a Pan,
+    ) -> Fut<'a, Fingerprint> {
+        Box::pin(self.fingerprint(generation, repository, pan))
+    }
+
+    fn refingerprint<'a>(&'a self, generation: Generation, place: Place, sealed: &'a Sealed) -> Fut<'a, Fingerprint> {
+        Box::pin(self.refingerprint(generation, place, sealed))
     }
 
     fn mac<'a>(&'a self, domain: &'a str, bytes: SecretBytes) -> Fut<'a, [u8; 32]> {
         Box::pin(self.mac(domain, bytes))
     }
 
-    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8]) -> Fut<'a, Vec<u8>> {
-        Box::pin(self.sign(domain, message))
+    fn mac_under<'a>(&'a self, generation: Generation, domain: &'a str, bytes: &'a SecretBytes) -> Fut<'a, [u8; 32]> {
+        Box::pin(self.mac_under(generation, domain, bytes))
+    }
+
+    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8], by: &'a PublicKey) -> Fut<'a, Vec<u8>> {
+        Box::pin(self.sign(domain, message, by))
     }
 
     fn audit_public(&self) -> &PublicKey {
         self.audit_public()
     }
 
-    fn transport_public(&self) -> &TransportPublic {
-        self.transport_public()
+    fn transport_publics(&self) -> Vec<(Generation, TransportPublic)> {
+        self.transport_publics()
+    }
+
+    fn generation(&self, role: Rotated) -> Generation {
+        self.generation(role)
+    }
+
+    fn states(&self, role: Rotated) -> Vec<KeyState> {
+        self.states(role)
+    }
+
+    fn handovers(&self) -> Vec<Handover> {
+        self.handovers()
+    }
+
+    fn next_fingerprint(&self) -> Step<'_> {
+        Box::pin(self.next_fingerprint())
+    }
+
+    fn next_transport(&self) -> Step<'_> {
+        Box::pin(self.next_transport())
+    }
+
+    fn next_audit(&self) -> Step<'_> {
+        Box::pin(self.next_audit())
     }
 
     fn uses(&self) -> &Uses {

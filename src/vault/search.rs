@@ -8,10 +8,12 @@ use std::ops::Bound;
 
 use super::cursor::Check;
 use super::record::Record;
+use super::refingerprint::CardPrints;
 use super::tables::PanIndex;
-use super::types::{Actor, Error, Found, Operation, Query};
+use super::types::{Actor, CallerError, Error, Found, Operation, Query, View};
 use super::walk::{Index, Room};
 use super::{Vault, event, screen};
+use crate::card::Pan;
 use crate::id::RepositoryId;
 use crate::keys::Fingerprint;
 
@@ -41,32 +43,91 @@ impl Vault {
     async fn find(&self, actor: &Actor, op: Operation, query: &Query) -> Result<Found, Error> {
         check(query)?;
         self.access.permit(actor, op, 1)?;
-        let fingerprint = match &query.pan {
-            Some(pan) => Some(self.sealer.fingerprint(actor.repository, pan).await?),
-            None => None,
-        };
-        let (index, start) = plan(actor.repository, query, fingerprint.as_ref());
-        let check_value = Check::of(actor.repository, query, fingerprint.as_ref());
+        if let Some(pan) = &query.pan {
+            // one card is asked about, whatever is found
+            let found = self.find_card(actor, query, pan).await?;
+            let mut event = event(actor, op, "ok", None);
+            event.count = u64::try_from(found.tokens.len()).ok();
+            self.note(event).await?;
+            return Ok(found);
+        }
+        let (index, start) = plan(actor.repository, query);
+        let check_value = Check::of(actor.repository, query, None);
         let from = match &query.cursor {
             Some(text) => Bound::Excluded(check_value.position(text, index.timed)?),
             None => start,
         };
         let room = Room::for_page(query.limit);
         let walked = self.walk(&index, from, room, &|record| fits(record, query)).await?;
-        let found = Found {
+        // what was shown counts, or the work it took
+        self.charge_page(actor, walked.tokens.len(), walked.examined);
+        Ok(Found {
             tokens: walked.tokens,
             next: walked.stopped.map(|position| check_value.cursor(&position)),
-        };
-        match query.pan {
-            Some(_) => {
-                let mut event = event(actor, op, "ok", None);
-                event.count = u64::try_from(found.tokens.len()).ok();
-                self.note(event).await?;
-            }
-            // by PAN one card is asked about, whatever is found; otherwise what was shown counts, or the work it took
-            None => self.charge_page(actor, found.tokens.len(), walked.examined),
+        })
+    }
+
+    /// A page of a card's tokens: of those under older fingerprint keys first, so that one that is moved meanwhile is seen
+    /// late or twice, and never missed.
+    async fn find_card(&self, actor: &Actor, query: &Query, pan: &Pan) -> Result<Found, Error> {
+        let repository = actor.repository;
+        let prints = self.card_prints(repository, pan).await?;
+        let check_of = |fingerprint: &Fingerprint| Check::of(repository, query, Some(fingerprint));
+        let (mut at, mut from) = (0, Bound::Unbounded);
+        if let Some(text) = &query.cursor {
+            let mut oldest_first = prints.made.iter().rev().enumerate();
+            let given = oldest_first.find_map(|(at, (_, fingerprint))| {
+                let position = check_of(fingerprint).position(text, false).ok()?;
+                Some((at, Bound::Excluded(position)))
+            });
+            (at, from) = match given {
+                Some(given) => given,
+                None => {
+                    self.begun_before(repository, pan, &prints, |fingerprint| {
+                        check_of(fingerprint).position(text, false).is_ok()
+                    })
+                    .await?
+                }
+            };
         }
-        Ok(found)
+        let mut room = Room::for_page(query.limit);
+        let mut tokens: Vec<View> = Vec::new();
+        for (_, fingerprint) in prints.made.iter().rev().skip(at) {
+            if room.is_used_up() {
+                let next = Some(check_of(fingerprint).cursor(&[]));
+                return Ok(Found { tokens, next });
+            }
+            let index = Index::pan(repository, PanIndex::of(fingerprint));
+            let from = std::mem::replace(&mut from, Bound::Unbounded);
+            let walked = self.walk(&index, from, room, &|record| fits(record, query)).await?;
+            room = room.less(&walked);
+            let new = walked.tokens.into_iter();
+            let new: Vec<View> = new
+                .filter(|view| tokens.iter().all(|there| there.token != view.token))
+                .collect();
+            tokens.extend(new);
+            if let Some(position) = walked.stopped {
+                let next = Some(check_of(fingerprint).cursor(&position));
+                return Ok(Found { tokens, next });
+            }
+        }
+        Ok(Found { tokens, next: None })
+    }
+
+    /// A search that began under a key that is not looked for any more begins anew: all that was there is elsewhere now.
+    async fn begun_before(
+        &self,
+        repository: RepositoryId,
+        pan: &Pan,
+        prints: &CardPrints,
+        began: impl Fn(&Fingerprint) -> bool,
+    ) -> Result<(usize, Bound<Vec<u8>>), Error> {
+        for generation in prints.generations.gone() {
+            if began(&self.sealer.fingerprint(generation, repository, pan).await?) {
+                return Ok((0, Bound::Unbounded));
+            }
+        }
+        Err(CallerError::BadCursor.into())
     }
 
     /// Charges a page of a search: one record was taken when it was permitted.
@@ -97,20 +158,19 @@ fn check(query: &Query) -> Result<(), Error> {
     Ok(())
 }
 
-/// The index that serves the search, and where it begins in it.
-fn plan(repository: RepositoryId, query: &Query, fingerprint: Option<&Fingerprint>) -> (Index, Bound<Vec<u8>>) {
-    match (fingerprint, &query.namespace, query.updated_since) {
-        (Some(fingerprint), ..) => (Index::pan(repository, PanIndex::of(fingerprint)), Bound::Unbounded),
-        (None, Some(namespace), _) => (Index::namespace(repository, namespace), Bound::Unbounded),
-        (None, None, Some(since)) => {
+/// The index that serves a search without a PAN, and where it begins in it.
+fn plan(repository: RepositoryId, query: &Query) -> (Index, Bound<Vec<u8>>) {
+    match (&query.namespace, query.updated_since) {
+        (Some(namespace), _) => (Index::namespace(repository, namespace), Bound::Unbounded),
+        (None, Some(since)) => {
             let from = since.0.to_be_bytes().to_vec();
             (Index::updated(repository), Bound::Included(from))
         }
-        (None, None, None) => (Index::records(repository), Bound::Unbounded),
+        (None, None) => (Index::records(repository), Bound::Unbounded),
     }
 }
 
-/// Whether a record is what the query asks for. The PAN was the index.
+/// Whether a record is what the query asks for. A PAN was the index.
 fn fits(record: &Record, query: &Query) -> bool {
     let Query {
         pan: _,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::Vault;
 use super::types::{Error, IntegrityError};
 use crate::audit::{Statement, StatementFault, StatementKind};
+use crate::hsm::PublicKey;
 
 impl Vault {
     /// A signed statement of this vault. It is of use to nobody before the commit that it speaks of: sign first, commit
@@ -13,18 +14,22 @@ impl Vault {
     /// # Errors
     /// The HSM does not sign.
     pub async fn state(&self, kind: StatementKind, says: Map<String, Value>) -> Result<Statement, Error> {
-        self.signed(Statement::unsigned(kind, &self.id, says, self.sealer.audit_public()))
-            .await
+        let by = self.sealer.audit_public();
+        self.signed(Statement::unsigned(kind, &self.id, says, by), by).await
     }
 
-    /// Its signature put to it.
-    pub(super) async fn signed(&self, unsigned: Result<Statement, StatementFault>) -> Result<Statement, Error> {
+    /// With the signature of the key that it names.
+    pub(super) async fn signed(
+        &self,
+        unsigned: Result<Statement, StatementFault>,
+        by: &PublicKey,
+    ) -> Result<Statement, Error> {
         let statement = unsigned.map_err(|fault| {
             tracing::error!(%fault, "the audit key's public half is no key");
             IntegrityError::Damaged
         })?;
         let domain = statement.kind().domain();
-        let signature = self.sealer.sign(domain, &statement.signed_bytes()).await?;
+        let signature = self.sealer.sign(domain, &statement.signed_bytes(), by).await?;
         Ok(statement.with_signature(signature))
     }
 }

@@ -39,18 +39,19 @@ impl Background {
 }
 
 impl Vault {
-    /// Starts the work in the background, on the runtime of the caller. A KEK rotation moves at most `rewraps_per_second`
-    /// records; 0: as many as the HSM can.
+    /// Starts the work in the background, on the runtime of the caller. A KEK rotation, and one of the fingerprint key, moves at
+    /// most `rewraps_per_second` records; 0: as many as the HSM can.
     pub fn start_background(self: &Arc<Self>, rewraps_per_second: u32) -> Background {
         let (stop, stopped) = watch::channel(false);
         let sweeper = tokio::spawn(Arc::clone(self).sweep_until(stopped.clone()));
         let flusher = tokio::spawn(Arc::clone(self).flush_until(stopped.clone()));
         let rotation = tokio::spawn(Arc::clone(self).rewrap_until(rewraps_per_second, stopped.clone()));
         let retention = tokio::spawn(Arc::clone(self).retain_until(stopped.clone()));
+        let refingerprint = tokio::spawn(Arc::clone(self).refingerprint_until(rewraps_per_second, stopped.clone()));
         let access = tokio::spawn(Arc::clone(self).run_access_until(stopped));
         Background {
             stop,
-            tasks: vec![sweeper, flusher, rotation, retention, access],
+            tasks: vec![sweeper, flusher, rotation, retention, refingerprint, access],
         }
     }
 

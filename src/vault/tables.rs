@@ -16,6 +16,9 @@
 //! | `0x19` | second name, unique | repository, name | repository, token |
 //! | `0x1a` | place in a namespace of limited size | repository, length, namespace, number | repository, token |
 //! | `0x1b` | the last KEK rotation | - | how far it is |
+//! | `0x1c` | the fingerprint keys in use | - | which |
+//! | `0x1d` | the last rotation of the fingerprint key | - | how far it is |
+//! | `0x1e` | audit key handovers on record | - | how many |
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
 //! | `0x30` | document | length, merchant, kind, name | [`Row`](super::documents::Row) |
 //! | `0x31` | document expiry index, only of documents that expire | milliseconds, the document's key after its byte | - |
@@ -43,6 +46,9 @@ const OWNER: u8 = 0x18;
 const ALIAS: u8 = 0x19;
 const SLOT: u8 = 0x1a;
 const ROTATION: u8 = 0x1b;
+const FINGERPRINT_KEYS: u8 = 0x1c;
+const REFINGERPRINT: u8 = 0x1d;
+const HANDOVERS: u8 = 0x1e;
 /// The table of the documents.
 pub(super) const DOCUMENT: u8 = 0x30;
 /// When documents expire.
@@ -83,6 +89,21 @@ pub(super) fn owner() -> Key {
 /// Where the last KEK rotation stands.
 pub(super) fn rotation() -> Key {
     key(ROTATION, &[])
+}
+
+/// Where it stands which fingerprint keys are in use.
+pub(super) fn fingerprint_keys() -> Key {
+    key(FINGERPRINT_KEYS, &[])
+}
+
+/// Where the last rotation of the fingerprint key stands.
+pub(super) fn refingerprint() -> Key {
+    key(REFINGERPRINT, &[])
+}
+
+/// Where it stands how many handovers of the audit key are in the trail.
+pub(super) fn handovers() -> Key {
+    key(HANDOVERS, &[])
 }
 
 pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {

@@ -18,6 +18,7 @@ use super::format::Candidates;
 use super::idempotency::Claim;
 use super::identity;
 use super::record::{Record, Strategy};
+use super::refingerprint::CardPrints;
 use super::tables;
 use super::types::{
     Actor, CallerError, Error, Format, Idempotency, IntegrityError, NewToken, Operation, PolicyError, Reuse, Status,
@@ -25,8 +26,9 @@ use super::types::{
 };
 use super::{ATTEMPTS, Held, Vault, event};
 use crate::card::{BinTable, Pan};
+use crate::hsm::Generation;
 use crate::id::{RepositoryId, Token, UnixMillis};
-use crate::keys::{Fingerprint, Place};
+use crate::keys::{Fingerprint, Place, SecretBytes};
 use crate::store::{Commit, Cond, Outcome, Part};
 
 impl Vault {
@@ -121,14 +123,17 @@ impl Vault {
         bins: &'a BinTable,
     ) -> Result<Making<'a>, Error> {
         let mut candidates = Candidates::new(&new.format, &new.pan, bins);
-        let (fingerprint, draft) = match &new.reuse {
+        let (prints, draft) = match &new.reuse {
             Reuse::Never => {
-                let (fingerprint, draft) = self.draft(actor, new, &mut candidates, Some(&new.pan)).await?;
-                (fingerprint.ok_or(IntegrityError::Damaged)?, Some(draft))
+                let generations = self.generations().await?;
+                let active = generations.active();
+                let mac = Some((active, &new.pan));
+                let (fingerprint, draft) = self.draft(actor, new, &mut candidates, mac).await?;
+                let mut made = vec![(active, fingerprint.ok_or(IntegrityError::Damaged)?)];
+                made.extend(self.older_prints(generations, actor.repository, &new.pan).await?);
+                (CardPrints { generations, made }, Some(draft))
             }
-            Reuse::Return { .. } | Reuse::Refuse { .. } => {
-                (self.sealer.fingerprint(actor.repository, &new.pan).await?, None)
-            }
+            Reuse::Return { .. } | Reuse::Refuse { .. } => (self.card_prints(actor.repository, &new.pan).await?, None),
         };
         Ok(Making {
             actor,
@@ -136,8 +141,8 @@ impl Vault {
             bins,
             candidates,
             claim,
-            fingerprint,
-            reuse: new.reuse.scope().map(|scope| reuse_hash(&fingerprint, scope, new.uses)),
+            prints,
+            scope: new.reuse.scope().map(|scope| SecretBytes::new(scope.to_vec())),
             draft,
             look_first: true,
         })
@@ -149,7 +154,7 @@ impl Vault {
         actor: &Actor,
         new: &NewToken,
         candidates: &mut Candidates<'_>,
-        pan: Option<&Pan>,
+        pan: Option<(Generation, &Pan)>,
     ) -> Result<(Option<Fingerprint>, Draft), Error> {
         let token = self.free_token(actor, new, candidates).await?;
         let place = Place {
@@ -163,13 +168,14 @@ impl Vault {
     /// `None`: others were faster, look again.
     async fn attempt(&self, making: &mut Making<'_>) -> Result<Option<Tokenized>, Error> {
         let look = std::mem::replace(&mut making.look_first, true);
-        if let Some(key) = making.reuse_key().filter(|_| look)
-            && let Some(found) = self.store.get(Part::default(), &key).await?
-        {
-            return match self.holder_of(making.actor.repository, &found.value).await? {
-                Some(held) => self.give_existing(making, held).await,
-                None => Ok(None),
-            };
+        let one_token = making.reuse_keys();
+        for key in one_token.iter().filter(|_| look) {
+            if let Some(found) = self.store.get(Part::default(), key).await? {
+                return match self.holder_of(making.actor.repository, &found.value).await? {
+                    Some(held) => self.give_existing(making, held).await,
+                    None => Ok(None),
+                };
+            }
         }
         let draft = match making.draft.take() {
             Some(draft) => draft,
@@ -183,10 +189,10 @@ impl Vault {
             making.draft = Some(draft);
             return Ok(None);
         };
-        let record = making.record(&draft, names);
+        let record = making.record(&draft, names)?;
         let gate = gate_key(record.repository, making.actor.rules);
         let mut commit = Commit {
-            conds: vec![Cond::Exists(gate.clone())],
+            conds: vec![Cond::Exists(gate.clone()), making.prints.generations.cond()],
             writes: record.insertion()?,
             event: Some(event(making.actor, Operation::Tokenize, "ok", Some(&record.token)).encode()),
             records: 1,
@@ -196,7 +202,8 @@ impl Vault {
             commit.conds.extend_from_slice(claim.conds());
             commit.writes.push(claim.result(true, &record.token)?);
         }
-        commit.conds.extend(record.reuse_key().map(Cond::Absent));
+        // also under older fingerprint keys: the background may not have come by yet
+        commit.conds.extend(one_token.into_iter().map(Cond::Absent));
         commit.conds.push(Cond::Absent(record.key()));
         let places = [record.alias_key(), record.slot_key()].into_iter().flatten();
         commit.conds.extend(places.map(Cond::Absent));
@@ -207,6 +214,11 @@ impl Vault {
                 true => Error::Policy(PolicyError::Suspended),
                 false => CallerError::Contended.into(),
             }),
+            Outcome::CondFailed { key, .. } if self.outdated(&key) => {
+                making.prints = self.card_prints(record.repository, &making.new.pan).await?;
+                making.draft = Some(draft);
+                Ok(None)
+            }
             Outcome::CondFailed { key, .. } if key == record.key() && record.strategy == Strategy::Supplied => {
                 self.supplied_clash(making, &record).await
             }
@@ -272,14 +284,14 @@ impl Vault {
         };
         let there = &held.record;
         let same_person = match making.is_personal() {
-            true => there.reuse == record.reuse,
+            true => there.reuse == making.reuse(there.generation),
             false => !there.is_personal(),
         };
         let same = there.status != Status::Spent
-            && there.pan == record.pan
+            && making.prints.is(there.generation, there.pan)
             && there.namespace == record.namespace
             && same_person;
-        if self.is_over(there, UnixMillis::now()) || (same && making.reuse.is_some()) {
+        if self.is_over(there, UnixMillis::now()) || (same && making.scope.is_some()) {
             return self.give_existing(making, held).await;
         }
         Err(CallerError::TokenTaken.into())

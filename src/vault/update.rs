@@ -9,14 +9,25 @@ pub(super) use self::patch::patched;
 use self::patch::{NewNumber, check, counted, merged, numbered};
 use super::documents::Removal;
 use super::record::Record;
-use super::tables::{self, PanIndex};
+use super::refingerprint::CardPrints;
+use super::tables;
 use super::tokenize::{PERSON, check_profile};
 use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
 use super::{ATTEMPTS, Held, Vault, event, members, screen};
 use crate::card::Pan;
 use crate::id::{Token, UnixMillis};
 use crate::keys::{Compartment, Sealed, SecretBytes};
-use crate::store::{Commit, Cond, Outcome};
+use crate::store::{Commit, Cond, Key, Outcome};
+
+/// What a record is to become.
+struct Becoming<'a> {
+    record: &'a Record,
+    /// The names of what changes.
+    changed: &'a [&'a str],
+    number: Option<NewNumber<'a>>,
+    /// A document that goes in the same commit.
+    removal: Option<&'a Removal>,
+}
 
 impl Vault {
     /// Changes what `patch` names. A patch that changes nothing answers the view as it is, unaudited.
@@ -56,12 +67,13 @@ impl Vault {
     ) -> Result<View, Error> {
         self.access.permit(actor, Operation::Update, 1)?;
         check(patch, token, UnixMillis::now(), &self.bins())?;
-        let fingerprint = match &patch.pan {
-            Some(pan) => Some(self.sealer.fingerprint(actor.repository, pan).await?),
-            None => None,
-        };
+        let mut prints = self.prints_of(actor, patch).await?;
         let _turn = self.turns.wait(actor.repository, token).await;
         for _ in 0..ATTEMPTS {
+            let now = self.generations().await?;
+            if prints.as_ref().is_some_and(|prints| prints.generations != now) {
+                prints = self.prints_of(actor, patch).await?;
+            }
             let held = self.load_live(actor, token).await?;
             let old = &held.record;
             if let Some(now) = Some(old.revision).filter(|now| patch.if_revision.is_some_and(|wanted| wanted != *now)) {
@@ -73,10 +85,10 @@ impl Vault {
             if old.replacement.is_some() && patch.author == Author::Merchant {
                 return Err(CallerError::Replaced.into());
             }
-            let number = patch.pan.as_ref().zip(fingerprint.as_ref());
+            let number = patch.pan.as_ref().zip(prints.as_ref());
             let number = number
-                .map(|(pan, fingerprint)| NewNumber { pan, fingerprint })
-                .filter(|number| PanIndex::of(number.fingerprint) != old.pan);
+                .map(|(pan, prints)| NewNumber { pan, prints })
+                .filter(|number| !number.prints.is(old.generation, old.pan));
             let changed = patch.changed(number);
             if changed.is_empty() {
                 return self.view(old).await;
@@ -95,23 +107,34 @@ impl Vault {
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
             }
-            if self.replace(actor, &held, &record, patch, &changed, removal).await? {
+            let becoming = Becoming {
+                record: &record,
+                changed: &changed,
+                number,
+                removal,
+            };
+            if self.replace(actor, &held, patch, &becoming).await? {
                 return self.view(&record).await;
             }
         }
         Err(CallerError::Contended.into())
     }
 
-    /// One commit that turns the record into `record`, if nothing stands against it. `false`: look again.
-    async fn replace(
-        &self,
-        actor: &Actor,
-        held: &Held,
-        record: &Record,
-        patch: &Patch,
-        changed: &[&str],
-        removal: Option<&Removal>,
-    ) -> Result<bool, Error> {
+    async fn prints_of(&self, actor: &Actor, patch: &Patch) -> Result<Option<CardPrints>, Error> {
+        match &patch.pan {
+            Some(pan) => Ok(Some(self.card_prints(actor.repository, pan).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// One commit that turns the record into another, if nothing stands against it. `false`: look again.
+    async fn replace(&self, actor: &Actor, held: &Held, patch: &Patch, becoming: &Becoming<'_>) -> Result<bool, Error> {
+        let Becoming {
+            record,
+            changed,
+            number,
+            removal,
+        } = *becoming;
         let old = &held.record;
         let mut event = event(actor, Operation::Update, "ok", Some(&record.token));
         let by = match patch.author {
@@ -120,8 +143,15 @@ impl Vault {
         };
         event.detail = Some(format!("{}{by}", changed.join(", ")));
         let mut conds = vec![Cond::Rev(old.key(), held.rev)];
-        let reuse = record.reuse_key().filter(|key| old.reuse_key().as_ref() != Some(key));
-        conds.extend(reuse.clone().map(Cond::Absent));
+        let mut reuse: Vec<Key> = Vec::new();
+        if let Some(number) = number {
+            conds.push(number.prints.generations.cond());
+            if let Some(scope) = self.scope_of(record).await?.filter(|_| record.reuse.is_some()) {
+                let (repository, personal) = (record.repository, record.is_personal());
+                reuse = number.prints.one_token(repository, &scope, record.uses, personal);
+            }
+        }
+        conds.extend(reuse.iter().cloned().map(Cond::Absent));
         let replacement = match &patch.replacement {
             Change::Set(other) => Some(tables::record(record.repository, other)),
             Change::Keep | Change::Clear => None,
@@ -140,7 +170,7 @@ impl Vault {
         };
         match self.store.commit(commit).await? {
             Outcome::Done { .. } => Ok(true),
-            Outcome::CondFailed { key, now: Some(there) } if Some(&key) == reuse.as_ref() => {
+            Outcome::CondFailed { key, now: Some(there) } if reuse.contains(&key) => {
                 match self.holder_of(record.repository, &there.value).await? {
                     Some(other) if self.is_over(&other.record, UnixMillis::now()) => {
                         self.expire(&other).await?;
@@ -159,7 +189,10 @@ impl Vault {
             Outcome::CondFailed { key, .. } if Some(&key) == replacement.as_ref() => {
                 Err(screen::refused("replacement", "is no token of this repository"))
             }
-            Outcome::CondFailed { .. } => Ok(false),
+            Outcome::CondFailed { key, .. } => {
+                self.outdated(&key);
+                Ok(false)
+            }
         }
     }
 

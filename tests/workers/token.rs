@@ -114,6 +114,7 @@ fn ceremony() {
         keks: 1,
         locker: false,
         platform: false,
+        next: std::collections::BTreeSet::new(),
         existing: None,
     };
     let made = officer.provision(&plan).unwrap();

@@ -24,7 +24,10 @@ pub(super) fn check(version: Version) -> Answer {
 
 /// The public keys that requests may be encrypted to, as a JWK set (RFC 7517).
 pub(super) fn keys(vault: &Vault) -> Response {
-    let mut response = Response::new(Body::from(format!("{{\"keys\":[{}]}}", vault.transport_jwk())));
+    let mut response = Response::new(Body::from(format!(
+        "{{\"keys\":[{}]}}",
+        vault.transport_jwks().join(",")
+    )));
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/jwk-set+json"),

@@ -46,6 +46,18 @@ pub enum Fault {
     },
     /// Too much is wrong; what follows was not read.
     GaveUp,
+    /// A handover of the audit key whose signature does not hold.
+    HandoverNotSigned {
+        /// Which.
+        record: u64,
+    },
+    /// A handover by another key than the audit key.
+    HandoverOfOtherKey {
+        /// Which.
+        record: u64,
+        /// By which.
+        key: KeyFingerprint,
+    },
     /// A signed head whose signature does not hold.
     HeadNotSigned {
         /// Which.
@@ -150,8 +162,10 @@ pub struct Report {
     pub to: Option<UnixMillis>,
     /// Heads had to be signed by a key that was named beforehand.
     pub pinned: bool,
-    /// Whose heads they are.
+    /// Whose heads they are; after a handover, who signs now.
     pub key: Option<KeyFingerprint>,
+    /// Handovers of the audit key that were followed.
+    pub handed: u64,
     /// Genuine signed heads.
     pub signed_heads: u64,
     /// The part that signed heads vouch for.
@@ -191,6 +205,8 @@ impl Fault {
         match *self {
             Self::Changed { record }
             | Self::ChangedOneOf { record }
+            | Self::HandoverNotSigned { record }
+            | Self::HandoverOfOtherKey { record, .. }
             | Self::HeadNotSigned { record }
             | Self::HeadOfOtherKey { record, .. }
             | Self::HeadOfOtherVault { record }

@@ -121,7 +121,7 @@ impl Verifier {
             self.found(line.at.clone(), Fault::NotAsNoted { record: seq });
         }
         if let Some(signed) = line.signed.take().filter(|_| !blamed) {
-            match self.heads.judge(seq, signed) {
+            match self.heads.judge(seq, &line.at, signed) {
                 Judged::Good => {}
                 Judged::NotGenuine(fault) => {
                     self.found(line.at.clone(), fault);
@@ -129,6 +129,12 @@ impl Verifier {
                 }
                 Judged::Parted(fault) => self.parted(&line, fault),
             }
+        }
+        if let Some(handover) = line.handover.take().filter(|_| !blamed)
+            && let Some(fault) = self.heads.hand_over(seq, &line.at, handover)
+        {
+            self.found(line.at.clone(), fault);
+            blamed = true;
         }
         self.heads.record(seq, line.hash);
         let says = line.says.ok();

@@ -3,6 +3,7 @@
 use super::fault::At;
 use crate::audit::SignedHead;
 use crate::audit::line::{Envelope, Head};
+use crate::hsm::Handover;
 use crate::id::UnixMillis;
 
 /// A line before judgement.
@@ -13,6 +14,8 @@ pub(super) struct Line {
     pub(super) says: Result<Envelope, &'static str>,
     /// The signed head in it.
     pub(super) signed: Option<Result<Box<SignedHead>, &'static str>>,
+    /// The handover in it.
+    pub(super) handover: Option<Result<Box<Handover>, &'static str>>,
 }
 
 /// The record that the next one must continue.

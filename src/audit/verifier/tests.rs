@@ -1,3 +1,4 @@
+mod handover;
 mod heads;
 
 use proptest::prelude::*;

@@ -34,6 +34,14 @@ impl fmt::Display for Fault {
             Self::CutOff { from, to } if from == to => write!(f, "record {from} was cut off the end"),
             Self::CutOff { from, to } => write!(f, "records {from} to {to} were cut off the end"),
             Self::GaveUp => write!(f, "too much is wrong, the rest was not read"),
+            Self::HandoverNotSigned { record } => write!(
+                f,
+                "record {record}, a handover of the audit key, was changed: the signature is wrong"
+            ),
+            Self::HandoverOfOtherKey { record, key } => write!(
+                f,
+                "record {record}, a handover of the audit key, is by another key, {key}: it is forged"
+            ),
             Self::HeadNotSigned { record } => {
                 write!(f, "record {record}, a signed head, was changed: the signature is wrong")
             }

@@ -25,7 +25,7 @@ pub(crate) fn show_keys(common: &Common) -> anyhow::Result<Exit> {
     if let Some(end) = status.get("not_after").and_then(Value::as_str) {
         terminal::say(format!("the active epoch seals until {end}"));
     }
-    if let Some(told) = told(status.get("rotation")) {
+    if let Some(told) = told(status.get("rotation"), "epoch") {
         terminal::say(told);
     }
     let prepared = status.get("prepared").and_then(Value::as_u64).unwrap_or_default();
@@ -34,7 +34,120 @@ pub(crate) fn show_keys(common: &Common) -> anyhow::Result<Exit> {
             "no prepared epoch is left: with the daemon stopped, `panvault init --epochs N` makes more (security officer)",
         );
     }
+    show_others(&status);
     Ok(Exit::Ok)
+}
+
+/// The keys of the roles beside the KEK.
+fn show_others(status: &Value) {
+    let fingerprint = status.get("fingerprint").unwrap_or(&Value::Null);
+    let keys = |of: Option<&Value>| of.and_then(Value::as_array).cloned().unwrap_or_default();
+    for key in keys(fingerprint.get("keys")) {
+        let at = |name: &str| cell(key.get(name));
+        terminal::say(format!(
+            "fingerprint key {}: {}, {} tokens are found under it",
+            at("generation"),
+            at("state"),
+            at("tokens")
+        ));
+    }
+    if let Some(told) = told(fingerprint.get("rotation"), "fingerprint key") {
+        terminal::say(told);
+    }
+    for role in ["audit", "transport"] {
+        for key in keys(status.get(role)) {
+            let at = |name: &str| cell(key.get(name));
+            let until = match key.get("until").and_then(Value::as_str) {
+                Some(until) => format!(", opens until {until}"),
+                None => String::new(),
+            };
+            terminal::say(format!("{role} key {}: {}{until}", at("generation"), at("state")));
+        }
+    }
+}
+
+/// Finds cards under the next fingerprint key; with `wait` until all are.
+pub(crate) fn rotate_fingerprint(common: &Common, wait: bool) -> anyhow::Result<Exit> {
+    let begun = common.call(Method::POST, "/admin/keys/fingerprint/rotate", None)?;
+    if !common.json {
+        let generation = cell(begun.get("generation"));
+        terminal::say(format!(
+            "cards are found under fingerprint key {generation} from now on"
+        ));
+    }
+    if !wait {
+        if common.json {
+            terminal::json(&begun)?;
+        } else {
+            terminal::say("the rest is put under it in the background: `panvault key status`");
+        }
+        return Ok(Exit::Ok);
+    }
+    let last = wait_for(common, "fingerprint")?;
+    if common.json {
+        terminal::json(&json!({ "generation": begun.get("generation"), "rotation": last }))?;
+    } else if let Some(told) = told(Some(&last), "fingerprint key") {
+        terminal::say(told);
+    }
+    Ok(ended(&last))
+}
+
+/// Signs with the next audit key.
+pub(crate) fn rotate_audit(common: &Common) -> anyhow::Result<Exit> {
+    let done = common.call(Method::POST, "/admin/keys/audit/rotate", None)?;
+    if common.json {
+        terminal::json(&done)?;
+        return Ok(Exit::Ok);
+    }
+    let (generation, pin) = (cell(done.get("generation")), cell(done.get("audit_key")));
+    terminal::say(format!("audit key {generation} signs from now on"));
+    terminal::say(format!("audit key      {pin}"));
+    terminal::remark(
+        "Write its fingerprint down beside the old one: the old one goes on verifying what the old key signed, and leads to \
+         this one through the audit trail.",
+    );
+    Ok(Exit::Ok)
+}
+
+/// Has clients encrypt to the next transport key.
+pub(crate) fn rotate_transport(common: &Common) -> anyhow::Result<Exit> {
+    let done = common.call(Method::POST, "/admin/keys/transport/rotate", None)?;
+    if common.json {
+        terminal::json(&done)?;
+        return Ok(Exit::Ok);
+    }
+    let generation = cell(done.get("generation"));
+    terminal::say(format!("transport key {generation} is what clients are to encrypt to"));
+    terminal::say("the one before it opens for some time more: `panvault key status`");
+    Ok(Exit::Ok)
+}
+
+/// Looks at a rotation until it is finished.
+fn wait_for(common: &Common, which: &str) -> anyhow::Result<Value> {
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}")?);
+    let last = loop {
+        let answer = common
+            .call(Method::GET, "/admin/keys/rotation", None)
+            .context("the rotation goes on by itself, when the daemon serves")?;
+        let rotation = answer.get(which).cloned().unwrap_or_default();
+        let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or_default();
+        let moved = number(rotation.get("moved"));
+        bar.set_length(number(answer.get("tokens")).max(moved));
+        bar.set_position(moved);
+        if rotation.get("finished").and_then(Value::as_bool).unwrap_or_default() {
+            break rotation;
+        }
+        std::thread::sleep(LOOK);
+    };
+    bar.finish_and_clear();
+    Ok(last)
+}
+
+fn ended(rotation: &Value) -> Exit {
+    match rotation.get("faults").and_then(Value::as_u64) {
+        None | Some(0) => Exit::Ok,
+        Some(_) => Exit::Fault,
+    }
 }
 
 /// Moves on to the next epoch; with `wait` until everything is under it.
@@ -52,40 +165,24 @@ pub(crate) fn rotate(common: &Common, wait: bool) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Ok);
     }
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}")?);
-    let last = loop {
-        let answer = common
-            .call(Method::GET, "/admin/keys/rotation", None)
-            .context("the rotation goes on by itself, when the daemon serves")?;
-        let rotation = answer.get("rotation").cloned().unwrap_or_default();
-        let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or_default();
-        let moved = number(rotation.get("moved"));
-        bar.set_length(number(answer.get("tokens")).max(moved));
-        bar.set_position(moved);
-        if rotation.get("finished").and_then(Value::as_bool).unwrap_or_default() {
-            break rotation;
-        }
-        std::thread::sleep(LOOK);
-    };
-    bar.finish_and_clear();
+    let last = wait_for(common, "rotation")?;
     if common.json {
         terminal::json(&json!({ "epoch": begun.get("epoch"), "rotation": last }))?;
-    } else if let Some(told) = told(Some(&last)) {
+    } else if let Some(told) = told(Some(&last), "epoch") {
         terminal::say(told);
     }
-    let faults = last.get("faults").and_then(Value::as_u64).unwrap_or_default();
-    Ok(if faults == 0 { Exit::Ok } else { Exit::Fault })
+    Ok(ended(&last))
 }
 
-fn told(rotation: Option<&Value>) -> Option<String> {
+fn told(rotation: Option<&Value>, what: &str) -> Option<String> {
     let rotation = rotation.filter(|rotation| rotation.is_object())?;
     let at = |name: &str| cell(rotation.get(name));
     let (to, moved, faults) = (at("to"), at("moved"), at("faults"));
     Some(match rotation.get("finished").and_then(Value::as_bool) {
-        Some(true) if faults == "0" => format!("rotation to epoch {to}: finished, {moved} records moved"),
+        Some(true) if faults == "0" => format!("rotation to {what} {to}: finished, {moved} records moved"),
         Some(true) => format!(
-            "rotation to epoch {to}: {moved} records moved; {faults} do not open and stay: see `panvault audit tail`"
+            "rotation to {what} {to}: {moved} records moved; {faults} do not open and stay: see `panvault audit tail`"
         ),
-        _ => format!("rotation to epoch {to}: under way, {moved} records moved"),
+        _ => format!("rotation to {what} {to}: under way, {moved} records moved"),
     })
 }

@@ -45,6 +45,12 @@ fn lines(report: &Report) -> Vec<String> {
                 "{} signed heads of key {key}; the last one, record {record} of {at}, covers all up to record {through}",
                 report.signed_heads
             ));
+            if report.handed > 0 {
+                lines.push(format!(
+                    "the audit key was changed {} times on the way, each named by the one before it: keep {key} as well",
+                    report.handed
+                ));
+            }
             if report.unsigned > 0 {
                 let to = report.to.map(|at| format!(", to {at},")).unwrap_or_default();
                 lines.push(format!(

@@ -17,7 +17,7 @@ const LINE_MAX: u64 = 64 << 10;
 const CHUNK_MAX: u64 = 16 << 20;
 
 /// How many receipts it has, and how far they can be trusted.
-pub(super) fn verify(path: &Path, key: Option<&KeyFingerprint>) -> anyhow::Result<(u64, Verdict)> {
+pub(super) fn verify(path: &Path, keys: &[KeyFingerprint]) -> anyhow::Result<(u64, Verdict)> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut lines = BufReader::new(file);
     let mut receipts = Receipts::default();
@@ -43,7 +43,7 @@ pub(super) fn verify(path: &Path, key: Option<&KeyFingerprint>) -> anyhow::Resul
             return Err(fault(number, "it is cut off".to_owned()));
         }
         let statement = Statement::parse(&line).map_err(|bad| fault(number, bad.to_string()))?;
-        statement.verify(key).map_err(|bad| fault(number, bad.to_string()))?;
+        statement.verify(keys).map_err(|bad| fault(number, bad.to_string()))?;
         let of = place(&statement).map_err(|bad| fault(number, bad.to_string()))?;
         if *whose.get_or_insert_with(|| of.clone()) != of {
             return Err(fault(
@@ -57,12 +57,12 @@ pub(super) fn verify(path: &Path, key: Option<&KeyFingerprint>) -> anyhow::Resul
     receipts
         .covered_by(&summary)
         .map_err(|bad| fault(number, format!("the last line must be the summary: {bad}")))?;
-    let verdict = summary.verify(key).map_err(|bad| fault(number, bad.to_string()))?;
+    let verdict = summary.verify(keys).map_err(|bad| fault(number, bad.to_string()))?;
     Ok((receipts.count(), verdict))
 }
 
 /// How many chunks it has, and how far the manifest can be trusted.
-pub(super) fn verify_export(path: &Path, key: Option<&KeyFingerprint>) -> anyhow::Result<(u64, Verdict)> {
+pub(super) fn verify_export(path: &Path, keys: &[KeyFingerprint]) -> anyhow::Result<(u64, Verdict)> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut lines = BufReader::new(file);
     let mut chunks = Receipts::default();
@@ -85,7 +85,7 @@ pub(super) fn verify_export(path: &Path, key: Option<&KeyFingerprint>) -> anyhow
     if manifest.kind() != StatementKind::Export {
         return Err(fault("the last line is no manifest of an export".to_owned()));
     }
-    let verdict = manifest.verify(key).map_err(|bad| fault(bad.to_string()))?;
+    let verdict = manifest.verify(keys).map_err(|bad| fault(bad.to_string()))?;
     chunks
         .covered_by(&manifest)
         .map_err(|bad| fault(format!("the manifest: {bad}")))?;

@@ -25,6 +25,7 @@ impl Engine {
         let by_data = match job {
             Job::Open { .. } => true,
             Job::Rewrap { .. } => matches!(ckr.function, "C_UnwrapKey" | "C_Decrypt"),
+            Job::Refingerprint { .. } => matches!(ckr.function, "C_UnwrapKey" | "C_Decrypt"),
             Job::Reseal { .. } => ckr.function == "C_UnwrapKey",
             Job::Mac { .. }
             | Job::OpenJwe { .. }
@@ -63,6 +64,7 @@ impl Engine {
 pub(super) fn epoch_of(job: &Job) -> Option<Epoch> {
     match job {
         Job::Open { epoch, .. }
+        | Job::Refingerprint { epoch, .. }
         | Job::Reseal { epoch, .. }
         | Job::Rewrap { from: epoch, .. }
         | Job::Seal { epoch, .. } => Some(*epoch),

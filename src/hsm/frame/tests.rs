@@ -78,6 +78,7 @@ fn a_message_over_the_limit_is_refused_and_leaves_the_rest_alone() {
     let message = ToWorker::Jobs(vec![(
         JobId(2),
         Job::Sign {
+            generation: crate::hsm::Generation::FIRST,
             message: vec![1; MAX_FRAME],
         },
     )]);

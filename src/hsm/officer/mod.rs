@@ -8,6 +8,7 @@
 mod client_key;
 mod error;
 mod keks;
+mod later;
 mod provision;
 mod roles;
 
@@ -22,7 +23,7 @@ use super::check::check;
 use super::pkcs11::{Module, RawSession, Search};
 use super::proof::{sign, signing};
 use super::token::StartLock;
-use super::{Config, Finding, Keyset};
+use super::{Config, Finding, Generation, Keyset};
 
 /// A session of a ceremony, logged in as user. Make one at a time, in a process of its own that was started with the
 /// configured environment, while the service is stopped.
@@ -106,12 +107,16 @@ impl<'a> Officer<'a> {
         (token.label().trim().to_owned(), token.serial_number().trim().to_owned())
     }
 
-    /// Signs with the audit key, as [`super::Job::Sign`] does, and checks the signature against the pinned public half.
+    /// Signs with the audit key of that generation, as [`super::Job::Sign`] does, and checks the signature against the
+    /// pinned public half.
     ///
     /// # Errors
     /// [`OfficerError::Keys`]: the audit key is missing or another one.
-    pub fn sign(&self, keyset: &Keyset, message: &[u8]) -> Result<Vec<u8>, OfficerError> {
-        let id = decode_id(&keyset.audit_id)?;
+    pub fn sign(&self, keyset: &Keyset, generation: Generation, message: &[u8]) -> Result<Vec<u8>, OfficerError> {
+        let named = generation.index().and_then(|index| keyset.audits().nth(index));
+        let missing = || OfficerError::Keys(format!("the keyset has no audit key {}", generation.0));
+        let (hex, public) = named.ok_or_else(missing)?;
+        let id = decode_id(hex)?;
         let class = Some(cryptoki::object::ObjectClass::PRIVATE_KEY);
         for key in self.session.find(&Search {
             class,
@@ -119,16 +124,15 @@ impl<'a> Officer<'a> {
             token_objects: true,
             ..Search::default()
         })? {
-            let Ok(signature) = sign(&self.session, key, signing(&keyset.audit_public), message) else {
+            let Ok(signature) = sign(&self.session, key, signing(public), message) else {
                 continue;
             };
-            if keyset.audit_public.verify(message, &signature).is_ok() {
+            if public.verify(message, &signature).is_ok() {
                 return Ok(signature);
             }
         }
         Err(OfficerError::Keys(format!(
-            "the audit key (CKA_ID {}) is missing or was swapped",
-            keyset.audit_id
+            "the audit key (CKA_ID {hex}) is missing or was swapped"
         )))
     }
 

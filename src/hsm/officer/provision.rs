@@ -12,7 +12,7 @@ use crate::hsm::pkcs11::template::DekRules;
 use crate::hsm::pkcs11::{Handle, Search, describe};
 use crate::hsm::probe::{self, Findings, Tools};
 use crate::hsm::proof::labelled;
-use crate::hsm::{Finding, KekMode, Keyset, PairRef};
+use crate::hsm::{Finding, KekMode, Keyset, PairRef, Rotated};
 
 /// KEK epochs made at once, where nothing else is said: each new one needs the security officer again.
 pub const KEKS: u32 = 8;
@@ -30,6 +30,8 @@ pub struct Plan {
     pub locker: bool,
     /// Likewise a platform key.
     pub platform: bool,
+    /// One more key of each of these roles, behind those that are there.
+    pub next: BTreeSet<Rotated>,
     /// The keyset of an earlier ceremony on this token: its keys are proved and kept, what is missing is added.
     pub existing: Option<Keyset>,
 }
@@ -119,12 +121,12 @@ impl Officer<'_> {
     fn refuse_unknown(&self, plan: &Plan) -> Result<(), OfficerError> {
         let mut known = BTreeSet::new();
         if let Some(keyset) = &plan.existing {
-            let roles = [&keyset.fingerprint_id, &keyset.audit_id, &keyset.transport_id];
-            let pairs = [&keyset.locker, &keyset.platform]
-                .into_iter()
-                .flatten()
-                .map(|pair| &pair.id);
-            for id in keyset.keks.iter().map(|kek| &kek.id).chain(roles).chain(pairs) {
+            let pairs = [&keyset.locker, &keyset.platform].into_iter().flatten();
+            let ids = keyset.keks.iter().map(|kek| kek.id.as_str());
+            let ids = ids.chain(pairs.map(|pair| pair.id.as_str()));
+            let ids = ids.chain(keyset.fingerprints().map(|(id, _)| id));
+            let ids = ids.chain(keyset.audits().chain(keyset.transports()).map(|(id, _)| id));
+            for id in ids {
                 known.insert(decode_id(id)?);
             }
         }
@@ -172,6 +174,7 @@ impl Officer<'_> {
         let locker = self.keep_or_make(locker, plan.locker, Role::Locker, made)?;
         let platform = existing.and_then(|keyset| keyset.platform.as_ref());
         let platform = self.keep_or_make(platform, plan.platform, Role::Platform, made)?;
+        let later = self.make_later(plan, made)?;
         let keyset = Keyset {
             mode: plan.mode,
             token_label: self.module.token().label().trim().to_owned(),
@@ -185,6 +188,7 @@ impl Officer<'_> {
             transport_public: transport.1,
             locker,
             platform,
+            later,
         };
         let checked = check(&self.module, &self.session, &keyset, self.strict)?;
         Ok((keyset, checked.findings.into_inner()))
@@ -208,7 +212,7 @@ impl Officer<'_> {
         }
     }
 
-    fn is_there(&self, id: &str) -> Result<bool, OfficerError> {
+    pub(super) fn is_there(&self, id: &str) -> Result<bool, OfficerError> {
         let id = decode_id(id)?;
         Ok(!self
             .session

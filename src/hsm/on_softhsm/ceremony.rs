@@ -18,6 +18,7 @@ fn plan(mode: KekMode, keks: u32, existing: Option<&Keyset>) -> Plan {
         keks,
         locker: false,
         platform: false,
+        next: std::collections::BTreeSet::new(),
         existing: existing.cloned(),
     }
 }
@@ -239,7 +240,7 @@ scenarios! {
             keyset.audit_public = PublicKey::read_signing(session, public, Signing::Ecdsa).unwrap();
         });
         place.with_engine(&place.config(), &keyset, |engine| {
-            let reply = engine.execute(Job::Sign { message: b"head".to_vec() }).unwrap();
+            let reply = engine.execute(Job::Sign { generation: crate::hsm::Generation::FIRST, message: b"head".to_vec() }).unwrap();
             let Reply::Sign(signature) = reply else { panic!("{reply:?}") };
             keyset.audit_public.verify(b"head", &signature).unwrap();
             keyset.audit_public.verify(b"tail", &signature).unwrap_err();
@@ -250,10 +251,10 @@ scenarios! {
         let keyset = place.keyset(KekMode::NoTrusted);
         let user_pin = place.user_pin();
         let officer = Officer::open(&place.config(), None, &user_pin).unwrap();
-        let signature = officer.sign(&keyset, b"keyring").unwrap();
+        let signature = officer.sign(&keyset, crate::hsm::Generation::FIRST, b"keyring").unwrap();
         keyset.audit_public.verify(b"keyring", &signature).unwrap();
         let other = Keyset { audit_public: PublicKey::Ed25519 { x: "A".repeat(43) }, ..keyset };
-        assert!(matches!(officer.sign(&other, b"keyring"), Err(OfficerError::Keys(_))));
+        assert!(matches!(officer.sign(&other, crate::hsm::Generation::FIRST, b"keyring"), Err(OfficerError::Keys(_))));
         officer.close();
     }
 }

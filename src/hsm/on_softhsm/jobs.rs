@@ -6,7 +6,8 @@ use super::{Place, gaps, has, scenarios};
 use crate::hsm::pkcs11::Search;
 use crate::hsm::token::{Engine, Token};
 use crate::hsm::{
-    Boxed, Config, Epoch, Fault, Job, KekMode, Keyset, Plain, Reply, SealedPart, SecretBytes, Verdict, WrappedKey,
+    Boxed, Config, Epoch, Fault, Generation, Job, KekMode, Keyset, Plain, Reply, SealedPart, SecretBytes, Verdict,
+    WrappedKey,
 };
 
 const PAN: &[u8] = b"4111111111111111";
@@ -60,12 +61,8 @@ fn open(engine: &mut Engine, card: &Card, aads: &[&[u8]]) -> Result<Vec<Vec<u8>>
 }
 
 fn mac(engine: &mut Engine, input: &[u8]) -> [u8; 32] {
-    match engine
-        .execute(Job::Mac {
-            input: SecretBytes::new(input.to_vec()),
-        })
-        .unwrap()
-    {
+    let (generation, input) = (Generation::FIRST, SecretBytes::new(input.to_vec()));
+    match engine.execute(Job::Mac { generation, input }).unwrap() {
         Reply::Mac(mac) => mac,
         other => panic!("{other:?}"),
     }
@@ -181,7 +178,7 @@ fn other_jobs(engine: &mut Engine, keyset: &Keyset) {
     assert_eq!(data_encoding::HEXLOWER.encode(&check), keyset.fingerprint_check);
     let job = Job::Seal {
         epoch: Epoch(1),
-        mac: Some(SecretBytes::new(b"one".to_vec())),
+        mac: Some((Generation::FIRST, SecretBytes::new(b"one".to_vec()))),
         parts: vec![plain(b"", PAN)],
     };
     let Reply::Seal {
@@ -194,6 +191,7 @@ fn other_jobs(engine: &mut Engine, keyset: &Keyset) {
 
     let Reply::Sign(signature) = engine
         .execute(Job::Sign {
+            generation: Generation::FIRST,
             message: b"head".to_vec(),
         })
         .unwrap()
@@ -325,7 +323,7 @@ scenarios! {
         let card = seal(&mut engine, 1, vec![plain(b"", PAN)]);
         engine.session().cryptoki().logout().unwrap();
         assert!(matches!(open(&mut engine, &card, &[b""]), Err(Fault::Token(_))));
-        let job = Job::Mac { input: SecretBytes::new(b"x".to_vec()) };
+        let job = Job::Mac { generation: Generation::FIRST, input: SecretBytes::new(b"x".to_vec()) };
         assert!(matches!(engine.execute(job), Err(Fault::Token(_))));
         drop(engine);
         token.finish();

@@ -92,7 +92,11 @@ fn folded(base64: &str) -> String {
 }
 
 fn open(engine: &mut Engine, encrypted_key: Vec<u8>, content: Boxed) -> Result<Option<Vec<u8>>, Fault> {
-    match engine.execute(Job::OpenJwe { encrypted_key, content })? {
+    match engine.execute(Job::OpenJwe {
+        generation: crate::hsm::Generation::FIRST,
+        encrypted_key,
+        content,
+    })? {
         Reply::OpenJwe(text) => Ok(text.map(|text| text.expose().to_vec())),
         other => panic!("{other:?}"),
     }

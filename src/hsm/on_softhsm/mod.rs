@@ -7,6 +7,7 @@ mod attacks;
 mod ceremony;
 mod jobs;
 mod jwe;
+mod later;
 mod platform;
 mod start;
 mod swapped;
@@ -127,6 +128,7 @@ impl Place {
             keks: 3,
             locker: true,
             platform: true,
+            next: std::collections::BTreeSet::new(),
             existing: None,
         };
         self.provision(&plan, Some(SoftHsm::SO_PIN)).unwrap().keyset

@@ -13,6 +13,7 @@ fn plan(place: &Place, platform: bool, existing: Option<Keyset>) -> super::Provi
         keks: 1,
         locker: false,
         platform,
+        next: std::collections::BTreeSet::new(),
         existing,
     };
     place.provision(&plan, None).unwrap()

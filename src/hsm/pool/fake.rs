@@ -59,7 +59,7 @@ impl Session for RulesSession {
     fn execute(&mut self, job: Job) -> Result<Reply, Fault> {
         match job {
             Job::Random { len } => Ok(Reply::Random(vec![7; usize::from(len)])),
-            Job::Sign { message } => match message.as_slice() {
+            Job::Sign { message, .. } => match message.as_slice() {
                 b"hang" => {
                     std::thread::sleep(Duration::from_secs(2));
                     Ok(Reply::Sign(message))
@@ -191,5 +191,6 @@ pub(in crate::hsm) fn keyset() -> Keyset {
         },
         locker: None,
         platform: None,
+        later: crate::hsm::Later::default(),
     }
 }

@@ -24,6 +24,7 @@ fn impatient(workers: usize) -> Config {
 
 fn sign(message: &[u8]) -> Job {
     Job::Sign {
+        generation: crate::hsm::Generation::FIRST,
         message: message.to_vec(),
     }
 }

@@ -25,10 +25,10 @@ pub(crate) const FINGERPRINT_CHECK: &[u8] = b"panvault fingerprint check v1";
 /// Our keys' handles, each proved.
 pub(crate) struct Keys {
     pub(crate) keks: BTreeMap<Epoch, Kek>,
-    pub(crate) fingerprint: Handle,
-    pub(crate) audit: Handle,
-    pub(crate) audit_signs: Signing,
-    pub(crate) transport: Recipient,
+    /// By generation, as those of the next two.
+    pub(crate) fingerprints: Vec<Handle>,
+    pub(crate) audits: Vec<(Handle, Signing)>,
+    pub(crate) transports: Vec<Recipient>,
     pub(crate) locker: Option<Recipient>,
     pub(crate) platform: Option<Handle>,
 }
@@ -74,10 +74,21 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
             Err(Wrong::Token(text)) => return Err(StartFault::Unavailable(text)),
         }
     }
-    let fingerprint = named(role::fingerprint(session, keyset, &mut weaknesses), &mut wrong)?;
-    let audit = named(role::audit(session, keyset, &mut weaknesses), &mut wrong)?;
-    let transport = role::transport(session, keyset, &mut findings, &mut weaknesses);
-    let transport = named(transport, &mut wrong)?;
+    let mut fingerprints = Vec::new();
+    for (id, check) in keyset.fingerprints() {
+        let found = role::fingerprint(session, id, check, &mut weaknesses);
+        fingerprints.extend(named(found, &mut wrong)?);
+    }
+    let mut audits = Vec::new();
+    for (id, public) in keyset.audits() {
+        let found = named(role::audit(session, id, public, &mut weaknesses), &mut wrong)?;
+        audits.extend(found.map(|key| (key, signing(public))));
+    }
+    let mut transports = Vec::new();
+    for (id, public) in keyset.transports() {
+        let found = role::transport(session, id, public, &mut findings, &mut weaknesses);
+        transports.extend(named(found, &mut wrong)?);
+    }
     let locker = match &keyset.locker {
         Some(pair) => named(role::locker(session, pair, &mut findings, &mut weaknesses), &mut wrong)?,
         None => None,
@@ -86,10 +97,10 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
         Some(pair) => named(role::platform(session, pair, &mut weaknesses), &mut wrong)?,
         None => None,
     };
-    let (Some(fingerprint), Some(audit), Some(transport), true) = (fingerprint, audit, transport, wrong.is_empty())
-    else {
+    // each that is not there is wrong, so the others stand at their generation's place
+    if !wrong.is_empty() {
         return Err(refuse(session, &wrong)?);
-    };
+    }
     if keks.is_empty() {
         return Err(StartFault::Keys("the keyring names no KEK".to_owned()));
     }
@@ -101,14 +112,12 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
         "possession",
         format!("the keys are the ones that were made: {}", which.join(", ")),
     );
-    let audit_signs = signing(&keyset.audit_public);
     Ok(Proof {
         keys: Keys {
             keks,
-            fingerprint,
-            audit,
-            audit_signs,
-            transport,
+            fingerprints,
+            audits,
+            transports,
             locker,
             platform,
         },

@@ -10,33 +10,39 @@ use crate::hsm::jwe::Recipient;
 use crate::hsm::pkcs11::template::{LOCKER_USES, rsa_public};
 use crate::hsm::pkcs11::{Ckr, Handle, Oaep, RawSession, Rsa, Search, Signing};
 use crate::hsm::probe::Findings;
-use crate::hsm::{Keyset, PairRef, PublicKey};
+use crate::hsm::{PairRef, PublicKey};
 
 /// The fingerprint key: its HMAC of a fixed text is the one that `init` noted.
 pub(super) fn fingerprint(
     session: &RawSession,
-    keyset: &Keyset,
+    hex: &str,
+    check: &str,
     weaknesses: &mut Vec<Weakness>,
 ) -> Result<Handle, Wrong> {
-    let name = format!("fingerprint key (CKA_ID {})", keyset.fingerprint_id);
-    let key = find(session, ObjectClass::SECRET_KEY, &keyset.fingerprint_id, &name, |key| {
-        let check = sign(session, key, Signing::HmacSha256, FINGERPRINT_CHECK)?;
-        Ok(data_encoding::HEXLOWER.encode(&check) == keyset.fingerprint_check.to_ascii_lowercase())
+    let name = format!("fingerprint key (CKA_ID {hex})");
+    let key = find(session, ObjectClass::SECRET_KEY, hex, &name, |key| {
+        let made = sign(session, key, Signing::HmacSha256, FINGERPRINT_CHECK)?;
+        Ok(data_encoding::HEXLOWER.encode(&made) == check.to_ascii_lowercase())
     })?;
     weaknesses.extend(attributes::role(session, key, &name, &[sys::CKM_SHA256_HMAC])?);
     Ok(key)
 }
 
 /// The audit key: its signature of a fresh random text holds under the pinned public half.
-pub(super) fn audit(session: &RawSession, keyset: &Keyset, weaknesses: &mut Vec<Weakness>) -> Result<Handle, Wrong> {
-    let name = format!("audit key (CKA_ID {})", keyset.audit_id);
-    let how = signing(&keyset.audit_public);
-    let key = find(session, ObjectClass::PRIVATE_KEY, &keyset.audit_id, &name, |key| {
+pub(super) fn audit(
+    session: &RawSession,
+    hex: &str,
+    public: &PublicKey,
+    weaknesses: &mut Vec<Weakness>,
+) -> Result<Handle, Wrong> {
+    let name = format!("audit key (CKA_ID {hex})");
+    let how = signing(public);
+    let key = find(session, ObjectClass::PRIVATE_KEY, hex, &name, |key| {
         // The text's beginning is that of no message that the vault signs.
         let mut challenge = b"panvault audit key possession v1\0".to_vec();
         challenge.extend(random(session)?);
         let signature = sign(session, key, how, &challenge)?;
-        Ok(keyset.audit_public.verify(&challenge, &signature).is_ok())
+        Ok(public.verify(&challenge, &signature).is_ok())
     })?;
     let mechanism = if how == Signing::Eddsa {
         sys::CKM_EDDSA
@@ -50,14 +56,13 @@ pub(super) fn audit(session: &RawSession, keyset: &Keyset, weaknesses: &mut Vec<
 /// The transport key: it decrypts what the pinned public half encrypted.
 pub(super) fn transport(
     session: &RawSession,
-    keyset: &Keyset,
+    hex: &str,
+    public: &PublicKey,
     findings: &mut Findings,
     weaknesses: &mut Vec<Weakness>,
 ) -> Result<Recipient, Wrong> {
-    let name = format!("transport key (CKA_ID {})", keyset.transport_id);
-    let transport = recipient(session, &keyset.transport_id, &keyset.transport_public, &name, |_| {
-        Ok(true)
-    })?;
+    let name = format!("transport key (CKA_ID {hex})");
+    let transport = recipient(session, hex, public, &name, |_| Ok(true))?;
     match transport.how {
         Rsa::Oaep(Oaep::Sha256) => findings.pass("oaep-sha256", "the token decrypts RSA-OAEP with SHA-256"),
         Rsa::Raw => findings.note(

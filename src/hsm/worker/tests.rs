@@ -61,6 +61,7 @@ fn sign(id: u64, message: &[u8]) -> (JobId, Job) {
     (
         JobId(id),
         Job::Sign {
+            generation: crate::hsm::Generation::FIRST,
             message: message.to_vec(),
         },
     )

@@ -6,7 +6,8 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 
 use super::*;
-use crate::hsm::{Canary, KekMode, KekRef, SealedPart, WrappedKey};
+use crate::hsm::{Canary, Generation, Handover, KekMode, KekRef, Rotated, SealedPart, WrappedKey};
+use crate::keys::EpochState;
 
 fn keyset(audit_public: PublicKey) -> Keyset {
     let kek = |epoch: u32| KekRef {
@@ -36,6 +37,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
         },
         locker: None,
         platform: None,
+        later: crate::hsm::Later::default(),
     }
 }
 
@@ -60,6 +62,96 @@ fn signed(keyring: &Keyring) -> SignedKeyring {
 fn forged(body: &str, seed: u8) -> Vec<u8> {
     let signature = signer(seed).0.sign(&signed_form(DOMAIN, body.as_bytes()));
     contents(body, signature.as_ref())
+}
+
+/// The keyring of two keys of each role.
+fn two_of_each() -> (Keyring, [Ed25519KeyPair; 2]) {
+    let ((one, first), (two, second)) = (signer(1), signer(2));
+    let mut keyset = keyset(first);
+    let rsa = keyset.transport_public.clone();
+    let pair = |id: &str, public| crate::hsm::PairRef {
+        id: id.to_owned(),
+        public,
+    };
+    keyset.later.fingerprints.push(crate::hsm::MacRef {
+        id: "20".to_owned(),
+        check: "11".repeat(32),
+    });
+    keyset.later.audits.push(pair("21", second));
+    keyset.later.transports.push(pair("22", rsa));
+    let vault = VaultId::parse("v-test").unwrap();
+    let keyring = Keyring::new(vault, UnixMillis(1_800_000_000_000), Epoch(1), keyset).unwrap();
+    (keyring, [one, two])
+}
+
+/// Its file, signed by this key.
+fn by(keyring: &Keyring, signer: &Ed25519KeyPair) -> Result<Vec<u8>, KeyringFault> {
+    let draft = keyring.draft()?;
+    let signature = signer.sign(&draft.message());
+    Ok(draft.signed(signature.as_ref())?.text().into_bytes())
+}
+
+/// The keyring as it is after the first audit key, or whoever signs, named the second.
+fn handed_over(keyring: &Keyring, signer: &Ed25519KeyPair) -> Result<Keyring, KeyringFault> {
+    let keys: Vec<PublicKey> = keyring.keyset().audits().map(|(_, public)| public.clone()).collect();
+    let at = UnixMillis(1_800_000_000_001);
+    let statement = Handover::statement(keyring.vault(), at, &keys[0], &keys[1]).unwrap();
+    let signature = signer.sign(&signed_form(Handover::DOMAIN, &statement));
+    let (from, to) = (keys[0].clone(), keys[1].clone());
+    let handover = Handover::new(keyring.vault().clone(), at, from, to, signature.as_ref());
+    keyring.stepped(|steps| steps.audits.push(handover))
+}
+
+#[test]
+fn a_handover_changes_who_signs_the_keyring() {
+    let (before, [one, two]) = two_of_each();
+    assert_eq!(before.active(Rotated::Audit), Generation::FIRST);
+    let first = before.audit_fingerprint().unwrap();
+    assert_eq!(Keyring::parse(&by(&before, &one).unwrap()), Ok(before.clone()));
+    let after = handed_over(&before, &one).unwrap();
+    assert_eq!(after.active(Rotated::Audit), Generation(2));
+    let second = after.audit_fingerprint().unwrap();
+    assert_eq!(after.audit_history(), Ok(vec![first, second]));
+    assert!(matches!(by(&after, &one), Err(KeyringFault::Signature(_))));
+    assert_eq!(Keyring::parse(&by(&after, &two).unwrap()), Ok(after.clone()));
+    // more keys and epochs do not take it back
+    let more = after
+        .with_active_epoch(Epoch(2), UnixMillis(1_800_000_000_002))
+        .unwrap();
+    assert_eq!(more.audit_fingerprint(), Ok(second));
+    // the second one names itself
+    assert!(matches!(handed_over(&before, &two), Err(KeyringFault::Senseless(_))));
+}
+
+#[test]
+fn a_step_needs_a_key_to_go_to() {
+    let (keyring, [one, _]) = two_of_each();
+    let now = UnixMillis(1_800_000_000_001);
+    let step = |keyring: &Keyring| keyring.stepped(|steps| steps.fingerprints.push(now));
+    let after = step(&keyring).unwrap();
+    assert_eq!(after.active(Rotated::Fingerprint), Generation(2));
+    let states: Vec<EpochState> = after.states(Rotated::Fingerprint).iter().map(|key| key.state).collect();
+    assert_eq!(states, [EpochState::Deactivated, EpochState::Active]);
+    let states: Vec<EpochState> = after.states(Rotated::Transport).iter().map(|key| key.state).collect();
+    assert_eq!(states, [EpochState::Active, EpochState::PreActive]);
+    assert_eq!(Keyring::parse(&by(&after, &one).unwrap()), Ok(after.clone()));
+    assert!(matches!(step(&after), Err(KeyringFault::Senseless(_))));
+    // one key in two places
+    let mut keyset = keyring.keyset().clone();
+    keyset.later.transports[0].id = keyset.transport_id.clone();
+    assert!(matches!(keyring.with_keyset(keyset), Err(KeyringFault::Senseless(_))));
+}
+
+/// What an older version wrote has none of it, and what this one writes has none of it until it is needed.
+#[test]
+fn a_keyring_without_later_keys_is_written_as_before() {
+    let (keyring, [one, _]) = two_of_each();
+    let mut keyset = keyring.keyset().clone();
+    keyset.later = crate::hsm::Later::default();
+    let plain = Keyring::new(keyring.vault().clone(), keyring.created(), Epoch(1), keyset).unwrap();
+    let text = String::from_utf8(by(&plain, &one).unwrap()).unwrap();
+    assert!(!text.contains("later") && !text.contains("generations"), "{text}");
+    assert_eq!(Keyring::parse(text.as_bytes()), Ok(plain));
 }
 
 #[test]

@@ -255,7 +255,7 @@ async fn card(sealer: &dyn Sealer, record: &Record) -> Result<Option<&'static st
     {
         return Ok(Some("its profile cannot be read"));
     }
-    let fingerprint = patiently(|| sealer.fingerprint(record.repository, &pan)).await?;
+    let fingerprint = patiently(|| sealer.fingerprint(record.generation, record.repository, &pan)).await?;
     if PanIndex::of(&fingerprint) != record.pan {
         return Ok(Some("it is found by another card's fingerprint"));
     }

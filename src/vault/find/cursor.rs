@@ -14,7 +14,7 @@ use crate::keys::SecretBytes;
 use crate::vault::types::{Actor, CallerError, Error, IntegrityError};
 use crate::vault::{Vault, screen};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What the key's MAC is separated by from all others.
 const DOMAIN: &str = "panvault search cursor v1";
@@ -33,6 +33,8 @@ pub(in crate::vault) struct CursorKey(OnceCell<LessSafeKey>);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     pub(super) branch: usize,
+    /// Which of the branch's indexes.
+    pub(super) index: usize,
     /// The end of the last key in the branch's index; none at its start.
     pub(super) after: Option<Vec<u8>>,
 }
@@ -42,6 +44,8 @@ pub(super) struct Position {
 pub(super) struct Resumed {
     pub(super) test: Test,
     pub(super) limit: u32,
+    /// The fingerprint key that was active when the filter was read.
+    pub(super) under: u32,
     pub(super) position: Position,
 }
 

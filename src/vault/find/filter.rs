@@ -15,7 +15,8 @@ pub(super) enum Test {
     All(Vec<Self>),
     Any(Vec<Self>),
     Token(Token),
-    Pan(PanIndex),
+    /// One card: under each fingerprint key in use, the oldest first.
+    Pan(Vec<PanIndex>),
     ExpiresIn(Expiry),
     ExpiresBy(Expiry),
     UpdatedAfter(UnixMillis),
@@ -33,7 +34,7 @@ pub(super) struct Branch<'a> {
 pub(super) enum Plan<'a> {
     Nothing,
     Token(&'a Token),
-    Pan(PanIndex),
+    Pan(&'a [PanIndex]),
     UpdatedAfter(UnixMillis),
     All,
 }
@@ -74,7 +75,7 @@ impl Filter {
 
 impl Test {
     /// `filter` with its card numbers replaced by `pans`, in their order; `None` where there are too few.
-    pub(super) fn of(filter: Filter, pans: &mut impl Iterator<Item = PanIndex>) -> Option<Self> {
+    pub(super) fn of(filter: Filter, pans: &mut impl Iterator<Item = Vec<PanIndex>>) -> Option<Self> {
         let mut all = |parts: Vec<Filter>| {
             let tests = parts.into_iter().map(|part| Self::of(part, pans));
             tests.collect::<Option<Vec<_>>>()
@@ -127,7 +128,7 @@ impl Test {
             Self::All(parts) => parts.iter().all(|part| part.fits(record)),
             Self::Any(parts) => parts.iter().any(|part| part.fits(record)),
             Self::Token(token) => record.token == *token,
-            Self::Pan(pan) => record.pan == *pan && record.status != Status::Spent,
+            Self::Pan(pans) => pans.contains(&record.pan) && record.status != Status::Spent,
             Self::ExpiresIn(at) => record.expiry == Some(*at),
             Self::ExpiresBy(at) => record.expiry.is_some_and(|expiry| expiry <= *at),
             Self::UpdatedAfter(at) => record.updated_at > *at,
@@ -140,7 +141,7 @@ impl Test {
         match self {
             Self::Nothing => Plan::Nothing,
             Self::Token(token) => Plan::Token(token),
-            Self::Pan(pan) => Plan::Pan(*pan),
+            Self::Pan(pans) => Plan::Pan(pans),
             Self::UpdatedAfter(at) => Plan::UpdatedAfter(*at),
             // any of the parts is enough to serve all of them
             Self::All(parts) => parts

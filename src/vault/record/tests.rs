@@ -46,6 +46,7 @@ fn sample() -> Record {
         slot: None,
         renewed_by: None,
         limited_updates: Vec::new(),
+        generation: Generation::FIRST,
     }
 }
 
@@ -138,11 +139,26 @@ fn a_record_of_version_2_is_read() {
         ..sample()
     };
     let mut old = record.encode().unwrap();
-    // what version 3 added is absent or empty: a byte each at the end
-    old.truncate(old.len() - 4);
+    // what versions 3 and 5 added is absent, empty or 1: a byte each at the end
+    old.truncate(old.len() - 5);
     old[0] = 2;
     assert_eq!(decode(&old), Ok(record));
     assert_eq!(decode(&old[..old.len() - 1]), Err(IntegrityError::Damaged));
+}
+
+#[test]
+fn a_record_of_version_4_is_found_under_the_first_fingerprint_key() {
+    for version in [3, 4] {
+        let mut old = sample().encode().unwrap();
+        assert_eq!(old.pop(), Some(1));
+        old[0] = version;
+        assert_eq!(decode(&old), Ok(sample()));
+    }
+    let later = Record {
+        generation: Generation(300),
+        ..sample()
+    };
+    assert_eq!(decode(&later.encode().unwrap()), Ok(later));
 }
 
 #[test]

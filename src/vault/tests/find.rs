@@ -247,9 +247,14 @@ async fn a_cursor_shows_neither_number_nor_fingerprint() {
     let next = begin(&rig, pan(0), 1).await.next.unwrap();
     let raw = data_encoding::BASE64URL_NOPAD.decode(next.as_bytes()).unwrap();
     let number = Pan::parse(VISA).unwrap();
-    let fingerprint = sealer::Sealer::fingerprint(rig.sealer.as_ref(), rig.actor.repository, &number)
-        .await
-        .unwrap();
+    let fingerprint = sealer::Sealer::fingerprint(
+        rig.sealer.as_ref(),
+        crate::hsm::Generation::FIRST,
+        rig.actor.repository,
+        &number,
+    )
+    .await
+    .unwrap();
     assert!(!raw.windows(4).any(|part| part == &fingerprint.0[..4]));
     assert!(!raw.windows(8).any(|part| part == &VISA.as_bytes()[..8]));
     let again = begin(&rig, pan(0), 1).await.next.unwrap();

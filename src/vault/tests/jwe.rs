@@ -18,7 +18,7 @@ async fn open(rig: &Rig, jwe: &str) -> Result<Vec<u8>, Error> {
 #[tokio::test]
 async fn what_is_encrypted_to_the_served_key_opens() {
     let rig = Rig::new().await;
-    let jwk: serde_json::Value = serde_json::from_str(&rig.vault.transport_jwk()).unwrap();
+    let jwk: serde_json::Value = serde_json::from_str(&rig.vault.transport_jwks()[0]).unwrap();
     let number = |name: &str| {
         let text = jwk[name].as_str().unwrap();
         data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()

@@ -245,7 +245,7 @@ async fn a_deletion_leaves_an_audit_event_a_receipt_and_nothing_else() {
     let receipt = Statement::parse(receipt.0.as_bytes()).unwrap();
     assert_eq!(receipt.member("token").unwrap(), token.as_str());
     let pin = rig.sealer.audit_public.fingerprint().unwrap();
-    assert_eq!(receipt.verify(Some(&pin)), Ok(Verdict::Authentic));
+    assert_eq!(receipt.verify(&[pin]), Ok(Verdict::Authentic));
 
     for gone in [
         error(rig.vault.inspect(&rig.actor, &token).await),

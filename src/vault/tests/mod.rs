@@ -16,6 +16,7 @@ mod number;
 mod personal;
 mod put;
 mod records;
+mod refingerprint;
 mod retention;
 mod reveal;
 mod rotation;

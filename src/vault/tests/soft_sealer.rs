@@ -11,13 +11,16 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::card::Pan;
 use crate::hsm::jwe_client::modpow;
-use crate::hsm::{self, Boxed, Epoch, PublicKey, SealedPart, WrappedKey, framed, open_padded, signed_form};
+use crate::hsm::{
+    self, Boxed, Epoch, Generation, Handover, PublicKey, Rotated, SealedPart, WrappedKey, framed, open_padded,
+    signed_form,
+};
 use crate::id::{RepositoryId, UnixMillis, fill_random};
 use crate::keys::{
-    self, Compartment, EpochState, Fingerprint, NotMoved, Place, Sealed, SealedCompartment, SecretBytes,
+    self, Compartment, EpochState, Fingerprint, KeyState, NotMoved, Place, Sealed, SealedCompartment, SecretBytes,
     TransportPublic, Uses,
 };
-use crate::vault::sealer::{Fut, Sealer};
+use crate::vault::sealer::{Fut, Sealer, Step};
 
 /// The transport key, RSA-2048, made for these tests.
 const TRANSPORT_MODULUS: &str = "b502e69069ceffa91a463055aca6a40e07c2c9a8170e64553313cba4dcd72ed0b4a98e665f8749e3701d39c8efe48eeebfe0ead8534b5c\
@@ -33,6 +36,8 @@ const TRANSPORT_PRIVATE: &str = "01819b7dc056908bb6559fbc6f81754fd9ab0bee009c91c
 
 /// KEK epochs that are there.
 const SOFT_EPOCHS: u32 = 3;
+/// Fingerprint keys that are there.
+const SOFT_GENERATIONS: u32 = 3;
 
 /// Keys in software that bind and detect as the HSM does, and count their jobs.
 pub(crate) struct SoftSealer {
@@ -44,6 +49,7 @@ pub(crate) struct SoftSealer {
     /// Not counted by these keys.
     pub(crate) uses: Uses,
     epoch: AtomicU32,
+    generation: AtomicU32,
     down: AtomicBool,
     seals: AtomicUsize,
     jobs: AtomicUsize,
@@ -71,6 +77,7 @@ impl SoftSealer {
             },
             uses: Uses::default(),
             epoch: AtomicU32::new(1),
+            generation: AtomicU32::new(1),
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
             jobs: AtomicUsize::new(0),
@@ -119,9 +126,9 @@ impl SoftSealer {
         hmac::sign(&self.mac, &framed(parts)).as_ref().try_into().unwrap()
     }
 
-    fn fingerprint_of(&self, repository: RepositoryId, pan: &Pan) -> Fingerprint {
+    fn fingerprint_of(&self, generation: Generation, repository: RepositoryId, pan: &[u8]) -> Fingerprint {
         let repository = repository.0.to_be_bytes();
-        Fingerprint(self.hmac(&[b"pan", &repository, pan.expose().as_bytes()]))
+        Fingerprint(self.hmac(&[b"pan", &generation.0.to_be_bytes(), &repository, pan]))
     }
 
     /// The data key: the "KEK" over a wrapped key's random part.
@@ -160,7 +167,7 @@ impl Sealer for SoftSealer {
     fn seal<'a>(
         &'a self,
         place: Place,
-        pan: Option<&'a Pan>,
+        pan: Option<(Generation, &'a Pan)>,
         compartments: Vec<(Compartment, SecretBytes)>,
     ) -> Fut<'a, (Option<Fingerprint>, Sealed)> {
         Box::pin(async move {
@@ -173,7 +180,8 @@ impl Sealer for SoftSealer {
                 .iter()
                 .map(|(kind, text)| self.sealed_part(&dek, place, *kind, 1, text.expose()))
                 .collect();
-            let fingerprint = pan.map(|pan| self.fingerprint_of(place.repository, pan));
+            let fingerprint =
+                pan.map(|(generation, pan)| self.fingerprint_of(generation, place.repository, pan.expose().as_bytes()));
             let epoch = self.active_epoch();
             Ok((
                 fingerprint,
@@ -214,7 +222,7 @@ impl Sealer for SoftSealer {
         })
     }
 
-    fn open_jwe(&self, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
+    fn open_jwe(&self, _: Generation, encrypted_key: Vec<u8>, content: Boxed) -> Fut<'_, Option<SecretBytes>> {
         Box::pin(async move {
             self.job().await?;
             let n = &self.transport_public.n;
@@ -291,10 +299,25 @@ impl Sealer for SoftSealer {
             .collect()
     }
 
-    fn fingerprint<'a>(&'a self, repository: RepositoryId, pan: &'a Pan) -> Fut<'a, Fingerprint> {
+    fn fingerprint<'a>(
+        &'a self,
+        generation: Generation,
+        repository: RepositoryId,
+        pan: &'a Pan,
+    ) -> Fut<'a, Fingerprint> {
         Box::pin(async move {
             self.job().await?;
-            Ok(self.fingerprint_of(repository, pan))
+            Ok(self.fingerprint_of(generation, repository, pan.expose().as_bytes()))
+        })
+    }
+
+    fn refingerprint<'a>(&'a self, generation: Generation, place: Place, sealed: &'a Sealed) -> Fut<'a, Fingerprint> {
+        Box::pin(async move {
+            let opened = self.open(place, sealed, &[Compartment::Pan]).await?;
+            // the worker keeps the number to itself: it was not opened for anybody
+            self.opened.lock().unwrap().pop();
+            let pan = opened.into_iter().next().flatten().ok_or(keys::Error::Tampered)?;
+            Ok(self.fingerprint_of(generation, place.repository, pan.expose()))
         })
     }
 
@@ -305,7 +328,15 @@ impl Sealer for SoftSealer {
         })
     }
 
-    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8]) -> Fut<'a, Vec<u8>> {
+    fn mac_under<'a>(&'a self, generation: Generation, domain: &'a str, bytes: &'a SecretBytes) -> Fut<'a, [u8; 32]> {
+        Box::pin(async move {
+            self.job().await?;
+            let number = generation.0.to_be_bytes();
+            Ok(self.hmac(&[b"mac under", &number, domain.as_bytes(), bytes.expose()]))
+        })
+    }
+
+    fn sign<'a>(&'a self, domain: &'a str, message: &'a [u8], _: &'a PublicKey) -> Fut<'a, Vec<u8>> {
         Box::pin(async move {
             self.job().await?;
             Ok(self.audit.sign(&signed_form(domain, message)).as_ref().to_vec())
@@ -316,8 +347,48 @@ impl Sealer for SoftSealer {
         &self.audit_public
     }
 
-    fn transport_public(&self) -> &TransportPublic {
-        &self.transport_public
+    fn transport_publics(&self) -> Vec<(Generation, TransportPublic)> {
+        vec![(Generation::FIRST, self.transport_public.clone())]
+    }
+
+    fn generation(&self, role: Rotated) -> Generation {
+        Generation(match role {
+            Rotated::Fingerprint => self.generation.load(Ordering::SeqCst),
+            Rotated::Audit | Rotated::Transport => 1,
+        })
+    }
+
+    fn states(&self, role: Rotated) -> Vec<KeyState> {
+        let active = self.generation(role).0;
+        (1..=SOFT_GENERATIONS)
+            .map(|generation| KeyState {
+                generation,
+                state: EpochState::of(Epoch(generation), Epoch(active)),
+                until: None,
+            })
+            .collect()
+    }
+
+    fn handovers(&self) -> Vec<Handover> {
+        Vec::new()
+    }
+
+    fn next_fingerprint(&self) -> Step<'_> {
+        Box::pin(async move {
+            self.job().await.map_err(NotMoved::Keys)?;
+            match self.generation.load(Ordering::SeqCst) {
+                SOFT_GENERATIONS => Err(NotMoved::NotMade(Rotated::Fingerprint)),
+                _ => Ok(Generation(self.generation.fetch_add(1, Ordering::SeqCst) + 1)),
+            }
+        })
+    }
+
+    fn next_transport(&self) -> Step<'_> {
+        Box::pin(async { Err(NotMoved::NotMade(Rotated::Transport)) })
+    }
+
+    fn next_audit(&self) -> Step<'_> {
+        Box::pin(async { Err(NotMoved::NotMade(Rotated::Audit)) })
     }
 
     fn uses(&self) -> &Uses {

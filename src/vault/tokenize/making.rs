@@ -3,14 +3,16 @@
 use ring::digest::{Context, SHA256};
 
 use crate::card::BinTable;
+use crate::hsm::Generation;
 use crate::id::{Revision, Token, UnixMillis};
 use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
 use crate::store::Key;
 use crate::vault::format::Candidates;
 use crate::vault::idempotency::Claim;
 use crate::vault::record::{Record, Shown, Strategy};
+use crate::vault::refingerprint::CardPrints;
 use crate::vault::tables::{self, PanIndex};
-use crate::vault::types::{Actor, Error, NewToken, Reuse, Status, Uses};
+use crate::vault::types::{Actor, Error, IntegrityError, NewToken, Reuse, Status, Uses};
 
 /// A token on its way, over several attempts.
 pub(super) struct Making<'a> {
@@ -19,9 +21,10 @@ pub(super) struct Making<'a> {
     pub(super) bins: &'a BinTable,
     pub(super) candidates: Candidates<'a>,
     pub(super) claim: Option<Claim>,
-    pub(super) fingerprint: Fingerprint,
-    /// The unique key that makes the card the same.
-    pub(super) reuse: Option<[u8; 16]>,
+    /// The card as it is found.
+    pub(super) prints: CardPrints,
+    /// What, beside repository and PAN, makes the card the same, where anything does.
+    pub(super) scope: Option<SecretBytes>,
     /// The token and what is sealed for it, once they are needed. Serves every attempt until another takes the token.
     pub(super) draft: Option<Draft>,
     /// Whether the card is looked for before it is stored. Where most cards are new, the commit's conditions are enough.
@@ -44,22 +47,34 @@ pub(super) struct Names {
 }
 
 impl Making<'_> {
-    /// As [`Record::reuse_key`] of the record to be.
-    pub(super) fn reuse_key(&self) -> Option<Key> {
-        let (hash, pan) = (self.reuse?, PanIndex::of(&self.fingerprint));
-        Some(tables::one_token(self.actor.repository, pan, &hash, self.is_personal()))
+    /// Under which keys the card's one token may stand: as [`Record::reuse_key`] of the record to be, and as of one that is
+    /// found under an older fingerprint key.
+    pub(super) fn reuse_keys(&self) -> Vec<Key> {
+        let Some(scope) = &self.scope else {
+            return Vec::new();
+        };
+        self.prints
+            .one_token(self.actor.repository, scope, self.new.uses, self.is_personal())
     }
 
-    /// Whether it is a person's, which the sealed part says; then `reuse` is made of the person.
+    /// What makes the card the same, made of its fingerprint under that key.
+    pub(super) fn reuse(&self, under: Generation) -> Option<[u8; 16]> {
+        let scope = self.scope.as_ref()?;
+        let made = self.prints.made.iter().find(|(generation, _)| *generation == under);
+        made.map(|(_, fingerprint)| reuse_hash(fingerprint, scope.expose(), self.new.uses))
+    }
+
+    /// Whether it is a person's, which the sealed part says; then the scope is made of the person.
     pub(super) fn is_personal(&self) -> bool {
-        self.reuse.is_some() && self.new.reuse.scope().is_none()
+        self.scope.is_some() && self.new.reuse.scope().is_none()
     }
 
     /// The record as it would be stored now.
-    pub(super) fn record(&self, draft: &Draft, names: Names) -> Record {
+    pub(super) fn record(&self, draft: &Draft, names: Names) -> Result<Record, IntegrityError> {
         let Self { actor, new, .. } = self;
         let now = UnixMillis::now();
-        Record {
+        let (generation, fingerprint) = self.prints.newest()?;
+        Ok(Record {
             id: draft.place.record,
             repository: draft.place.repository,
             token: draft.token.clone(),
@@ -75,8 +90,8 @@ impl Making<'_> {
             created_at: now,
             updated_at: now,
             expires_at: new.expires_at,
-            pan: PanIndex::of(&self.fingerprint),
-            reuse: self.reuse,
+            pan: PanIndex::of(&fingerprint),
+            reuse: self.reuse(generation),
             holder: new.profile.holder.is_some(),
             sealed: Some(draft.sealed.encode()),
             scope: new.reuse.scope().map(<[u8]>::to_vec),
@@ -87,7 +102,8 @@ impl Making<'_> {
             slot: names.slot,
             renewed_by: new.terms.renewed_by,
             limited_updates: Vec::new(),
-        }
+            generation,
+        })
     }
 }
 

@@ -104,8 +104,7 @@ impl Vault {
         check_rules(new, actor.rules)?;
         check(new, UnixMillis::now(), &bins)?;
         let mut making = self.prepare(actor, new, None, &bins).await?;
-        let scope = scope(person, actor.repository);
-        making.reuse = Some(reuse_hash(&making.fingerprint, scope.expose(), new.uses));
+        making.scope = Some(scope(person, actor.repository));
         making.look_first = false;
         for _ in 0..ATTEMPTS {
             if let Some(done) = self.attempt(&mut making).await? {
@@ -126,7 +125,8 @@ impl Vault {
                 let number = number.into_iter().next().flatten().ok_or(fault)?;
                 let number = std::str::from_utf8(number.expose()).map_err(|_| IntegrityError::Damaged)?;
                 let number = Pan::parse(number).map_err(|_| IntegrityError::Damaged)?;
-                let fingerprint = self.sealer.fingerprint(record.repository, &number).await?;
+                let under = record.generation;
+                let fingerprint = self.sealer.fingerprint(under, record.repository, &number).await?;
                 let scope = scope(person, record.repository);
                 Ok(record.reuse == Some(reuse_hash(&fingerprint, scope.expose(), record.uses)))
             }

@@ -2,8 +2,9 @@
 
 use crate::card::{BinTable, Pan};
 use crate::id::{Revision, Token, UnixMillis};
-use crate::keys::{Compartment, Fingerprint, SecretBytes};
+use crate::keys::{Compartment, SecretBytes};
 use crate::vault::record::{Record, Shown, Strategy};
+use crate::vault::refingerprint::CardPrints;
 use crate::vault::screen::{self, METADATA_MAX};
 use crate::vault::tables::PanIndex;
 use crate::vault::tokenize::{check_expires_at, check_hides, check_profile, reuse_hash};
@@ -13,7 +14,7 @@ use crate::vault::types::{Actor, Author, CallerError, Change, Error, Patch, Prof
 #[derive(Clone, Copy)]
 pub(super) struct NewNumber<'a> {
     pub(super) pan: &'a Pan,
-    pub(super) fingerprint: &'a Fingerprint,
+    pub(super) prints: &'a CardPrints,
 }
 
 impl Patch {
@@ -103,12 +104,14 @@ pub(super) fn numbered(
     }
     // the scope's one token of the new number is the replacement
     let scope = scope.filter(|_| !replaced);
+    let (generation, fingerprint) = number.prints.newest()?;
     Ok(Record {
         shown: Shown::of(number.pan, bins),
-        pan: PanIndex::of(number.fingerprint),
+        pan: PanIndex::of(&fingerprint),
         reuse: scope
             .as_ref()
-            .map(|scope| reuse_hash(number.fingerprint, scope.expose(), record.uses)),
+            .map(|scope| reuse_hash(&fingerprint, scope.expose(), record.uses)),
+        generation,
         scope: record.scope.filter(|_| !replaced),
         ..record
     })
