@@ -212,6 +212,17 @@ impl Statement {
         })
     }
 
+    /// A member that is a whole number.
+    ///
+    /// # Errors
+    /// [`StatementFault::Member`].
+    pub fn number(&self, name: &'static str) -> Result<u64, StatementFault> {
+        self.members
+            .get(name)
+            .and_then(Value::as_u64)
+            .ok_or(StatementFault::Member(name))
+    }
+
     /// A member that is text.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Accounts, policy and status of a running daemon.
 
 mod args;
+mod destroy;
 mod request;
 mod rotation;
 
@@ -15,6 +16,7 @@ use self::args::Rules;
 pub(crate) use self::args::{
     CredentialCommand, MaintenanceCommand, MerchantCommand, NotificationCommand, PolicyCommand, RepositoryCommand,
 };
+pub(super) use self::destroy::{certificate, compromise, destroy};
 pub(super) use self::request::Common;
 use self::request::{cell, segment};
 pub(super) use self::rotation::{rotate, show_keys};

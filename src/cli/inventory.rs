@@ -145,7 +145,7 @@ pub(super) fn worker(which: &Which) -> anyhow::Result<Exit> {
 
 fn state(keyring: &Keyring, key: &KeyFacts) -> EpochState {
     match key.epoch {
-        Some(epoch) => EpochState::of(Epoch(epoch), keyring.active_epoch()),
+        Some(epoch) => keyring.lifecycle().state(Epoch(epoch)).unwrap_or(EpochState::Destroyed),
         None => EpochState::Active,
     }
 }

@@ -22,6 +22,7 @@ mod progress;
 mod receipt;
 mod restore;
 mod serve;
+mod shredded;
 mod terminal;
 mod verify;
 

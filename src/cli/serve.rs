@@ -175,7 +175,7 @@ impl Parts {
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?.of_keyring(
             &config.keyring_path(),
             keyring.clone(),
-            config.kek_period,
+            config.kek_limits,
         );
         let backups = Arc::new(Source {
             vault: keyring.vault().clone(),
@@ -199,6 +199,8 @@ impl Parts {
             bins,
             metrics.clone(),
         );
+
+        vault.learn_destructions(super::shredded::beside(&config, &keyring)?);
 
         let mut listen = config.server.clone();
         if extra.metrics {

@@ -22,6 +22,7 @@ pub use self::error::Error;
 use self::spec::{CapsSpec, ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
 use crate::hsm as tokens;
+use crate::keys::KekLimits;
 use crate::payment::maintenance::MaintenanceConfig;
 use crate::payment::psp::PspConfig;
 use crate::payment::wallet;
@@ -66,8 +67,8 @@ pub struct Config {
     pub front_uid: Option<u32>,
     /// Caps per caller and merchant, where a grant has none of its own.
     pub caps: CapTable,
-    /// How long a KEK epoch seals, where that is limited.
-    pub kek_period: Option<Duration>,
+    /// How long and how much a KEK epoch seals.
+    pub kek_limits: KekLimits,
     /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
     pub rewraps_per_second: u32,
     /// When stored cards are held against the account updater.
@@ -201,7 +202,7 @@ impl Reader<'_> {
             },
             server: self.server(spec.listen)?,
             caps: caps(&spec.caps),
-            kek_period: self.kek_period(&spec.keys)?,
+            kek_limits: self.kek_limits(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,

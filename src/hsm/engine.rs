@@ -74,6 +74,7 @@ impl Engine {
             Job::SignPlatform { .. } if self.shared.keys.platform.is_none() => {
                 return Err(Fault::Malformed("there is no platform key".to_owned()));
             }
+            Job::Kek { epoch, act } => return self.kek_job(*epoch, *act),
             Job::Probe => return self.probe(),
             _ => {}
         }
@@ -100,9 +101,12 @@ impl Engine {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn session(&self) -> &RawSession {
         &self.session
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn attempt(&mut self, job: &Job) -> Result<Reply, Ckr> {
@@ -143,7 +147,7 @@ impl Engine {
                 sign(&self.session, key, Signing::Rs256, message.expose()).map(Reply::Sign)
             }
             // Answered by `execute`.
-            Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),
+            Job::Kek { .. } | Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),
         }
     }
 
@@ -152,7 +156,8 @@ impl Engine {
         match job {
             Job::OpenJwe { .. } => Some(&self.shared.keys.transport),
             Job::OpenLocker { .. } => self.shared.keys.locker.as_ref(),
-            Job::Mac { .. }
+            Job::Kek { .. }
+            | Job::Mac { .. }
             | Job::Open { .. }
             | Job::Probe
             | Job::Random { .. }
@@ -286,7 +291,7 @@ impl Engine {
 
     /// Another session in the place of one that an error may have left with an active operation. The session objects
     /// of the old one go with it.
-    fn renew(&mut self) -> Result<(), Fault> {
+    pub(super) fn renew(&mut self) -> Result<(), Fault> {
         self.ready.clear();
         self.dead.clear();
         self.session = self.shared.module.session().map_err(|e| Fault::Token(e.to_string()))?;

@@ -9,8 +9,7 @@ use serde_json::json;
 
 use super::Services;
 use super::answer::{Admin, Refusal, answer};
-use crate::keys::NotMoved;
-use crate::vault::RotationError;
+use crate::keys::{NotMoved, Refused};
 
 /// Epochs, their states, what is sealed under each, and how far the last rotation is.
 pub(super) async fn status(State(services): State<Arc<Services>>) -> Result<Response, Refusal> {
@@ -28,15 +27,16 @@ pub(super) async fn rotation(State(services): State<Arc<Services>>) -> Response 
 
 /// Moves on to the next epoch. 202: records are put under it from now on, in the background.
 pub(super) async fn rotate(State(services): State<Arc<Services>>, Admin(admin): Admin) -> Result<Response, Refusal> {
-    match services.vault.rotate(admin.peer).await {
-        Ok(epoch) => Ok(answer(StatusCode::ACCEPTED, &json!({ "epoch": epoch }))),
-        Err(error) => {
-            let status = match &error {
-                RotationError::Keys(NotMoved::NoneLeft) => StatusCode::CONFLICT,
-                RotationError::Keys(NotMoved::Keyring(_)) => StatusCode::INTERNAL_SERVER_ERROR,
-                RotationError::Keys(NotMoved::Keys(_)) | RotationError::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            Err(Refusal::new(status, error.to_string()))
-        }
+    let epoch = services.vault.rotate(admin.peer).await?;
+    Ok(answer(StatusCode::ACCEPTED, &json!({ "epoch": epoch })))
+}
+
+/// Whose fault it is that the keys stay as they are.
+pub(super) fn refusal_of(error: &NotMoved) -> StatusCode {
+    match error {
+        NotMoved::Refused(Refused::Unknown(_)) => StatusCode::NOT_FOUND,
+        NotMoved::Refused(_) => StatusCode::CONFLICT,
+        NotMoved::Keyring(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        NotMoved::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod answer;
 mod audit;
 mod backup;
+mod destroy;
 mod health;
 mod keys;
 mod maintenance;
@@ -123,6 +124,9 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/keys", get(keys::status))
         .route("/admin/keys/rotate", post(keys::rotate))
         .route("/admin/keys/rotation", get(keys::rotation))
+        .route("/admin/keys/{epoch}/certificate", get(destroy::certificate))
+        .route("/admin/keys/{epoch}/compromise", post(destroy::compromise))
+        .route("/admin/keys/{epoch}/destroy", post(destroy::destroy))
         .route("/admin/notifications", get(notifications::list))
         .route("/admin/notifications/retry", post(notifications::retry))
         .route("/admin/backup", post(backup::stream))

@@ -16,9 +16,11 @@ mod credential;
 mod cursor;
 mod delete;
 mod describe;
+pub mod destroy;
 mod diagnose;
 mod documents;
 mod entities;
+pub mod epochs;
 pub mod events;
 mod faults;
 mod find;
@@ -33,6 +35,7 @@ pub(crate) mod idle;
 mod inspect;
 mod jwe;
 mod keeper;
+mod kek_ops;
 mod last_used;
 mod login;
 mod look;
@@ -75,11 +78,12 @@ pub use diagnose::Diagnosis;
 pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
-pub use rotation::{EpochStatus, KeyStatus, RotationError, RotationStatus};
+pub use rotation::{Compromised, EpochStatus, KeyStatus, RotationError, RotationStatus};
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
 pub(crate) use to_its_end::to_its_end;
 
+use self::destroy::Destructions;
 use self::find::CursorKey;
 use self::heads::Heads;
 use self::idempotency::InFlight;
@@ -118,6 +122,7 @@ pub struct Vault {
     persons: Persons,
     heads: Heads,
     rotation: Rotation,
+    destructions: Destructions,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -161,6 +166,7 @@ impl Vault {
             persons: Persons::default(),
             heads: Heads::default(),
             rotation: Rotation::default(),
+            destructions: Destructions::default(),
         })
     }
 

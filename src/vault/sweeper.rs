@@ -46,10 +46,12 @@ impl Vault {
         let sweeper = tokio::spawn(Arc::clone(self).sweep_until(stopped.clone()));
         let flusher = tokio::spawn(Arc::clone(self).flush_until(stopped.clone()));
         let rotation = tokio::spawn(Arc::clone(self).rewrap_until(rewraps_per_second, stopped.clone()));
+        let ops = tokio::spawn(Arc::clone(self).count_ops_until(stopped.clone()));
+        let ends = tokio::spawn(Arc::clone(self).finish_destructions_until(stopped.clone()));
         let access = tokio::spawn(Arc::clone(self).run_access_until(stopped));
         Background {
             stop,
-            tasks: vec![sweeper, flusher, rotation, access],
+            tasks: vec![sweeper, flusher, rotation, ops, ends, access],
         }
     }
 

@@ -16,12 +16,14 @@
 //! | `0x19` | second name, unique | repository, name | repository, token |
 //! | `0x1a` | place in a namespace of limited size | repository, length, namespace, number | repository, token |
 //! | `0x1b` | the last KEK rotation | - | how far it is |
+//! | `0x1c` | data keys that a KEK wrapped | epoch | at most so many: 8 bytes |
+//! | `0x1d` | the end of a KEK | epoch | [`Destruction`](super::destroy::Destruction) |
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
 //! | `0x30` | document | length, merchant, kind, name | [`Row`](super::documents::Row) |
 //! | `0x31` | document expiry index, only of documents that expire | milliseconds, the document's key after its byte | - |
 //!
 //! Numbers are big-endian, so that the order of the bytes is the order of the numbers. A repository is 4 bytes,
-//! milliseconds 8, a day 4, a length and a kind 1; a token or a name comes last and needs no length.
+//! milliseconds 8, a day and an epoch 4, a length and a kind 1; a token or a name comes last and needs no length.
 
 use std::ops::Bound;
 
@@ -42,6 +44,8 @@ const OWNER: u8 = 0x18;
 const ALIAS: u8 = 0x19;
 const SLOT: u8 = 0x1a;
 const ROTATION: u8 = 0x1b;
+const KEK_OPS: u8 = 0x1c;
+const KEK_END: u8 = 0x1d;
 /// The table of the documents.
 pub(super) const DOCUMENT: u8 = 0x30;
 /// When documents expire.
@@ -82,6 +86,21 @@ pub(super) fn owner() -> Key {
 /// Where the last KEK rotation stands.
 pub(super) fn rotation() -> Key {
     key(ROTATION, &[])
+}
+
+/// How many data keys an epoch's KEK wrapped.
+pub(super) fn kek_ops(epoch: u32) -> Key {
+    key(KEK_OPS, &[&epoch.to_be_bytes()])
+}
+
+/// Those of all epochs.
+pub(super) fn all_kek_ops() -> Key {
+    key(KEK_OPS, &[])
+}
+
+/// What is on record of the end of an epoch's KEK.
+pub(super) fn kek_end(epoch: u32) -> Key {
+    key(KEK_END, &[&epoch.to_be_bytes()])
 }
 
 pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {

@@ -29,8 +29,13 @@ pub(crate) struct Named {
 }
 
 impl Common {
+    /// The instance that is meant.
+    pub(super) fn instance(&self) -> anyhow::Result<Instance> {
+        Instance::find(&self.which)
+    }
+
     pub(super) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let instance = Instance::find(&self.which)?;
+        let instance = self.instance()?;
         Client::new(instance.admin_socket())?.call(method, path, body)
     }
 

@@ -26,7 +26,8 @@ impl Engine {
             Job::Open { .. } => true,
             Job::Rewrap { .. } => matches!(ckr.function, "C_UnwrapKey" | "C_Decrypt"),
             Job::Reseal { .. } => ckr.function == "C_UnwrapKey",
-            Job::Mac { .. }
+            Job::Kek { .. }
+            | Job::Mac { .. }
             | Job::OpenJwe { .. }
             | Job::OpenLocker { .. }
             | Job::Probe
@@ -66,7 +67,8 @@ pub(super) fn epoch_of(job: &Job) -> Option<Epoch> {
         | Job::Reseal { epoch, .. }
         | Job::Rewrap { from: epoch, .. }
         | Job::Seal { epoch, .. } => Some(*epoch),
-        Job::Mac { .. }
+        Job::Kek { .. }
+        | Job::Mac { .. }
         | Job::OpenJwe { .. }
         | Job::OpenLocker { .. }
         | Job::Probe

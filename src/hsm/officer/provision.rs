@@ -124,7 +124,8 @@ impl Officer<'_> {
                 .into_iter()
                 .flatten()
                 .map(|pair| &pair.id);
-            for id in keyset.keks.iter().map(|kek| &kek.id).chain(roles).chain(pairs) {
+            let keks = keyset.keks.iter().chain(&keyset.shredded).map(|kek| &kek.id);
+            for id in keks.chain(roles).chain(pairs) {
                 known.insert(decode_id(id)?);
             }
         }
@@ -177,6 +178,7 @@ impl Officer<'_> {
             token_label: self.module.token().label().trim().to_owned(),
             token_serial: serial.to_owned(),
             keks,
+            shredded: existing.map(|keyset| keyset.shredded.clone()).unwrap_or_default(),
             fingerprint_id: fingerprint.0,
             fingerprint_check: fingerprint.1,
             audit_id: audit.0,

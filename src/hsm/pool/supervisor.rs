@@ -3,6 +3,9 @@
 //! A start is a login. Because the next one begins only after the last one succeeded, a PIN that the token refuses is
 //! tried once, whatever the number of workers.
 
+mod renewal;
+mod standing;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -10,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use self::renewal::Renewals;
 use super::backoff::Backoff;
 use super::dispatch::Dispatch;
 use super::ending::{Endings, Reason};
@@ -19,7 +23,7 @@ use super::roster::{Roster, Starting, Worker};
 use super::status::{Board, Status};
 use super::{Event, WorkerId};
 use crate::hsm::message::{Hello, PROTOCOL};
-use crate::hsm::{Config, Health, Keyset, ProbeReport, StartFault, Verdict, WorkerState};
+use crate::hsm::{Config, Keyset, ProbeReport, StartFault, Verdict};
 use crate::telemetry::Metrics;
 
 /// A worker that is not ready after so long is killed. Longer than it waits for another process's start.
@@ -41,6 +45,7 @@ pub(in crate::hsm) struct Supervisor<L: Launch> {
 
     roster: Roster<L::Process>,
     endings: Endings<L::Process>,
+    renewals: Renewals,
 
     started: u64,
     backoff: Backoff,
@@ -80,6 +85,7 @@ impl<L: Launch> Supervisor<L> {
             status: Board::new(wanted, metrics.clone()),
             roster: Roster::new(wanted),
             endings: Endings::new(metrics.clone()),
+            renewals: Renewals::default(),
             metrics,
             started: 0,
             backoff: Backoff::default(),
@@ -110,6 +116,7 @@ impl<L: Launch> Supervisor<L> {
             }
             self.look();
             self.endings.reap();
+            self.settle_renewals();
             if self.stopping && self.end_all() {
                 break;
             }
@@ -125,6 +132,7 @@ impl<L: Launch> Supervisor<L> {
             Event::Lost(id, text) => self.lost(id, &text),
             Event::Ready(id, report) => self.ready(id, report),
             Event::Recycle(id) => self.roster.recycle(id),
+            Event::Renew(keyset, done) => self.renew(*keyset, done),
             // who asked may have left
             Event::Beat(answer) => drop(answer.send(())),
             Event::Stop => self.stop(),
@@ -193,6 +201,7 @@ impl<L: Launch> Supervisor<L> {
         if let Some(old) = self.roster.put(slot, worker) {
             self.dispatch.drain(old);
         }
+        self.renew_started(id);
     }
 
     fn failed(&mut self, id: WorkerId, fault: StartFault) {
@@ -324,25 +333,11 @@ impl<L: Launch> Supervisor<L> {
 
     /// How long to wait for the next event.
     fn pause(&self) -> Duration {
-        if !self.endings.is_empty() || self.stopping {
+        if !self.endings.is_empty() || self.stopping || self.renewals.wait() {
             return REAP;
         }
         let look = (self.hello.config.deadline / 8).clamp(REAP, Duration::from_millis(250));
         let start = self.next_start.saturating_duration_since(Instant::now());
         if start.is_zero() { look } else { look.min(start) }
-    }
-
-    fn publish(&self, ended: bool) {
-        let workers = self.roster.states();
-        self.status.publish(Status {
-            health: Health {
-                ready: workers.contains(&WorkerState::Up),
-                workers,
-                pids: self.roster.pids().chain(self.endings.pids()).collect(),
-                reason: self.reason.clone(),
-            },
-            refused: self.refused.clone(),
-            ended,
-        });
     }
 }

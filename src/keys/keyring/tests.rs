@@ -25,6 +25,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
         token_label: "panvault \"test\"".to_owned(),
         token_serial: "00".to_owned(),
         keks: vec![kek(1), kek(2)],
+        shredded: Vec::new(),
         fingerprint_id: "10".to_owned(),
         fingerprint_check: "00".repeat(32),
         audit_id: "11".to_owned(),

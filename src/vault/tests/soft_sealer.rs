@@ -14,7 +14,7 @@ use crate::hsm::jwe_client::modpow;
 use crate::hsm::{self, Boxed, Epoch, PublicKey, SealedPart, WrappedKey, framed, open_padded, signed_form};
 use crate::id::{RepositoryId, UnixMillis, fill_random};
 use crate::keys::{
-    self, Compartment, EpochState, Fingerprint, NotMoved, Place, Sealed, SealedCompartment, SecretBytes,
+    self, Compartment, EpochState, Fingerprint, NotMoved, Place, Refused, Sealed, SealedCompartment, SecretBytes,
     TransportPublic, Uses,
 };
 use crate::vault::sealer::{Fut, Sealer};
@@ -271,7 +271,7 @@ impl Sealer for SoftSealer {
         Box::pin(async move {
             self.job().await.map_err(NotMoved::Keys)?;
             match self.epoch.load(Ordering::SeqCst) {
-                SOFT_EPOCHS => Err(NotMoved::NoneLeft),
+                SOFT_EPOCHS => Err(NotMoved::Refused(Refused::NoneLeft)),
                 _ => Ok(Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1)),
             }
         })
