@@ -35,7 +35,9 @@ fn status(daemon: &Daemon) -> Value {
 fn states(daemon: &Daemon) -> Vec<String> {
     let status = status(daemon);
     let epochs = status["epochs"].as_array().unwrap().iter();
-    epochs.map(|epoch| epoch["state"].as_str().unwrap().to_owned()).collect()
+    epochs
+        .map(|epoch| epoch["state"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// KEKs that are in the token, by epoch.

@@ -240,6 +240,13 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
             (end, Some(true)) => format!(", OVER since {end}: nothing is sealed, `panvault key rotate`"),
             (end, _) => format!(", seals until {end}"),
         };
+        let word = match (
+            status.pointer("/kek/stopped").and_then(Value::as_str),
+            status.pointer("/kek/over"),
+        ) {
+            (Some(why), Some(Value::Bool(false))) => format!(", NOTHING IS SEALED: {why}"),
+            _ => word,
+        };
         terminal::say(format!("KEK            epoch {}{word}", at("/kek/epoch")));
         terminal::say(format!(
             "audit records  {}, {} of them not covered by a signed head yet",

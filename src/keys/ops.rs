@@ -108,6 +108,20 @@ impl Ops {
         }
     }
 
+    /// Why it seals no more, if it has sealed as much as it may.
+    pub(super) fn used_up(&self) -> Option<String> {
+        self.used_up_by(&self.lock())
+    }
+
+    fn used_up_by(&self, state: &State) -> Option<String> {
+        let epoch = state.epoch?;
+        let max = self.max.filter(|max| state.done >= *max)?;
+        Some(format!(
+            "KEK epoch {} has wrapped {max} data keys, as many as it may: `panvault key rotate`",
+            epoch.0
+        ))
+    }
+
     /// `false`: there is no room yet.
     fn try_take(&self, epoch: Epoch) -> Result<bool, Error> {
         let mut state = self.lock();
@@ -115,17 +129,14 @@ impl Ops {
         if state.epoch != Some(epoch) {
             return Ok(true);
         }
-        if let Some(max) = self.max.filter(|max| state.done >= *max) {
-            return Err(Error::Hsm(hsm::Error::Down(format!(
-                "KEK epoch {} has wrapped {max} data keys, as many as it may: `panvault key rotate`",
-                epoch.0
-            ))));
+        if let Some(why) = self.used_up_by(&state) {
+            return Err(Error::Hsm(hsm::Error::Down(why)));
         }
         if state.done >= state.stored {
             return Ok(false);
         }
         state.done += 1;
-        if state.stored - state.done <= self.block() / 2 {
+        if state.stored - state.done <= self.block() / 2 || self.max == Some(state.done) {
             self.wanted.notify_one();
         }
         Ok(true)
@@ -139,11 +150,10 @@ impl Keys {
         state.epoch.map(|_| (state.done, self.epochs.ops.max))
     }
 
-    /// The active epoch has wrapped so many DEKs, at most; `None`: nothing is stored of it, and of no other one in a vault
-    /// with so many records.
-    pub fn ops_begin(&self, stored: Option<u64>, records: u64) {
+    /// The active epoch has wrapped so many DEKs, at most; `None`: it took over and ended before anything was stored of it.
+    pub fn ops_begin(&self, stored: Option<u64>) {
         let ops = &self.epochs.ops;
-        let done = stored.unwrap_or_else(|| ops.block().max(records));
+        let done = stored.unwrap_or_else(|| ops.block());
         let mut state = ops.lock();
         (state.done, state.stored) = (done, done);
         drop(state);

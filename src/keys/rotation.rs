@@ -92,23 +92,34 @@ impl Keys {
     /// [`hsm::Error::Down`]: its cryptoperiod is over, it has sealed as much as it may, or it is compromised. Nothing is
     /// sealed until it is rotated.
     pub(super) async fn sealing(&self) -> Result<ActiveEpoch, Error> {
-        let down = |text| Error::Hsm(hsm::Error::Down(text));
+        let active = self.active().map_err(|why| Error::Hsm(hsm::Error::Down(why)))?;
+        self.epochs.ops.take(active.epoch()).await?;
+        Ok(active)
+    }
+
+    /// Why nothing is sealed until the KEK is rotated, where that is so.
+    pub fn sealing_stopped(&self) -> Option<String> {
+        self.active().err().or_else(|| self.epochs.ops.used_up())
+    }
+
+    fn active(&self) -> Result<ActiveEpoch, String> {
         let (in_use, active) = {
             let life = self.epochs.life.read().unwrap_or_else(PoisonError::into_inner);
             (life.in_use(), life.active())
         };
         let active = active.ok_or_else(|| {
-            let text = "KEK epoch {} is compromised and no other is prepared: `panvault init --epochs`";
-            down(text.replace("{}", &in_use.0.to_string()))
+            format!(
+                "KEK epoch {} is compromised and no other is prepared: `panvault init --epochs`",
+                in_use.0
+            )
         })?;
-        if let Some(end) = self.not_after().filter(|end| *end < UnixMillis::now()) {
-            return Err(down(format!(
+        match self.not_after().filter(|end| *end < UnixMillis::now()) {
+            None => Ok(active),
+            Some(end) => Err(format!(
                 "the cryptoperiod of KEK epoch {} is over since {end}: `panvault key rotate`",
-                active.epoch().0
-            )));
+                in_use.0
+            )),
         }
-        self.epochs.ops.take(active.epoch()).await?;
-        Ok(active)
     }
 
     /// An epoch, to open what is sealed under it.

@@ -24,6 +24,7 @@ impl Vault {
             return;
         };
         let mut begun = false;
+        let mut told = Told::Nothing;
         loop {
             let done = match begun {
                 false => self.begin_ops(&keys).await.map(|()| begun = true),
@@ -33,6 +34,9 @@ impl Vault {
                 tracing::warn!(%error, "how many data keys the KEK wrapped is not stored");
             }
             self.show_ops(&keys);
+            if begun {
+                told = told.tell(&keys);
+            }
             let wanted = done.is_ok() && keys.ops_wanted().is_some();
             tokio::select! {
                 () = std::future::ready(()), if wanted => {}
@@ -58,19 +62,14 @@ impl Vault {
 
     async fn begin_ops(&self, keys: &Keys) -> Result<(), Error> {
         let stored = self.stored_ops(keys.active_epoch().0).await?;
-        // of a vault that did not count yet: no fewer than there are records
         let prefix = tables::all_kek_ops();
         let to = tables::end_of(&prefix);
-        let any = self
-            .store
-            .scan(Part::default(), std::ops::Bound::Included(prefix), to, 1)
-            .await?;
-        let records = if any.items.is_empty() {
-            self.store.health().records
-        } else {
-            0
-        };
-        keys.ops_begin(stored, records);
+        let from = std::ops::Bound::Included(prefix);
+        let any = self.store.scan(Part::default(), from, to, 1).await?;
+        // of a vault that did not count yet: what is sealed is on record, and is there unless it was deleted
+        let health = self.store.health();
+        let guess = any.items.is_empty().then_some(health.audit_seq.max(health.records));
+        keys.ops_begin(stored.or(guess));
         Ok(())
     }
 
@@ -98,6 +97,49 @@ impl Vault {
             self.metrics.kek_ops.set(gauge(done));
             self.metrics.kek_max_ops.set(gauge(max.unwrap_or(0)));
         }
+    }
+}
+
+/// What people were told of the epoch in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    /// Nine tenths of its uses are gone.
+    Soon,
+    Over,
+}
+
+impl Told {
+    /// Tells it once; an epoch that takes over begins anew.
+    fn tell(self, keys: &Keys) -> Self {
+        let Some((done, Some(max))) = keys.ops() else {
+            return Self::Nothing;
+        };
+        let now = match done {
+            _ if done >= max => Self::Over,
+            _ if done >= max - max / 10 => Self::Soon,
+            _ => Self::Nothing,
+        };
+        let epoch = keys.active_epoch().0;
+        match now {
+            Self::Over if now > self => {
+                tracing::error!(
+                    epoch,
+                    max,
+                    "the KEK has wrapped as many data keys as it may, and nothing is sealed: panvault key rotate"
+                );
+            }
+            Self::Soon if now > self => {
+                tracing::warn!(
+                    epoch,
+                    done,
+                    max,
+                    "the KEK has wrapped nine tenths of the data keys that it may: panvault key rotate"
+                );
+            }
+            Self::Nothing | Self::Soon | Self::Over => {}
+        }
+        now
     }
 }
 

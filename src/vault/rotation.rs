@@ -16,7 +16,7 @@ use super::types::{Error, IntegrityError, Peer};
 use crate::audit::Event;
 use crate::hsm::Epoch;
 use crate::id::UnixMillis;
-use crate::keys::{EpochState, NotMoved};
+use crate::keys::{EpochState, Keys, NotMoved};
 use crate::store::{Commit, Part, Write};
 
 pub use self::compromise::Compromised;
@@ -227,6 +227,13 @@ impl Vault {
     /// The epoch that seals, and until when it does, where that is limited.
     pub fn sealing_epoch(&self) -> (u32, Option<UnixMillis>) {
         (self.sealer.active_epoch().0, self.sealer.not_after())
+    }
+
+    /// Why nothing is sealed until the KEK is rotated, where that is so; and how many data keys the epoch in use has wrapped, of how
+    /// many that it may.
+    pub fn sealing_stopped(&self) -> (Option<String>, Option<(u64, Option<u64>)>) {
+        let keys = self.sealer.keys();
+        (keys.and_then(Keys::sealing_stopped), keys.and_then(Keys::ops))
     }
 
     /// The store's revision at which everything was under the epoch in use; `None` while a rotation is under way, or where there

@@ -12,15 +12,36 @@ use crate::{refused, states, status};
 fn a_compromised_epoch_is_left_at_once_and_destroyed() {
     let daemon = Daemon::start();
     let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
-    refused(&daemon, &["key", "compromise", "--epoch", "99"], "there is no KEK epoch 99");
+    refused(
+        &daemon,
+        &["key", "compromise", "--epoch", "99"],
+        "there is no KEK epoch 99",
+    );
     let long = "x".repeat(201);
-    refused(&daemon, &["key", "compromise", "--epoch", "1", "--reason", &long], "nothing was changed");
+    refused(
+        &daemon,
+        &["key", "compromise", "--epoch", "1", "--reason", &long],
+        "nothing was changed",
+    );
     assert_eq!(states(&daemon)[..2], ["active", "pre-active"]);
     // one that was never used is passed over
     daemon.run(&["key", "compromise", "--epoch", "2"], 0);
-    let said = daemon.run(&["key", "compromise", "--epoch", "1", "--reason", "a lost backup of the token"], 0);
+    let said = daemon.run(
+        &[
+            "key",
+            "compromise",
+            "--epoch",
+            "1",
+            "--reason",
+            "a lost backup of the token",
+        ],
+        0,
+    );
     assert!(said.contains("KEK epoch 3 seals from now on"), "{said}");
-    assert_eq!(states(&daemon)[..4], ["compromised", "compromised", "active", "pre-active"]);
+    assert_eq!(
+        states(&daemon)[..4],
+        ["compromised", "compromised", "active", "pre-active"]
+    );
     assert_eq!(status(&daemon)["epochs"][0]["reason"], "a lost backup of the token");
     assert_eq!(daemon.metric("panvault_kek_compromised"), 2.0);
     refused(&daemon, &["key", "compromise", "--epoch", "1"], "is compromised since");
@@ -34,7 +55,10 @@ fn a_compromised_epoch_is_left_at_once_and_destroyed() {
     let place = daemon.dir().join("backup");
     backup(&daemon, &place);
     for epoch in ["1", "2"] {
-        let text = daemon.run(&["key", "destroy", "--epoch", epoch, "--backup", place.to_str().unwrap()], 0);
+        let text = daemon.run(
+            &["key", "destroy", "--epoch", epoch, "--backup", place.to_str().unwrap()],
+            0,
+        );
         let certificate: Value = serde_json::from_str(&text).unwrap();
         assert!(certificate["compromised_since"].is_string(), "{certificate}");
     }
@@ -53,7 +77,10 @@ fn where_no_epoch_is_prepared_a_compromised_one_seals_nothing() {
     }
     let last = (prepared + 1).to_string();
     let said = daemon.run(&["key", "compromise", "--epoch", &last], 0);
-    assert!(said.contains("nothing is sealed") && said.contains("init --epochs"), "{said}");
+    assert!(
+        said.contains("nothing is sealed") && said.contains("init --epochs"),
+        "{said}"
+    );
     for _ in 0..2 {
         let refused = daemon.call("POST", "/v1/tokens", &json!({ "card": card(VISA) }));
         assert_eq!(refused.status, 503, "{}", refused.text());

@@ -28,10 +28,22 @@ fn old_backups_of_deleted_tokens_are_dead() {
     let figures = backup(&daemon, &new);
     let before = keks(&daemon);
     let said_of = daemon.run(
-        &["key", "destroy", "--epoch", "1", "--backup", new.to_str().unwrap(), "--out", &certificate],
+        &[
+            "key",
+            "destroy",
+            "--epoch",
+            "1",
+            "--backup",
+            new.to_str().unwrap(),
+            "--out",
+            &certificate,
+        ],
         0,
     );
-    assert!(said_of.contains("KEK epoch 1") && said_of.contains("1 objects"), "{said_of}");
+    assert!(
+        said_of.contains("KEK epoch 1") && said_of.contains("1 objects"),
+        "{said_of}"
+    );
 
     // gone from the token, and from the token only this one
     assert_eq!(before[1..], keks(&daemon));
@@ -57,7 +69,10 @@ fn old_backups_of_deleted_tokens_are_dead() {
 
     // receipt and certificate together
     let erased = daemon.run(&["receipt", "verify", &receipt, "--shredded", &certificate], 0);
-    assert!(erased.contains("erased: deleted on") && erased.contains("epoch 1"), "{erased}");
+    assert!(
+        erased.contains("erased: deleted on") && erased.contains("epoch 1"),
+        "{erased}"
+    );
     let forged = text.replace("\"kek_epoch\":1", "\"kek_epoch\":2");
     fs::write(path("forged.json"), forged).unwrap();
     let output = daemon.try_run(&["receipt", "verify", &receipt, "--shredded", &path("forged.json")]);
@@ -117,7 +132,11 @@ fn old_backups_of_deleted_tokens_are_dead() {
     // the newer one has all that was wanted
     daemon.stop();
     lose_state(&daemon, "lost-once-more");
-    let output = restore(&daemon, &new, &["--accept-returning", "--shredded", &certificate, "--json"]);
+    let output = restore(
+        &daemon,
+        &new,
+        &["--accept-returning", "--shredded", &certificate, "--json"],
+    );
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(figures["dead"], 0, "{figures}");

@@ -24,13 +24,22 @@ fn a_destruction_that_is_killed_goes_on() {
     for round in 0..rounds {
         let epoch = (round + 1).to_string();
         let keyring = daemon.dir().join("state/keyring.json");
-        let begun_before = std::fs::read_to_string(&keyring).unwrap().matches("\"destroying\"").count();
+        let begun_before = std::fs::read_to_string(&keyring)
+            .unwrap()
+            .matches("\"destroying\"")
+            .count();
         // the first one is killed before it begins
         let begins = round > 0;
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| daemon.try_run(&["key", "destroy", "--epoch", &epoch, "--backup", &place]));
             let until = Instant::now() + Duration::from_secs(60);
-            while begins && std::fs::read_to_string(&keyring).unwrap().matches("\"destroying\"").count() == begun_before {
+            while begins
+                && std::fs::read_to_string(&keyring)
+                    .unwrap()
+                    .matches("\"destroying\"")
+                    .count()
+                    == begun_before
+            {
                 assert!(Instant::now() < until && !asking.is_finished());
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -72,7 +81,10 @@ fn a_destroyed_kek_that_comes_back_is_destroyed_again() {
     backup(&daemon, &place);
     let (tokens, kept) = (daemon.dir().join("tokens"), daemon.dir().join("tokens.kept"));
     crate::place::copy(&tokens, &kept);
-    daemon.run(&["key", "destroy", "--epoch", "1", "--backup", place.to_str().unwrap()], 0);
+    daemon.run(
+        &["key", "destroy", "--epoch", "1", "--backup", place.to_str().unwrap()],
+        0,
+    );
     let without = crate::place::files(&tokens).len();
     daemon.stop();
     std::fs::remove_dir_all(&tokens).unwrap();
@@ -84,7 +96,9 @@ fn a_destroyed_kek_that_comes_back_is_destroyed_again() {
     });
     let trail = daemon.run(&["audit", "tail", "--lines", "100"], 0);
     assert!(
-        trail.lines().any(|line| line.contains("\"kek-destroy\"") && line.contains("\"again\"")),
+        trail
+            .lines()
+            .any(|line| line.contains("\"kek-destroy\"") && line.contains("\"again\"")),
         "{trail}"
     );
     assert_eq!(daemon.reveal(&token).json()["card"]["number"], VISA);

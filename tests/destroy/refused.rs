@@ -18,7 +18,11 @@ fn nothing_is_destroyed_that_anything_needs() {
     let (old, under_way, new) = (path("old"), path("under-way"), path("new"));
     backup(&daemon, old.as_ref());
     let before = keks(&daemon);
-    refused(&daemon, &["key", "destroy", "--epoch", "99"], "there is no KEK epoch 99");
+    refused(
+        &daemon,
+        &["key", "destroy", "--epoch", "99"],
+        "there is no KEK epoch 99",
+    );
     refused(&daemon, &["key", "destroy", "--epoch", "1"], "in use");
     refused(&daemon, &["key", "destroy", "--epoch", "3"], "prepared");
     refused(&daemon, &["key", "certificate", "--epoch", "1"], "no shred certificate");
@@ -70,7 +74,9 @@ fn nothing_is_destroyed_that_anything_needs() {
     refused(&daemon, &["key", "compromise", "--epoch", "1"], "was destroyed on");
     assert_eq!(status(&daemon)["epochs"][0]["state"], "destroyed");
     let trail = daemon.run(&["audit", "tail", "--lines", "100000"], 0);
-    let refusals = trail.lines().filter(|line| line.contains("\"kek-destroy\"") && line.contains("\"refused\""));
+    let refusals = trail
+        .lines()
+        .filter(|line| line.contains("\"kek-destroy\"") && line.contains("\"refused\""));
     assert!(refusals.count() >= 6, "{trail}");
 }
 

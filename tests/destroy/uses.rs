@@ -31,7 +31,10 @@ fn an_epoch_that_has_sealed_enough_opens_and_does_not_seal() {
         daemon.kill();
         daemon.up();
         let after = ops(&daemon);
-        assert!((before + 20..=before + 20 + MAX / 100 + MAX / 200).contains(&after), "{before} {after}");
+        assert!(
+            (before + 20..=before + 20 + MAX / 100 + MAX / 200).contains(&after),
+            "{before} {after}"
+        );
     }
     assert!(ops(&daemon) >= made);
     // a stop counts right
@@ -45,7 +48,18 @@ fn an_epoch_that_has_sealed_enough_opens_and_does_not_seal() {
     let statuses = batch(&daemon, left + 10);
     let count = |wanted: u64| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((count(201), count(503)), (left, 10), "{statuses:?}");
-    assert!(daemon.log().contains("has wrapped"), "{}", daemon.log());
+    daemon.wait(std::time::Duration::from_secs(10), "the figures", || {
+        let log = daemon.log();
+        daemon.metric("panvault_kek_ops") == 1_000.0
+            && log.contains("nine tenths of the data keys")
+            && log.contains("as many data keys as it may")
+    });
+    let screen = daemon.run(&["status"], 0);
+    assert!(
+        screen.contains("NOTHING IS SEALED: KEK epoch 1 has wrapped 1000"),
+        "{screen}"
+    );
+
     assert_eq!(daemon.reveal(&token).json()["card"]["number"], VISA);
     let refused = daemon.call("POST", "/v1/tokens", &json!({ "card": card(VISA) }));
     assert_eq!(refused.status, 503, "{}", refused.text());
