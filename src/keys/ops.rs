@@ -202,6 +202,11 @@ mod tests {
 
     use super::*;
 
+    fn figures(ops: &Ops) -> (u64, u64) {
+        let state = ops.lock();
+        (state.done, state.stored)
+    }
+
     fn store(ops: &Ops, count: u64) {
         ops.lock().stored = count;
         ops.grown.notify_waiters();
@@ -221,7 +226,8 @@ mod tests {
         tokio::task::yield_now().await;
         for count in [990, 995, 1005] {
             ops.wanted.notified().await;
-            assert!(ops.lock().done <= ops.lock().stored);
+            let (done, stored) = figures(&ops);
+            assert!(done <= stored);
             store(&ops, count);
         }
         let mut done = 0;
@@ -231,10 +237,10 @@ mod tests {
                 Err(error) => assert!(error.to_string().contains("as many as it may"), "{error}"),
             }
         }
-        assert_eq!((done, ops.lock().done), (15, 1000));
+        assert_eq!((done, figures(&ops).0), (15, 1000));
         ops.restart(Epoch(2));
         ops.take(Epoch(2)).await.unwrap();
-        assert_eq!((ops.lock().done, ops.lock().stored), (1, 10));
+        assert_eq!(figures(&ops), (1, 10));
     }
 
     #[tokio::test]

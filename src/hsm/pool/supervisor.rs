@@ -197,8 +197,11 @@ impl<L: Launch> Supervisor<L> {
         worker.since = Instant::now();
         self.next_start = worker.since;
         self.reason = None;
+        let old = self.roster.put(slot, worker);
+        // who gets an answer finds it told that there is a worker
+        self.publish(false);
         self.dispatch.open(id, outgoing);
-        if let Some(old) = self.roster.put(slot, worker) {
+        if let Some(old) = old {
             self.dispatch.drain(old);
         }
         self.renew_started(id);
