@@ -215,7 +215,7 @@ fn the_life_of_epochs_is_read_as_it_was_written() {
     assert_eq!((going.keyset.keks.len(), going.keyset.shredded.len()), (1, 1));
     life.destroyed(Epoch(1), now).unwrap();
     let gone = going.with_lifecycle(&life).unwrap();
-    for keyring in [left, going.clone(), gone.clone()] {
+    for keyring in [left, going, gone.clone()] {
         signed(&keyring).write(&path).unwrap();
         let read = Keyring::load(&path).unwrap();
         assert_eq!(
