@@ -47,6 +47,8 @@ fn old_backups_of_deleted_tokens_are_dead() {
 
     // gone from the token, and from the token only this one
     assert_eq!(before[1..], keks(&daemon));
+    let inventory = daemon.run(&["inventory"], 0);
+    assert!(inventory.contains("destroyed on"), "{inventory}");
     assert_eq!(states(&daemon)[..3], ["destroyed", "active", "pre-active"]);
     assert_eq!(daemon.reveal(&kept).json()["card"]["number"], VISA);
     made(&daemon, VISA);

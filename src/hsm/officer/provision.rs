@@ -153,7 +153,10 @@ impl Officer<'_> {
         let existing = plan.existing.as_ref();
         let mut keks = existing.map(|keyset| keyset.keks.clone()).unwrap_or_default();
         // First, because this is where a PIN may be refused or the vendor's officer be waited for.
-        keks.extend(self.make_keks(plan, &keks, templates, made)?);
+        let shredded = existing.map(|keyset| keyset.shredded.clone()).unwrap_or_default();
+        // the number of an epoch is never given again
+        let there: Vec<_> = keks.iter().chain(&shredded).cloned().collect();
+        keks.extend(self.make_keks(plan, &there, templates, made)?);
         let fingerprint = match existing {
             Some(keyset) => (keyset.fingerprint_id.clone(), keyset.fingerprint_check.clone()),
             None => self.make_fingerprint(made)?,
@@ -178,7 +181,7 @@ impl Officer<'_> {
             token_label: self.module.token().label().trim().to_owned(),
             token_serial: serial.to_owned(),
             keks,
-            shredded: existing.map(|keyset| keyset.shredded.clone()).unwrap_or_default(),
+            shredded,
             fingerprint_id: fingerprint.0,
             fingerprint_check: fingerprint.1,
             audit_id: audit.0,
