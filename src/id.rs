@@ -123,6 +123,14 @@ text_id! {
 }
 
 text_id! {
+    /// An operator, as others know them. ASCII letters, digits, `_`, `-`, `.`.
+    OperatorName, 32, name_byte
+}
+text_id! {
+    /// A ceremony.
+    CeremonyId, 32, name_byte
+}
+text_id! {
     /// A vault: made once at `init`, named in keyring, receipts and transcripts.
     VaultId, 64, name_byte
 }
@@ -136,6 +144,19 @@ impl VaultId {
         let mut raw = [0u8; 16];
         fill_random(&mut raw)?;
         Ok(Self(format!("vault_{}", data_encoding::HEXLOWER.encode(&raw))))
+    }
+}
+
+impl CeremonyId {
+    /// A fresh random one: short, since people read it to each other.
+    ///
+    /// # Errors
+    /// The operating system gave no random bytes.
+    pub fn random() -> Result<Self, NoRandom> {
+        let mut raw = [0u8; 10];
+        fill_random(&mut raw)?;
+        let text = data_encoding::BASE32_NOPAD.encode(&raw).to_ascii_lowercase();
+        Ok(Self(format!("cer_{text}")))
     }
 }
 

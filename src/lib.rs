@@ -8,7 +8,7 @@
 //! | 7 | [`cli`], [`config`] |
 //! | 6 | [`server`] |
 //! | 5 | [`api`], [`ops`] |
-//! | 4 | [`payment`], [`transfer`] |
+//! | 4 | [`payment`], [`custody`], [`transfer`] |
 //! | 3 | [`vault`] |
 //! | 2 | [`keys`], [`audit`], [`jose`] |
 //! | 1 | [`hsm`], [`store`] |
@@ -19,6 +19,7 @@ pub mod audit;
 pub mod card;
 pub mod cli;
 pub mod config;
+pub mod custody;
 pub mod hsm;
 pub mod id;
 pub mod jose;

@@ -80,6 +80,7 @@ fn a_life_on_systemd() {
     usage::two_users(&machine, &shop);
     usage::what_operators_see(&machine);
     usage::reload(&machine, &shop);
+    usage::two_operators(&machine);
     step("restart and upgrade under load");
     load::under_load(&machine, &shop, || {
         machine.run("systemctl restart panvault.service").truncate(0)
@@ -96,6 +97,7 @@ fn a_life_on_systemd() {
     step("reboot");
     machine.reboot();
     usage::as_before(&machine, &shop);
+    usage::the_trail_in_the_journal(&machine);
     step("remove");
     install::purge(&machine);
 }

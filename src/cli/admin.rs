@@ -1,6 +1,7 @@
 //! Accounts, policy and status of a running daemon.
 
 mod args;
+mod custody;
 mod destroy;
 mod request;
 mod rotation;
@@ -16,6 +17,8 @@ use self::args::Rules;
 pub(crate) use self::args::{
     CredentialCommand, MaintenanceCommand, MerchantCommand, NotificationCommand, PolicyCommand, RepositoryCommand,
 };
+pub(crate) use self::custody::{CeremonyCommand, OperatorCommand};
+pub(super) use self::custody::{ceremony, operator};
 pub(super) use self::destroy::{certificate, compromise, destroy};
 pub(super) use self::request::Common;
 use self::request::{cell, segment};
@@ -208,6 +211,11 @@ pub(super) fn policy(command: &PolicyCommand) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Ok)
         }
+        PolicyCommand::Approve {
+            policy,
+            configuration,
+            common,
+        } => custody::approve(policy.as_deref(), configuration.as_deref(), common),
         PolicyCommand::Reload(common) => common.show(Method::POST, "/admin/policy/reload", None),
     }
 }

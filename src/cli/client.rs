@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::net::UnixStream;
+use zeroize::Zeroizing;
 
 use super::Exit;
 
@@ -18,6 +20,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// A running daemon.
 pub(super) struct Client {
     socket: PathBuf,
+    operator: Option<SecretString>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -26,8 +29,15 @@ impl Client {
     pub(super) fn new(socket: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             socket: socket.to_owned(),
+            operator: None,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         })
+    }
+
+    /// With an operator's credential.
+    #[must_use]
+    pub(super) fn by(self, operator: Option<SecretString>) -> Self {
+        Self { operator, ..self }
     }
 
     /// Whether anyone listens there.
@@ -51,7 +61,11 @@ impl Client {
             if bytes.is_empty() {
                 return Ok(Value::Null);
             }
-            return serde_json::from_slice(&bytes).context("the daemon's answer is not JSON");
+            let answer: Value = serde_json::from_slice(&bytes).context("the daemon's answer is not JSON")?;
+            return match answer.get("ceremony").filter(|_| status == StatusCode::ACCEPTED) {
+                Some(ceremony) => Err(waits(ceremony)),
+                None => Ok(answer),
+            };
         }
         let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let words = ["detail", "title", "error"]
@@ -138,7 +152,13 @@ impl Client {
             Some(value) => Bytes::from(serde_json::to_vec(value)?),
             None => Bytes::new(),
         };
-        self.exchange(method, path, &[], bytes).await
+        let mut headers = Vec::new();
+        let shown = self.operator.as_ref();
+        let shown = shown.map(|operator| Zeroizing::new(format!("Operator {}", operator.expose_secret())));
+        if let Some(shown) = &shown {
+            headers.push(("Authorization", shown.as_str()));
+        }
+        self.exchange(method, path, &headers, bytes).await
     }
 
     async fn exchange(
@@ -163,4 +183,14 @@ impl Client {
         }
         Ok(sender.send_request(request.body(Full::new(body))?).await?)
     }
+}
+
+/// Nothing has happened: a second operator is needed.
+fn waits(ceremony: &Value) -> anyhow::Error {
+    let at = |name: &str| ceremony.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (id, operation, end) = (at("id"), at("operation"), at("ends_at"));
+    Exit::Waits.because(format!(
+        "{operation} needs a second operator, and nothing has happened yet: another one runs `panvault ceremony approve {id}`, \
+         then give this command again, before {end}"
+    ))
 }

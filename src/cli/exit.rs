@@ -15,13 +15,15 @@ pub enum Exit {
     Unavailable,
     /// The HSM's policy has a gap, or keys are missing, weak or swapped: do not restart, look.
     Refused,
+    /// A second operator is needed, and nothing has happened yet.
+    Waits,
     /// The configuration is wrong.
     Config,
 }
 
 /// For `--help` and the manual.
 pub(super) const HELP: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 a verification found a fault; \
-69 daemon or HSM not reachable; 77 refused: policy gap, or keys missing, weak or swapped; 78 configuration wrong.";
+69 daemon or HSM not reachable; 75 waits for a second operator; 77 refused: policy gap, or keys missing, weak or swapped; 78 configuration wrong.";
 
 /// An error that knows its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,7 @@ impl Exit {
             Self::Failure => 1,
             Self::Fault => 3,
             Self::Unavailable => 69,
+            Self::Waits => 75,
             Self::Refused => 77,
             Self::Config => 78,
         }

@@ -1,5 +1,7 @@
 //! `init`: makes the keys that are missing and the store of a new vault. Keeps no PIN.
 
+mod operators;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +20,7 @@ use super::serve::own_peer;
 use super::{Exit, Which, terminal};
 use crate::audit::Event;
 use crate::config::Config;
+use crate::custody::NewOperator;
 use crate::hsm::officer::{MOST_KEKS, OfficerError};
 use crate::hsm::{KekMode, PinSource, read_pin};
 use crate::id::VaultId;
@@ -40,8 +43,15 @@ pub(crate) struct InitArgs {
     /// User PIN, from a file; the configured file, or asked for, otherwise
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PathBuf>,
+    /// One of the first two operators: a name and the person's own user id; given twice. They enroll when the daemon serves
+    #[arg(long = "operator", value_name = "NAME=UID", value_parser = operators::person)]
+    operators: Vec<NewOperator>,
+    /// These two take the place of all operators there are: the last resort, where fewer than two can act. Needs the security
+    /// officer's PIN
+    #[arg(long, requires = "operators")]
+    replace_operators: bool,
     /// Only check the keys that are there; makes nothing
-    #[arg(long, conflicts_with_all = ["mode", "epochs", "so_pin_file"])]
+    #[arg(long, conflicts_with_all = ["mode", "epochs", "so_pin_file", "operators"])]
     verify: bool,
     /// Print JSON
     #[arg(long)]
@@ -57,6 +67,9 @@ enum Mode {
 
 /// Runs it.
 pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
+    if args.operators.len() == 1 {
+        return Err(Exit::Failure.because("one operator can do nothing alone: give --operator twice"));
+    }
     let instance = Instance::find(&args.which)?;
     let config = &instance.config;
     refuse_root(config)?;
@@ -66,11 +79,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     if let Some(status) = again_with(config)? {
         return Ok(status);
     }
-    let user = match (&args.pin_file, &config.hsm.pin) {
-        (Some(file), _) => from_file(file)?,
-        (None, source @ PinSource::File(_)) => read_pin(source).map_err(anyhow::Error::msg)?,
-        (None, PinSource::Credential(_)) => ask(config, "user PIN")?,
-    };
+    let user = user_pin(config, args.pin_file.as_deref())?;
     if args.verify {
         let summary = init::verify(&config.hsm, &config.keyring_path(), &user).map_err(coded)?;
         if !args.json {
@@ -95,6 +104,12 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let summary = summary.map_err(coded)?;
     new_store(&instance, &summary.vault)?;
     note_keys(&instance, &summary);
+    let replacing = match (args.replace_operators, so) {
+        (true, None) => Some(ask(config, "security officer's PIN")?),
+        (true, so) => so,
+        (false, _) => None,
+    };
+    operators::make(&instance, &args.operators, &user, replacing.as_ref())?;
     if summary.made.is_empty() {
         terminal::remark("no key was missing");
     }
@@ -199,7 +214,7 @@ fn tell(summary: &Summary, json: bool) -> anyhow::Result<Exit> {
 }
 
 /// With the exit code that `check hsm` and `serve` give for the same.
-fn coded(error: InitError) -> anyhow::Error {
+pub(super) fn coded(error: InitError) -> anyhow::Error {
     let exit = match &error {
         InitError::Officer(OfficerError::NoToken(_) | OfficerError::PinRefused(..) | OfficerError::Unavailable(_)) => {
             Exit::Unavailable
@@ -235,7 +250,7 @@ pub(super) fn refuse_root(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Runs this same command in a process with the module's environment, where this one does not have it yet.
-fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
+pub(super) fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
     let environment = &config.hsm.environment;
     if environment
         .iter()
@@ -251,6 +266,15 @@ fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
     let exits = [Exit::Ok, Exit::Fault, Exit::Unavailable, Exit::Refused, Exit::Config];
     let same = |exit: &Exit| status.code() == Some(i32::from(exit.code()));
     Ok(Some(exits.into_iter().find(same).unwrap_or(Exit::Failure)))
+}
+
+/// The user PIN from a file, the configured one, or a person.
+pub(super) fn user_pin(config: &Config, file: Option<&Path>) -> anyhow::Result<SecretString> {
+    match (file, &config.hsm.pin) {
+        (Some(file), _) => from_file(file),
+        (None, source @ PinSource::File(_)) => read_pin(source).map_err(anyhow::Error::msg),
+        (None, PinSource::Credential(_)) => ask(config, "user PIN"),
+    }
 }
 
 fn from_file(path: &Path) -> anyhow::Result<SecretString> {

@@ -1,5 +1,7 @@
 //! `key`: the vault's keys as others need them.
 
+mod adopt;
+
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
@@ -67,6 +69,8 @@ pub(crate) enum KeyCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Take another token for the vault's: one that holds the same keys, in the place of a HSM that is gone
+    Adopt(adopt::AdoptArgs),
 }
 
 /// A key pair of the vault's.
@@ -103,6 +107,7 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
         } => admin::destroy(common, *epoch, backup.as_deref(), out.as_deref()),
         KeyCommand::Certificate { epoch, out, common } => admin::certificate(common, *epoch, out.as_deref()),
         KeyCommand::Compromise { epoch, reason, common } => admin::compromise(common, *epoch, reason.as_deref()),
+        KeyCommand::Adopt(args) => adopt::run(args),
         KeyCommand::Rotate { wait, common } => admin::rotate(common, *wait),
     }
 }

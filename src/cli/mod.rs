@@ -2,11 +2,13 @@
 
 mod admin;
 mod anchor;
+mod approval;
 mod audit;
 mod backup;
 mod bench;
 mod check;
 mod client;
+mod credential;
 mod dev;
 mod exit;
 mod import;
@@ -113,10 +115,16 @@ enum Command {
     /// The policy of the running daemon
     #[command(subcommand)]
     Policy(admin::PolicyCommand),
+    /// Operators: the people who agree, two at a time, to what needs two
+    #[command(subcommand)]
+    Operator(admin::OperatorCommand),
+    /// Ceremonies: what needs two operators
+    #[command(subcommand)]
+    Ceremony(admin::CeremonyCommand),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Deletion receipts
+    /// Deletion receipts and the vault's other signed statements
     #[command(subcommand)]
     Receipt(receipt::ReceiptCommand),
     /// Check what is stored through the HSM: that every card opens in its place and is the one it is found by
@@ -185,6 +193,8 @@ pub fn main() -> ExitCode {
         Command::Maintenance(command) => admin::maintenance(&command),
         Command::Notification(command) => admin::notification(&command),
         Command::Policy(command) => admin::policy(&command),
+        Command::Operator(command) => admin::operator(&command),
+        Command::Ceremony(command) => admin::ceremony(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Receipt(command) => receipt::run(&command),
         Command::Verify(args) => verify::run(&args),

@@ -1,20 +1,24 @@
 //! `restore`: a backup into an empty place. Needs no HSM: what it opens is known when the daemon starts on it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::approval::{self, ApprovalArgs};
 use super::backup::coded;
 use super::client::Client;
 use super::instance::Instance;
 use super::progress::Progress;
 use super::{Exit, Which, init, shredded, terminal};
 use crate::config::Config;
+use crate::custody::Guarded;
 use crate::hsm::{Epoch, KeyFingerprint};
 use crate::keys::{EpochState, Lifecycle};
+use crate::store::Store;
 use crate::telemetry::Metrics;
-use crate::transfer::{Backup, Later, Plan, Restored, Target, Verdict, is_half_restored, restore};
+use crate::transfer::{Agreeing, Backup, Later, Manifest, Plan, Restored, Target, Verdict, is_half_restored, restore};
 use crate::vault::epochs::Under;
 
 #[derive(Debug, Args)]
@@ -35,6 +39,8 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "CERTIFICATE")]
     shredded: Vec<PathBuf>,
     #[command(flatten)]
+    approvals: ApprovalArgs,
+    #[command(flatten)]
     which: Which,
     /// Print JSON
     #[arg(long)]
@@ -54,6 +60,13 @@ pub(super) fn refuse_half(config: &Config) -> anyhow::Result<()> {
 
 /// Runs it.
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
+    if let Some(file) = args.approvals.approving() {
+        let pin = args.key.as_deref().map(KeyFingerprint::parse).transpose()?;
+        let backup = Backup::open(&args.from, pin.as_ref()).map_err(coded)?;
+        args.approvals
+            .write(file, Guarded::Restore, &subject(backup.manifest()))?;
+        return Ok(Exit::Ok);
+    }
     let instance = Instance::find(&args.which)?;
     let config = &instance.config;
     init::refuse_root(config)?;
@@ -84,10 +97,17 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         keyring: config.keyring_path(),
         made: (init::store_mark(config), init::STORE_MADE.to_owned()),
     };
+    let (shown, subject) = (args.approvals.shown()?, subject(manifest));
+    let control = &config.dual_control;
+    let agreed = |store: Arc<dyn Store>| -> Agreeing<'_> {
+        let (subject, shown) = (&subject, &shown);
+        Box::pin(async move { approval::ask(store.as_ref(), control, Guarded::Restore, subject, shown).await })
+    };
     let plan = Plan {
         backup: &backup,
         later: later.as_ref(),
         accept_returning: args.accept_returning,
+        agreed: control.guards(Guarded::Restore).then_some(&agreed),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let progress = Progress::start();
@@ -160,4 +180,12 @@ fn tell_of_returning(restored: &Restored, knows: bool) {
          done again; {} tokens made since are not there",
         replayed.deleted, replayed.spent, replayed.returning, replayed.accounts, replayed.lost
     ));
+}
+
+/// What is approved: that just this backup is restored although something comes back.
+fn subject(manifest: &Manifest) -> Map<String, Value> {
+    let mut subject = Map::new();
+    subject.insert("vault".to_owned(), manifest.vault().as_str().into());
+    subject.insert("manifest_sha256".to_owned(), manifest.digest().into());
+    subject
 }

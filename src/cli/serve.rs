@@ -1,6 +1,7 @@
 //! `serve`: the parts put together, from the store to the sockets, and taken apart again in order.
 
 mod descriptors;
+mod dual_control;
 mod reload;
 mod signals;
 mod standing;
@@ -199,6 +200,7 @@ impl Parts {
             bins,
             metrics.clone(),
         );
+        let custody = dual_control::start(&config, &store, &vault).await?;
 
         vault.learn_destructions(super::shredded::beside(&config, &keyring)?);
 
@@ -251,6 +253,7 @@ impl Parts {
         let services = Arc::new(ops::Services {
             backups,
             vault: vault.clone(),
+            custody: custody.clone(),
             maintenance: maintenance.runs(),
             payments,
             own: own_peer(),

@@ -1,6 +1,7 @@
 //! The configuration: one file, read into the settings that each floor declares for itself.
 
 mod audit;
+mod custody;
 mod dialects;
 mod error;
 mod hsm;
@@ -21,6 +22,7 @@ use nix::unistd::{Group, User};
 pub use self::error::Error;
 use self::spec::{CapsSpec, ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
+use crate::custody::{Control, NewOperator};
 use crate::hsm as tokens;
 use crate::keys::KekLimits;
 use crate::payment::maintenance::MaintenanceConfig;
@@ -71,6 +73,10 @@ pub struct Config {
     pub kek_limits: KekLimits,
     /// The most records that a KEK rotation moves in a second; 0: as many as the HSM can.
     pub rewraps_per_second: u32,
+    /// What needs two operators.
+    pub dual_control: Control,
+    /// Who are to be the first of them.
+    pub first_operators: Vec<NewOperator>,
     /// When stored cards are held against the account updater.
     pub maintenance: MaintenanceConfig,
     /// Worldpay's dialect.
@@ -204,6 +210,8 @@ impl Reader<'_> {
             caps: caps(&spec.caps),
             kek_limits: self.kek_limits(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
+            first_operators: self.first_operators(&spec.dual_control)?,
+            dual_control: self.dual_control(spec.dual_control)?,
             maintenance: self.maintenance(&spec.maintenance)?,
             worldpay: self.worldpay(spec.worldpay)?,
             locker: self.locker(&spec.locker)?,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::hsm::AddressFamily;
 
 use super::audit::AuditSpec;
+use super::custody::DualControlSpec;
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
 use super::paykka::PayKkaSpec;
@@ -38,6 +39,8 @@ pub(super) struct Spec {
     pub(super) caps: CapsSpec,
     #[serde(default)]
     pub(super) keys: KeysSpec,
+    #[serde(default)]
+    pub(super) dual_control: DualControlSpec,
     #[serde(default)]
     pub(super) maintenance: MaintenanceSpec,
     #[serde(default)]

@@ -244,8 +244,8 @@ fn from_open(fault: OpenFault) -> StartFault {
         }
         // it is not away, it is the wrong one: waiting mends nothing
         OpenFault::OtherToken(text) => StartFault::Keys(format!(
-            "{text}: this is another HSM than the one with this vault's keys; connect that one, or restore its keys by the \
-             vendor's tool"
+            "{text}: this is another HSM than the one with this vault's keys; connect that one, or have the vendor's tool \
+             put its keys into this one and run `panvault key adopt`"
         )),
         OpenFault::PinRefused(text) => StartFault::PinRefused(text),
         OpenFault::Unavailable(text) => StartFault::Unavailable(text),

@@ -1,5 +1,6 @@
 //! Keys by their role: what a record's ciphertext is bound to, how it is encoded, and which HSM job makes and opens it.
 
+pub mod adopt;
 pub mod init;
 mod input;
 mod keyring;

@@ -45,6 +45,11 @@ impl Refusal {
             text: text.into(),
         }
     }
+
+    /// For people.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// A JSON answer, not to be kept.

@@ -9,8 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Services;
-use super::answer::{Admin, At, Json, LargeJson, Refusal, answer};
+use super::answer::{At, Json, LargeJson, Refusal, answer};
+use super::control::{Claimed, under_control};
+use super::custody::subject;
 use super::keys::refusal_of;
+use crate::custody::Guarded;
 use crate::transfer::Manifest;
 use crate::vault::destroy::{DestroyError, Evidence};
 use crate::vault::epochs::Under;
@@ -43,7 +46,7 @@ const REASON_MAX: usize = 200;
 /// Destroys the KEK of an epoch; answers with the shred certificate. Goes to its end whether anyone waits or not.
 pub(super) async fn destroy(
     State(services): State<Arc<Services>>,
-    Admin(admin): Admin,
+    claimed: Claimed,
     At(epoch): At<u32>,
     LargeJson(asked): LargeJson<Destroy>,
 ) -> Result<Response, Refusal> {
@@ -52,9 +55,14 @@ pub(super) async fn destroy(
         .as_deref()
         .map(|text| evidence(&services, text, &asked))
         .transpose()?;
-    let vault = Arc::clone(&services.vault);
-    let done = to_its_end(async move { vault.destroy_epoch(epoch, evidence, admin.peer).await }).await;
-    certificate_answer(&done?)
+    let backup = evidence.as_ref().map(|evidence| evidence.sha256.as_str());
+    let subject = subject([("kek_epoch", epoch.into()), ("backup_sha256", backup.into())]);
+    let (vault, peer) = (Arc::clone(&services.vault), claimed.peer);
+    let act = async move {
+        let done = to_its_end(async move { vault.destroy_epoch(epoch, evidence, peer).await }).await;
+        certificate_answer(&done?)
+    };
+    under_control(&services, &claimed, Guarded::KeyDestroy, subject, act).await
 }
 
 /// The manifest says what its signature covers, if it is this vault's.
@@ -102,7 +110,7 @@ pub(super) async fn certificate(
 /// Marks an epoch as compromised; moves on at once where it is the one in use.
 pub(super) async fn compromise(
     State(services): State<Arc<Services>>,
-    Admin(admin): Admin,
+    claimed: Claimed,
     At(epoch): At<u32>,
     Json(asked): Json<Compromise>,
 ) -> Result<Response, Refusal> {
@@ -114,10 +122,14 @@ pub(super) async fn compromise(
             format!("a reason has up to {REASON_MAX} characters on one line; nothing was changed"),
         ));
     }
-    let vault = Arc::clone(&services.vault);
-    let done = tokio::spawn(async move { vault.compromise(epoch, reason, admin.peer).await }).await;
-    let done = done.map_err(|_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping"))?;
-    Ok(answer(StatusCode::OK, &done?))
+    let subject = subject([("kek_epoch", epoch.into()), ("compromised", true.into())]);
+    let (vault, peer) = (Arc::clone(&services.vault), claimed.peer);
+    let act = async move {
+        let done = tokio::spawn(async move { vault.compromise(epoch, reason, peer).await }).await;
+        let done = done.map_err(|_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping"))?;
+        Ok(answer(StatusCode::OK, &done?))
+    };
+    under_control(&services, &claimed, Guarded::KeyDestroy, subject, act).await
 }
 
 fn certificate_answer(text: &str) -> Result<Response, Refusal> {

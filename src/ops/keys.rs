@@ -8,7 +8,10 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::Services;
-use super::answer::{Admin, Refusal, answer};
+use super::answer::{Refusal, answer};
+use super::control::{Claimed, under_control};
+use super::custody::subject;
+use crate::custody::Guarded;
 use crate::keys::{NotMoved, Refused};
 
 /// Epochs, their states, what is sealed under each, and how far the last rotation is.
@@ -26,9 +29,14 @@ pub(super) async fn rotation(State(services): State<Arc<Services>>) -> Response 
 }
 
 /// Moves on to the next epoch. 202: records are put under it from now on, in the background.
-pub(super) async fn rotate(State(services): State<Arc<Services>>, Admin(admin): Admin) -> Result<Response, Refusal> {
-    let epoch = services.vault.rotate(admin.peer).await?;
-    Ok(answer(StatusCode::ACCEPTED, &json!({ "epoch": epoch })))
+pub(super) async fn rotate(State(services): State<Arc<Services>>, claimed: Claimed) -> Result<Response, Refusal> {
+    let (held, peer) = (Arc::clone(&services), claimed.peer);
+    let act = async move {
+        let epoch = held.vault.rotate(peer).await?;
+        Ok(answer(StatusCode::ACCEPTED, &json!({ "epoch": epoch })))
+    };
+    let subject = subject([("role", "kek".into())]);
+    under_control(&services, &claimed, Guarded::KeyRotate, subject, act).await
 }
 
 /// Whose fault it is that the keys stay as they are.

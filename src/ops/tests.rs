@@ -34,8 +34,14 @@ impl Operator {
             keys: idle.keys,
             keyring: PathBuf::from("/nonexistent/keyring.json"),
         });
+        let control = crate::custody::Control {
+            operations: std::collections::BTreeSet::new(),
+            window: std::time::Duration::from_secs(60),
+        };
+        let custody = Custody::new(idle.store.clone(), idle.vault.clone(), control).unwrap();
         let services = Arc::new(Services {
             backups,
+            custody: Arc::new(custody),
             vault: idle.vault.clone(),
             maintenance: maintenance.runs(),
             payments,

@@ -48,6 +48,7 @@ pub(super) async fn reload_policy(
         Err(error) => {
             let status = match &error {
                 ReloadError::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+                ReloadError::NotAdmitted(_) => StatusCode::FORBIDDEN,
                 ReloadError::Policy(_) => StatusCode::UNPROCESSABLE_ENTITY,
             };
             Err(Refusal::new(status, error.to_string()))

@@ -2,6 +2,7 @@
 //! read over there, and put in place when nothing is wrong with it.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 pub use super::stage::Target;
@@ -28,7 +29,15 @@ pub struct Plan<'a> {
     pub later: Option<&'a Later>,
     /// What was deleted or taken back after the backup may come back.
     pub accept_returning: bool,
+    /// Asked before anything may come back, of the restored store: who agreed, or why not.
+    pub agreed: Option<Agreed<'a>>,
 }
+
+/// Who agreed that something comes back, for the audit trail; else why that is not so, for people.
+pub type Agreed<'a> = &'a dyn Fn(Arc<dyn Store>) -> Agreeing<'a>;
+
+/// The answer.
+pub type Agreeing<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + 'a>>;
 
 /// What a restoration came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +144,13 @@ async fn prove(
             "its store is another vault's than its manifest's".to_owned(),
         ));
     }
+    let agreed = match plan.agreed.filter(|_| plan.accept_returning) {
+        Some(agreed) => agreed(Arc::clone(store))
+            .await
+            .map(|who| format!("; {who} agreed that something may come back"))
+            .map_err(|why| Error::InTheWay(format!("{why}; nothing was changed")))?,
+        None => String::new(),
+    };
     step("doing deletions again");
     let replayed = replay(store, manifest.mark().head.seq, through).await?;
     if plan.later.is_some() && through == manifest.mark().head.seq && !plan.accept_returning {
@@ -162,7 +178,7 @@ async fn prove(
     let under = by_epoch(store.as_ref()).await.map_err(unread)?;
     let event = Event {
         detail: Some(format!(
-            "to revision {} and audit record {through}; {} tokens deleted and {} spent again, {} deletions not",
+            "to revision {} and audit record {through}; {} tokens deleted and {} spent again, {} deletions not{agreed}",
             manifest.mark().rev,
             replayed.deleted,
             replayed.spent,

@@ -7,10 +7,10 @@ mod reload;
 mod signature;
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-pub use reload::{Reconfigured, ReloadError};
+pub use reload::{Admitting, Gate, Reconfigured, ReloadError};
 
 use super::accounts::{AccountStatus, Accounts};
 use super::caps::{CapTable, Caps, Exceeded, Moment};
@@ -45,6 +45,7 @@ pub struct Access {
     accounts: Accounts,
     rules: RwLock<Arc<Rules>>,
     reloading: tokio::sync::Mutex<()>,
+    gate: OnceLock<Weak<dyn Gate>>,
     caps: Caps,
     login: Login,
     comparison: Comparison,
@@ -79,6 +80,7 @@ impl Access {
                 caps: config.caps,
             })),
             reloading: tokio::sync::Mutex::default(),
+            gate: OnceLock::new(),
             caps: Caps::new(MAX_CAPPED),
             login: Login::new(config.login, MAX_FAILING),
             comparison: Comparison::new()?,
@@ -156,7 +158,7 @@ impl Access {
     }
 
     /// SHA-256 of the policy file in force, hex.
-    pub(super) fn policy_digest(&self) -> String {
+    pub fn policy_digest(&self) -> String {
         self.rules().policy.digest().to_owned()
     }
 

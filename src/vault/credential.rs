@@ -3,11 +3,12 @@
 //! An API key is `pv_<id>_<secret>`: the id is public and finds the credential. A password is 32 upper-case hex digits,
 //! shown with its merchant. Of either only SHA-256(id, secret) is kept. That is enough because the secret is
 //! machine-made from 256 or 128 random bits: there is nothing to guess. A certificate is no secret: its SHA-256 is kept.
+//! An operator's credential is made as an API key is and begins with `pvo_`, so that neither is taken for the other.
 
 use std::fmt;
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXUPPER};
-use ring::digest;
+use ring::{digest, hmac};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -17,26 +18,26 @@ use super::certificate::CertificateDigest;
 use crate::id::{CredentialId, Malformed, NoRandom, fill_random};
 
 /// A credential just made: the only moment its secret exists here.
-pub(super) struct Fresh {
-    pub(super) id: CredentialId,
-    pub(super) hash: SecretHash,
+pub(crate) struct Fresh {
+    pub(crate) id: CredentialId,
+    pub(crate) hash: SecretHash,
     /// As it is shown.
-    pub(super) text: SecretString,
+    pub(crate) text: SecretString,
 }
 
 /// What a caller showed, split but not believed.
-pub(super) struct Presented {
-    pub(super) id: CredentialId,
-    pub(super) hash: SecretHash,
+pub(crate) struct Presented {
+    pub(crate) id: CredentialId,
+    pub(crate) hash: SecretHash,
 }
 
 /// SHA-256 over the id's length, the id and the secret.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(super) struct SecretHash([u8; digest::SHA256_OUTPUT_LEN]);
+pub(crate) struct SecretHash([u8; digest::SHA256_OUTPUT_LEN]);
 
 /// Compares in constant time, and just as long when there is nothing to compare with.
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     decoy: SecretHash,
     nobody: CredentialId,
 }
@@ -45,6 +46,18 @@ impl Fresh {
     /// # Errors
     /// No random bytes.
     pub(super) fn api_key() -> Result<Self, NoRandom> {
+        Self::key(PREFIX)
+    }
+
+    /// An operator's credential.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub(crate) fn operator() -> Result<Self, NoRandom> {
+        Self::key(OPERATOR_PREFIX)
+    }
+
+    fn key(prefix: &str) -> Result<Self, NoRandom> {
         let id = fresh_id()?;
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         fill_random(&mut *secret)?;
@@ -52,7 +65,7 @@ impl Fresh {
         secret.make_ascii_lowercase();
         Ok(Self {
             hash: SecretHash::of(&id, &secret),
-            text: SecretString::from(format!("{PREFIX}{id}_{}", &*secret)),
+            text: SecretString::from(format!("{prefix}{id}_{}", &*secret)),
             id,
         })
     }
@@ -75,7 +88,16 @@ impl Fresh {
 impl Presented {
     /// Splits a key's text; `None` if it cannot be one.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+        Self::after(PREFIX, text)
+    }
+
+    /// The same of an operator's credential.
+    pub(crate) fn parse_operator(text: &str) -> Option<Self> {
+        Self::after(OPERATOR_PREFIX, text)
+    }
+
+    fn after(prefix: &str, text: &str) -> Option<Self> {
+        let (id, secret) = text.strip_prefix(prefix)?.split_once('_')?;
         if secret.len() != SECRET_CHARS || !secret.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return None;
         }
@@ -102,10 +124,17 @@ impl SecretHash {
     }
 }
 
+impl SecretHash {
+    /// As a key: who has the secret, or what is stored of it, can prove that over anything.
+    pub(crate) fn key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.0)
+    }
+}
+
 impl Comparison {
     /// # Errors
     /// No random bytes.
-    pub(super) fn new() -> Result<Self, NoRandom> {
+    pub(crate) fn new() -> Result<Self, NoRandom> {
         let mut decoy = [0; digest::SHA256_OUTPUT_LEN];
         fill_random(&mut decoy)?;
         Ok(Self {
@@ -120,7 +149,7 @@ impl Comparison {
     }
 
     /// Whether `presented` is `stored`; a missing one costs the same and is never it.
-    pub(super) fn holds(&self, stored: Option<&SecretHash>, presented: &SecretHash) -> bool {
+    pub(crate) fn holds(&self, stored: Option<&SecretHash>, presented: &SecretHash) -> bool {
         let against = stored.unwrap_or(&self.decoy);
         bool::from(against.0.ct_eq(&presented.0)) & stored.is_some()
     }
@@ -171,6 +200,7 @@ pub(super) fn fresh_id() -> Result<CredentialId, NoRandom> {
 }
 
 const PREFIX: &str = "pv_";
+const OPERATOR_PREFIX: &str = "pvo_";
 /// 16 characters in base32.
 const ID_BYTES: usize = 10;
 const SECRET_BYTES: usize = 32;

@@ -159,7 +159,7 @@ fn add(pending: &mut HashMap<Repeated, Pending>, event: Repeated, counted: Pendi
 
 /// A digest's hex digits as the audit trail can hold them: it masks what could be a card number, so no 12 digits may
 /// stand together.
-pub(super) fn grouped(hex: &str) -> String {
+pub fn grouped(hex: &str) -> String {
     let digits: Vec<char> = hex.chars().collect();
     let groups: Vec<String> = digits.chunks(8).map(|group| group.iter().collect()).collect();
     groups.join(":")

@@ -12,7 +12,7 @@ mod certificate;
 pub mod check;
 mod clock;
 mod compare;
-mod credential;
+pub(crate) mod credential;
 mod cursor;
 mod delete;
 mod describe;
@@ -71,7 +71,7 @@ mod walk;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use access::{Access, AccessConfig, Reconfigured, ReloadError};
+pub use access::{Access, AccessConfig, Admitting, Gate, Reconfigured, ReloadError};
 pub use basic::BasicLogin;
 pub use certificate::{BadCertificate, CertificateDigest};
 pub use diagnose::Diagnosis;

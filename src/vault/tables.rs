@@ -21,6 +21,7 @@
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
 //! | `0x30` | document | length, merchant, kind, name | [`Row`](super::documents::Row) |
 //! | `0x31` | document expiry index, only of documents that expire | milliseconds, the document's key after its byte | - |
+//! | `0x40` to `0x43` | operators, ceremonies, approved files | see [`custody`](crate::custody) | |
 //!
 //! Numbers are big-endian, so that the order of the bytes is the order of the numbers. A repository is 4 bytes,
 //! milliseconds 8, a day and an epoch 4, a length and a kind 1; a token or a name comes last and needs no length.

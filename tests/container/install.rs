@@ -38,8 +38,14 @@ pub(crate) fn package(machine: &Machine, package: &str) {
     );
 }
 
-/// As README has it: a token, credentials, keys.
+/// As README has it: a token, credentials, keys, the first operators, and the trail in the journal.
 pub(crate) fn token_and_keys(machine: &Machine) {
+    machine.run(
+        "for user in alice bob; do useradd --system --user-group --create-home $user; usermod -aG panvault-operators $user; done
+         printf '[dual_control]\\nfirst_operators = [\"alice\", \"bob\"]\\n[audit]\\njournal = true\\n' >>/etc/panvault/panvault.toml
+         mkdir -p /etc/systemd/system/panvault.service.d
+         cp /usr/share/panvault/drop-in/audit-journal.conf /etc/systemd/system/panvault.service.d/ && systemctl daemon-reload",
+    );
     machine.run(
         "install -d -o panvault -g panvault -m 0700 /var/lib/panvault /var/lib/panvault/softhsm
          setpriv --reuid=panvault --regid=panvault --clear-groups env SOFTHSM2_CONF=/etc/panvault/softhsm2.conf \
@@ -52,7 +58,7 @@ pub(crate) fn token_and_keys(machine: &Machine) {
     );
     let said = machine.run("journalctl --no-pager --output=cat --unit=panvault-init.service");
     assert!(
-        said.contains("audit key"),
+        said.contains("audit key") && said.contains("is operator bob"),
         "its fingerprint is to be written down: {said}"
     );
     assert_eq!(

@@ -71,7 +71,7 @@ pub(crate) fn reveal(machine: &Machine, user: &str, shop: &Shop) -> (String, u16
 pub(crate) fn first_use(machine: &Machine) -> Shop {
     machine.run(
         "for user in shop settle; do useradd --system --user-group $user; usermod -aG panvault-clients $user; done
-         useradd --system --user-group stranger; useradd --system --user-group alice; usermod -aG panvault-operators alice",
+         useradd --system --user-group stranger",
     );
     machine.write("/etc/panvault/policy.toml", POLICY);
     machine.run("systemctl enable --now panvault.socket panvault-admin.socket panvault-metrics.socket");
@@ -171,4 +171,33 @@ pub(crate) fn as_before(machine: &Machine, shop: &Shop) {
         let (body, status) = reveal(machine, "settle", shop);
         status == 200 && body.contains(VISA)
     });
+}
+
+/// What two operators agree to, each in a home of their own.
+pub(crate) fn two_operators(machine: &Machine) {
+    let by = |user: &str, command: &str| {
+        format!("HOME=/home/{user} setpriv --reuid={user} --regid={user} --init-groups panvault {command}")
+    };
+    for user in ["alice", "bob"] {
+        machine.run(&by(user, "operator enroll --accept"));
+    }
+    let asked = machine.try_run(&by("alice", "key rotate")).unwrap();
+    assert_eq!(asked.status.code(), Some(75), "{asked:?}");
+    let list = machine.run(&by("bob", "ceremony list --json"));
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let id = list["ceremonies"][0]["id"].as_str().unwrap();
+    machine.run(&by("bob", &format!("ceremony approve {id}")));
+    let told = machine.run(&by("alice", "key rotate --wait"));
+    assert!(told.contains("epoch 2"), "{told}");
+}
+
+/// A real journal has every record of the trail.
+pub(crate) fn the_trail_in_the_journal(machine: &Machine) {
+    machine.run("panvault audit tail --lines 100000 >/root/trail");
+    machine.wait("every record in the journal", 30, || {
+        machine.run("journalctl --no-pager --identifier=panvault-audit --output=cat >/root/journal");
+        machine.succeeds("! grep --invert-match --line-regexp --fixed-strings --file=/root/journal /root/trail")
+    });
+    let lines = machine.run("wc --lines </root/trail");
+    assert!(lines.trim().parse::<u32>().unwrap() > 20, "{lines}");
 }

@@ -169,6 +169,17 @@ pub(crate) enum NotificationCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
+    /// Let a file come into force, where policies are under dual control: by its SHA-256, before it is put in place
+    Approve {
+        /// The policy as it is to be
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// The configuration as it is to be
+        #[arg(long, value_name = "FILE")]
+        configuration: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Which grants allow an operation to a user, and why the others do not
     Explain {
         /// User id of the calling process

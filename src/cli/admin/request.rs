@@ -6,6 +6,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::cli::client::Client;
+use crate::cli::credential::OperatorArgs;
 use crate::cli::instance::Instance;
 use crate::cli::{Exit, Which, terminal};
 
@@ -14,6 +15,8 @@ use crate::cli::{Exit, Which, terminal};
 pub(crate) struct Common {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -36,7 +39,13 @@ impl Common {
 
     pub(super) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let instance = self.instance()?;
-        Client::new(instance.admin_socket())?.call(method, path, body)
+        let client = Client::new(instance.admin_socket())?;
+        client.by(self.operator.credential()?).call(method, path, body)
+    }
+
+    /// Which operator asks.
+    pub(super) fn operator(&self) -> &OperatorArgs {
+        &self.operator
     }
 
     /// Sends and prints the answer.

@@ -49,6 +49,10 @@ search_per_day = 0
 search_by_pan_per_second = 0
 search_by_pan_per_day = 0
 
+# one person tries it
+[dual_control]
+operations = []
+
 [locker]
 enabled = true
 # whatever the client sends

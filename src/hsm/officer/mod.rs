@@ -100,6 +100,12 @@ impl<'a> Officer<'a> {
         Ok(checked.findings.into_inner())
     }
 
+    /// The token's label and serial number.
+    pub fn token(&self) -> (String, String) {
+        let token = self.module.token();
+        (token.label().trim().to_owned(), token.serial_number().trim().to_owned())
+    }
+
     /// Signs with the audit key, as [`super::Job::Sign`] does, and checks the signature against the pinned public half.
     ///
     /// # Errors
@@ -124,6 +130,16 @@ impl<'a> Officer<'a> {
             "the audit key (CKA_ID {}) is missing or was swapped",
             keyset.audit_id
         )))
+    }
+
+    /// Whether the token takes this as the security officer's PIN, with one try. Nobody is logged in after it.
+    ///
+    /// # Errors
+    /// [`OfficerError::PinRefused`], [`OfficerError::Unavailable`].
+    pub fn prove_officer(&self, pin: &SecretString) -> Result<(), OfficerError> {
+        self.logout()?;
+        self.login(UserType::So, pin, "security officer's")?;
+        self.logout()
     }
 
     /// Closes the session and ends the module.

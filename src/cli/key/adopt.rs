@@ -1,0 +1,101 @@
+//! `key adopt`: another token with the same keys becomes the vault's.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use crate::audit::Event;
+use crate::cli::approval::{self, ApprovalArgs};
+use crate::cli::instance::Instance;
+use crate::cli::offline::Offline;
+use crate::cli::serve::own_peer;
+use crate::cli::{Exit, Which, init, terminal};
+use crate::custody::Guarded;
+use crate::keys::adopt::adopt;
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// The token's serial number, as `check hsm` or the vendor's tool shows it
+    #[arg(long)]
+    serial: String,
+    /// User PIN, from a file; the configured file, or asked for, otherwise
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+    #[command(flatten)]
+    approvals: ApprovalArgs,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub(super) fn run(args: &AdoptArgs) -> anyhow::Result<Exit> {
+    let mut subject = Map::new();
+    subject.insert("serial".to_owned(), Value::from(args.serial.as_str()));
+    if let Some(file) = args.approvals.approving() {
+        args.approvals.write(file, Guarded::KeyAdopt, &subject)?;
+        return Ok(Exit::Ok);
+    }
+    let instance = Instance::find(&args.which)?;
+    let config = &instance.config;
+    init::refuse_root(config)?;
+    if let Some(ended) = init::again_with(config)? {
+        return Ok(ended);
+    }
+    let user = init::user_pin(config, args.pin_file.as_deref())?;
+    let shown = args.approvals.shown()?;
+    // nobody serves while it is open
+    let store = Offline::open(&instance)?;
+    let control = &config.dual_control;
+    let by = match control.guards(Guarded::KeyAdopt) {
+        true => {
+            let asked = approval::ask(store.store().as_ref(), control, Guarded::KeyAdopt, &subject, &shown);
+            let names = store
+                .run(asked)
+                .map_err(|why| Exit::Failure.because(format!("{why}; nothing was changed")))?;
+            format!(", approved by {names}")
+        }
+        false => String::new(),
+    };
+    let serial = &args.serial;
+    let begun = Event {
+        peer: Some(own_peer()),
+        detail: Some(format!("the token with serial {serial} is tried{by}")),
+        ..Event::new("key-adopt", "begun")
+    };
+    store.note(&begun)?;
+    let adopted = adopt(&config.hsm, &config.keyring_path(), serial, &user).map_err(init::coded);
+    let (outcome, detail) = match &adopted {
+        Ok(adopted) => (
+            "ok",
+            format!(
+                "serial {} in the place of {}",
+                adopted.now.serial, adopted.before.serial
+            ),
+        ),
+        Err(error) => ("failed", error.to_string()),
+    };
+    let ended = Event {
+        peer: Some(own_peer()),
+        detail: Some(detail),
+        ..Event::new("key-adopt", outcome)
+    };
+    store.note(&ended)?;
+    let adopted = adopted?;
+    if args.json {
+        terminal::json(&adopted)?;
+        return Ok(Exit::Ok);
+    }
+    let (before, now) = (&adopted.before, &adopted.now);
+    terminal::say(match adopted.was_so {
+        true => format!("{} ({}) is the vault's token already", now.label, now.serial),
+        false => format!(
+            "{} ({}) has every key of the vault, and takes the place of {} ({}); `hsm.token` and `hsm.serial` must name it",
+            now.label, now.serial, before.label, before.serial
+        ),
+    });
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,403 @@
+//! Dual control on the built program: operators with users of their own, ceremonies, and files that come into force only
+//! when two agreed.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test program: what fails here fails the test"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "dual_control/office.rs"]
+mod office;
+
+use office::{ALICE, BOB, CAROL, Office, Person};
+use serde_json::Value;
+use support::daemon::VISA;
+use support::skip::skipped;
+
+const WAITS: i32 = 75;
+
+fn office(test: &str, operations: &str) -> Option<Office> {
+    if !nix::unistd::geteuid().is_root() {
+        skipped(&format!("{test}: only root can act as several users"));
+        return None;
+    }
+    Some(Office::open(operations))
+}
+
+#[test]
+fn a_rotation_needs_two_people() {
+    let Some(office) = office("a_rotation_needs_two_people", "[\"key-rotate\"]") else {
+        return;
+    };
+    // without a credential, and with no operator at all, nothing happens: also not for root
+    let told = office.daemon.try_run(&["key", "rotate"]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&told.stderr).contains("needs an operator"),
+        "{told:?}"
+    );
+    office.enroll(ALICE);
+    assert!(
+        office.by(ALICE, &["key", "rotate"], 1).contains("needs two operators"),
+        "one is not two"
+    );
+    office.enroll(BOB);
+
+    let opened = office.by(ALICE, &["key", "rotate"], WAITS);
+    let id = office.waiting();
+    assert!(opened.contains(&id), "{opened}");
+    office.by(ALICE, &["key", "rotate"], WAITS);
+    assert_eq!(office.ceremonies().len(), 1, "asked twice is one ceremony");
+    assert_eq!(office.epoch(), 1);
+
+    assert!(
+        office
+            .by(ALICE, &["ceremony", "approve", &id], 1)
+            .contains("another person")
+    );
+    assert!(
+        office
+            .by(CAROL, &["ceremony", "approve", &id], 1)
+            .contains("for the vault's admins")
+    );
+    let stolen = office.with_credential_of(ALICE, BOB, &["ceremony", "approve", &id]);
+    assert!(stolen.contains("credential is not one of this user"), "{stolen}");
+    assert_eq!(office.epoch(), 1);
+
+    office.by(BOB, &["ceremony", "approve", &id], 0);
+    assert_eq!(office.epoch(), 1, "approved is not done");
+    assert!(
+        office.by(BOB, &["key", "rotate"], WAITS).contains("ceremony approve"),
+        "it is for who opened it"
+    );
+    office.by(ALICE, &["key", "rotate"], 0);
+    assert_eq!(office.epoch(), 2);
+    office.by(ALICE, &["key", "rotate"], WAITS);
+    assert_eq!(office.epoch(), 2, "approved once is done once");
+
+    let transcript = office.by(ALICE, &["ceremony", "transcript", &id], 0);
+    let file = office.daemon.dir().join("transcript.json");
+    std::fs::write(&file, &transcript).unwrap();
+    let file = file.to_str().unwrap();
+    let verdict = office.daemon.run(&["receipt", "verify", file], 0);
+    assert!(verdict.starts_with("authentic"), "{verdict}");
+    let says: Value = serde_json::from_str(&transcript).unwrap();
+    assert_eq!(says["operation"], "key-rotate");
+    assert_eq!(says["opened"]["operator"], "alice");
+    assert_eq!(says["approved"]["uid"], BOB.uid);
+    std::fs::write(file, transcript.replace("bob", "eve")).unwrap();
+    office.daemon.run(&["receipt", "verify", file], 3);
+
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    for told in [
+        "operator-enroll",
+        "ceremony-open",
+        "ceremony-approve",
+        "ceremony-act",
+        "ceremony-done",
+        "I have been told",
+    ] {
+        assert!(trail.contains(told), "{told} is not in the trail:\n{trail}");
+    }
+}
+
+#[test]
+fn a_half_done_ceremony_has_no_effect() {
+    let Some(mut office) = office("a_half_done_ceremony_has_no_effect", "[\"key-rotate\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    office.by(ALICE, &["key", "rotate"], WAITS);
+    let first = office.waiting();
+    office.daemon.kill();
+    office.up();
+    assert_eq!(office.epoch(), 1);
+    assert_eq!(office.waiting(), first, "an open ceremony outlives the daemon");
+    office.by(BOB, &["ceremony", "cancel", &first], 0);
+    assert!(
+        office
+            .by(BOB, &["ceremony", "approve", &first], 1)
+            .contains("cancelled")
+    );
+
+    office.by(ALICE, &["key", "rotate"], WAITS);
+    let second = office.waiting();
+    assert_ne!(second, first);
+    office.by(BOB, &["ceremony", "approve", &second], 0);
+    // an approval counts only as long as its giver is an operator with a credential
+    office.both(ALICE, BOB, &["operator", "reset", "bob"]);
+    assert!(office.by(ALICE, &["key", "rotate"], 1).contains("needs two operators"));
+    assert_eq!(office.epoch(), 1);
+    assert!(
+        office
+            .by(ALICE, &["ceremony", "approve", "cer_none"], 1)
+            .contains("there is no ceremony")
+    );
+}
+
+#[test]
+fn operators_are_changed_by_two() {
+    let Some(office) = office("operators_are_changed_by_two", "[\"key-rotate\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    assert!(
+        office.try_enroll(ALICE).contains("has a credential"),
+        "a second one is not given out"
+    );
+    assert!(office.try_enroll(CAROL).contains("for the vault's admins"));
+
+    let carol = CAROL.uid.to_string();
+    let add = ["operator", "add", "carol", "--uid", &carol];
+    office.by(ALICE, &add, WAITS);
+    office.by(BOB, &["ceremony", "approve", &office.waiting()], 0);
+    office.by(ALICE, &add, 0);
+    office.enroll(CAROL);
+    assert!(
+        office
+            .both(ALICE, BOB, &["operator", "add", "dave", "--uid", &carol])
+            .contains("carol has that name or")
+    );
+    assert!(
+        office
+            .both(ALICE, BOB, &["operator", "add", "root", "--uid", "0"])
+            .contains("not a person's own")
+    );
+
+    assert!(
+        office
+            .both(ALICE, CAROL, &["operator", "remove", "bob"])
+            .contains("bob")
+    );
+    assert!(
+        office
+            .by(BOB, &["ceremony", "list"], 1)
+            .contains("for the vault's admins"),
+        "{}",
+        BOB.name
+    );
+    assert!(
+        office
+            .both(ALICE, CAROL, &["operator", "remove", "carol"])
+            .contains("fewer than two")
+    );
+
+    let init = office
+        .daemon
+        .try_run(&["init", "--operator", "mallory=3001", "--operator", "trudy=3002"]);
+    assert!(!init.status.success(), "init does not add operators to those there are");
+}
+
+#[test]
+fn the_security_officer_can_replace_operators_who_are_gone() {
+    let test = "the_security_officer_can_replace_operators_who_are_gone";
+    let Some(mut office) = office(test, "[\"key-rotate\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.daemon.stop();
+    let (bob, carol) = (format!("bob={}", BOB.uid), format!("carol={}", CAROL.uid));
+    let replace = [
+        "init",
+        "--operator",
+        &bob,
+        "--operator",
+        &carol,
+        "--replace-operators",
+        "--so-pin-file",
+    ];
+    let with_pin = |office: &Office, pin: &str| {
+        let file = office.daemon.dir().join(pin);
+        office
+            .daemon
+            .try_run(&[&replace[..], &[file.to_str().unwrap()]].concat())
+    };
+    // the user's PIN is not the officer's
+    let refused = with_pin(&office, "user-pin");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("officer"),
+        "{refused:?}"
+    );
+    office.daemon.run(&["init"], 0);
+    assert!(with_pin(&office, "so-pin").status.success());
+    office.up();
+    assert!(
+        office
+            .by(ALICE, &["key", "rotate"], 1)
+            .contains("for the vault's admins")
+    );
+    office.enroll(BOB);
+    office.enroll(CAROL);
+    office.both(CAROL, BOB, &["key", "rotate"]);
+    assert_eq!(office.epoch(), 2);
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(trail.contains("operators-replace"), "{trail}");
+}
+
+#[test]
+fn files_come_into_force_when_two_agreed() {
+    let Some(mut office) = office("files_come_into_force_when_two_agreed", "[\"policy\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    let policy = office.daemon.dir().join("policy.toml");
+    let before = std::fs::read_to_string(&policy).unwrap();
+    let wider = format!(
+        "{before}\n[[grant]]\nname = \"more\"\nuid = 4711\ndialects = [\"native\"]\nrepositories = [\"*\"]\noperations = [\"reveal\"]\n"
+    );
+    std::fs::write(&policy, &wider).unwrap();
+    let told = office.daemon.try_run(&["policy", "reload"]);
+    assert!(
+        String::from_utf8_lossy(&told.stderr).contains("was not approved"),
+        "{told:?}"
+    );
+    let granted = |office: &Office| {
+        office
+            .daemon
+            .run(&["policy", "explain", "--uid", "4711", "--op", "reveal"], 0)
+    };
+    assert!(granted(&office).contains("not granted"));
+
+    let staged = office.public_file("staged-policy.toml", &wider);
+    let approve = ["policy", "approve", "--policy", &staged];
+    office.by(ALICE, &approve, WAITS);
+    let told = office.daemon.try_run(&["policy", "reload"]);
+    assert!(!told.status.success(), "one has agreed, not two");
+    office.by(BOB, &["ceremony", "approve", &office.waiting()], 0);
+    office.by(ALICE, &approve, 0);
+    office.daemon.run(&["policy", "reload"], 0);
+    assert!(!granted(&office).contains("not granted"));
+    std::fs::write(&policy, &before).unwrap();
+    office.daemon.run(&["policy", "reload"], 0);
+
+    // whoever takes the list out of the configuration has changed a file that nobody approved
+    let file = office.daemon.dir().join("panvault.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    office.daemon.stop();
+    let open = text.replace("operations = [\"policy\"]", "operations = []");
+    assert_ne!(open, text);
+    std::fs::write(&file, &open).unwrap();
+    assert!(
+        office.refused().contains("configuration (sha256"),
+        "an open configuration is not loaded"
+    );
+    std::fs::write(&file, &text).unwrap();
+    office.up();
+    let staged = office.public_file("staged.toml", &open);
+    let approve = ["policy", "approve", "--configuration", &staged];
+    office.by(ALICE, &approve, WAITS);
+    office.by(BOB, &["ceremony", "approve", &office.waiting()], 0);
+    office.by(ALICE, &approve, 0);
+    office.daemon.stop();
+    std::fs::write(&file, &open).unwrap();
+    office.up();
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(
+        trail.contains("dual-control-off") && trail.contains("file-load"),
+        "{trail}"
+    );
+}
+
+#[test]
+fn deleted_tokens_come_back_only_when_two_agreed() {
+    let Some(mut office) = office("deleted_tokens_come_back_only_when_two_agreed", "[\"restore\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    office.daemon.tokenize(VISA);
+    let backup = office.backup("backup");
+    office.daemon.stop();
+    office.lose_state();
+    let from = ["restore", "--from", &backup];
+    let restore = |office: &Office, more: &[&str]| {
+        let arguments = [&from[..], &["--accept-returning"], more].concat();
+        let ended = office.daemon.try_run(&arguments);
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        (ended.status.success(), told)
+    };
+    let refused = |office: &Office, more: &[&str], because: &str| {
+        let (restored, told) = restore(office, more);
+        assert!(
+            !restored && told.contains(because) && told.contains("nothing was changed"),
+            "{told}"
+        );
+        assert!(!office.daemon.dir().join("state/keyring.json").exists());
+    };
+    refused(&office, &[], "two operators are needed, 0 given");
+    let approve = |person: Person| {
+        let file = office.daemon.dir().join(person.name).join("approval");
+        let file = file.to_str().unwrap().to_owned();
+        office.by(person, &[&from[..], &["--approve", &file]].concat(), 0);
+        file
+    };
+    let (alice, bob) = (approve(ALICE), approve(BOB));
+    refused(&office, &["--approval", &alice, "--approval", &alice], "1 given");
+    let copy = office.public_file("copy", &std::fs::read_to_string(&bob).unwrap());
+    refused(
+        &office,
+        &["--approval", &alice, "--approval", &copy],
+        "does not belong to the operator's own user",
+    );
+    let text = std::fs::read_to_string(&bob).unwrap();
+    let mut forged: Value = serde_json::from_str(&text).unwrap();
+    forged["at"] = (forged["at"].as_u64().unwrap() + 1).into();
+    std::fs::write(&bob, forged.to_string()).unwrap();
+    refused(&office, &["--approval", &alice, "--approval", &bob], "it was changed");
+    std::fs::write(&bob, &text).unwrap();
+
+    let (restored, told) = restore(&office, &["--approval", &alice, "--approval", &bob]);
+    assert!(restored, "{told}");
+    office.up();
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(
+        trail.contains("alice and bob agreed that something may come back"),
+        "{trail}"
+    );
+}
+
+#[test]
+fn a_token_is_adopted_only_when_two_agreed() {
+    let Some(mut office) = office("a_token_is_adopted_only_when_two_agreed", "[\"key-adopt\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    office.daemon.stop();
+    let keyring = panvault::keys::Keyring::load(&office.daemon.dir().join("state/keyring.json")).unwrap();
+    let serial = keyring.keyset().token_serial.clone();
+    let adopt = ["key", "adopt", "--serial", &serial];
+    let refused = office.daemon.try_run(&adopt);
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("two operators"),
+        "{refused:?}"
+    );
+    let approve = |person: Person, serial: &str| {
+        let file = office.daemon.dir().join(person.name).join(format!("approval-{serial}"));
+        let file = file.to_str().unwrap().to_owned();
+        office.by(person, &["key", "adopt", "--serial", serial, "--approve", &file], 0);
+        file
+    };
+    let (alice, bob, other) = (approve(ALICE, &serial), approve(BOB, &serial), approve(BOB, "0123"));
+    let refused = office
+        .daemon
+        .try_run(&[&adopt[..], &["--approval", &alice, "--approval", &other]].concat());
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("for something else"),
+        "{refused:?}"
+    );
+    let arguments = [&adopt[..], &["--approval", &alice, "--approval", &bob]].concat();
+    office.daemon.run(&arguments, 0);
+    office.up();
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(trail.contains("approved by alice and bob"), "{trail}");
+}
