@@ -34,7 +34,6 @@ pub use make::Source;
 pub use manifest::{Manifest, ManifestFault, Verdict};
 pub use name::FileName;
 pub use piece::{Piece, Pieces};
-pub use proof::Proved;
 pub use restore::{Agreed, Agreeing, Plan, Restored, Target, restore};
 pub use stage::is_half_restored;
 pub use verify::Backup;

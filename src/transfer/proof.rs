@@ -8,15 +8,6 @@ use crate::keys::Keyring;
 use crate::store::Key;
 use crate::vault::epochs::{self, Under};
 
-/// What was read.
-#[derive(Debug)]
-pub struct Proved {
-    /// The keyring in it.
-    pub keyring: Keyring,
-    /// What of it is sealed under the epoch.
-    pub under: Under,
-}
-
 impl Backup {
     /// The keyring in it.
     ///
@@ -26,12 +17,12 @@ impl Backup {
         Keyring::parse(&self.keyring()?).map_err(|fault| Error::Damaged(fault.to_string()))
     }
 
-    /// Reads every byte.
+    /// Reads every byte; gives what of it is sealed under the epoch.
     ///
     /// # Errors
     /// [`Error::Damaged`]: something is not as it was signed, or is no vault's.
-    pub fn prove(&self, epoch: u32) -> Result<Proved, Error> {
-        let keyring = self.proved_keyring()?;
+    pub fn prove(&self, epoch: u32) -> Result<Under, Error> {
+        self.proved_keyring()?;
         // a later change of the same key counts; what is under the epoch is little, or the backup is of no use here
         let mut keys: BTreeSet<Key> = BTreeSet::new();
         let mut tokens = 0;
@@ -64,12 +55,9 @@ impl Backup {
             ));
         }
         let all = u64::try_from(keys.len()).unwrap_or(u64::MAX);
-        Ok(Proved {
-            keyring,
-            under: Under {
-                tokens,
-                documents: all.saturating_sub(tokens),
-            },
+        Ok(Under {
+            tokens,
+            documents: all.saturating_sub(tokens),
         })
     }
 }

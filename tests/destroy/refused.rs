@@ -38,7 +38,7 @@ fn nothing_is_destroyed_that_anything_needs() {
     // two rotations: the first epoch, and the second
     assert_eq!(states(&daemon)[..3], ["deactivated", "deactivated", "active"]);
     refused(&daemon, &["key", "destroy", "--epoch", "1"], "panvault backup DIR");
-    not_by(&old, "from before KEK epoch 1 was deactivated");
+    not_by(&old, "from before everything was put under another epoch");
     not_by(&under_way, "from before everything was put under another epoch");
     not_by(&path("nowhere"), "is no whole backup");
     backup(&daemon, new.as_ref());

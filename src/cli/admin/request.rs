@@ -32,13 +32,8 @@ pub(crate) struct Named {
 }
 
 impl Common {
-    /// The instance that is meant.
-    pub(super) fn instance(&self) -> anyhow::Result<Instance> {
-        Instance::find(&self.which)
-    }
-
     pub(super) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let instance = self.instance()?;
+        let instance = Instance::find(&self.which)?;
         let client = Client::new(instance.admin_socket())?;
         client.by(self.operator.credential()?).call(method, path, body)
     }
