@@ -195,6 +195,12 @@ impl UnixMillis {
         Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Reads RFC 3339; `None` for anything else, and for times before 1970.
+    pub fn parse(text: &str) -> Option<Self> {
+        let stamp: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(stamp.as_millisecond()).ok().map(Self)
+    }
+
     /// Later by `millis`, at most the largest value.
     pub fn plus(self, millis: u64) -> Self {
         Self(self.0.saturating_add(millis))
@@ -242,5 +248,10 @@ mod tests {
     fn time_prints_as_rfc_3339() {
         assert_eq!(UnixMillis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(UnixMillis(1_800_000_000_123).to_string(), "2027-01-15T08:00:00.123Z");
+        let read = UnixMillis::parse("2027-01-15T08:00:00.123Z");
+        assert_eq!(
+            (read, UnixMillis::parse("yesterday")),
+            (Some(UnixMillis(1_800_000_000_123)), None)
+        );
     }
 }

@@ -204,6 +204,8 @@ fn heads_go_on_over_restarts_and_kills() {
 fn without_the_hsm_heads_are_late_and_requests_are_not() {
     let mut daemon = Daemon::start_with("audit.sign_every_records = 1\naudit.sign_every_s = 1");
     let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    // one that is killed in the middle of its login leaves SoftHSM's token in pieces
+    daemon.wait_all_workers();
     let conf = daemon.dir().join("softhsm2.conf");
     let away = daemon.dir().join("softhsm2.conf.away");
     std::fs::rename(&conf, &away).unwrap();

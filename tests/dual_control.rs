@@ -12,6 +12,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "dual_control/destroy.rs"]
+mod destroy;
 #[path = "dual_control/office.rs"]
 mod office;
 

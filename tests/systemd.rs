@@ -220,6 +220,7 @@ fn systemd_is_told_how_it_stands() {
     // the HSM's trouble is no reason for a restart: the watchdog is fed, and people are told
     let tokens = daemon.dir().join("softhsm2.conf");
     let away = daemon.dir().join("softhsm2.conf.away");
+    daemon.wait_all_workers();
     std::fs::rename(&tokens, &away).unwrap();
     for worker in daemon.workers() {
         signal(worker, "KILL");

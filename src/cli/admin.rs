@@ -2,6 +2,7 @@
 
 mod args;
 mod custody;
+mod destroy;
 mod request;
 mod rotation;
 
@@ -18,6 +19,7 @@ pub(crate) use self::args::{
 };
 pub(crate) use self::custody::{CeremonyCommand, OperatorCommand};
 pub(super) use self::custody::{ceremony, operator};
+pub(super) use self::destroy::{certificate, compromise, destroy};
 pub(super) use self::request::Common;
 use self::request::cell;
 pub(super) use self::request::segment;
@@ -271,6 +273,13 @@ pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
             (end, _) if end.is_empty() => String::new(),
             (end, Some(true)) => format!(", OVER since {end}: nothing is sealed, `panvault key rotate`"),
             (end, _) => format!(", seals until {end}"),
+        };
+        let word = match (
+            status.pointer("/kek/stopped").and_then(Value::as_str),
+            status.pointer("/kek/over"),
+        ) {
+            (Some(why), Some(Value::Bool(false))) => format!(", NOTHING IS SEALED: {why}"),
+            _ => word,
         };
         terminal::say(format!("KEK            epoch {}{word}", at("/kek/epoch")));
         terminal::say(format!(

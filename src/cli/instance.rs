@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, PinArg, Which};
+use super::{Exit, PinArg, Which, shredded};
 use crate::config::Config;
 use crate::hsm::PinSource;
 use crate::keys::Keyring;
@@ -196,9 +196,11 @@ impl Instance {
     }
 }
 
-/// The vault's keys; one that cannot be believed is refused.
+/// The vault's keys, after what shred certificates beside them say; one that cannot be believed is refused.
 pub(super) fn keyring(config: &Config) -> anyhow::Result<Keyring> {
-    Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))
+    let keyring = Keyring::load(&config.keyring_path()).map_err(|error| Exit::Refused.because(error.to_string()))?;
+    let certificates = shredded::beside(config, &keyring)?;
+    shredded::applied(keyring, &certificates)
 }
 
 /// Refuses a store and a keyring of two vaults.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::instance::{self, Instance};
 use super::{Exit, PinArg, Which, check, terminal};
 use crate::hsm::{Epoch, Inventory, KeyFacts, Role, Rotated};
+use crate::id::UnixMillis;
 use crate::keys::{EpochState, Keyring};
 
 #[derive(Debug, Args)]
@@ -118,6 +119,7 @@ pub(super) fn run(args: &InventoryArgs) -> anyhow::Result<Exit> {
             "created": keyring.created().to_string(),
             "mode": keyring.keyset().mode,
             "audit_key": keyring.audit_fingerprint()?.to_string(),
+            "kek_epochs": epochs(&keyring),
             "token": found.token,
             "keys": keys,
             "cryptography": cryptography,
@@ -165,9 +167,23 @@ fn state(keyring: &Keyring, key: &KeyFacts) -> EpochState {
             .into_iter()
             .find(|state| state.generation == generation)
             .map_or(EpochState::PreActive, |state| state.state),
-        (Some(epoch), ..) => EpochState::of(Epoch(epoch), keyring.active_epoch()),
+        (Some(epoch), ..) => keyring.lifecycle().state(Epoch(epoch)).unwrap_or(EpochState::Destroyed),
         (None, ..) => EpochState::Active,
     }
+}
+
+/// All KEK epochs with what befell them, also those that are in the token no more.
+fn epochs(keyring: &Keyring) -> Vec<Value> {
+    let life = keyring.lifecycle();
+    let told = life.states().into_iter().map(|(epoch, state)| {
+        let mark = life.marks().get(&epoch).cloned().unwrap_or_default();
+        let text = |at: Option<UnixMillis>| at.map(|at| at.to_string());
+        json!({
+            "epoch": epoch.0, "state": state, "id": keyring.kek(epoch).map(|kek| kek.id.as_str()),
+            "compromised": text(mark.compromised), "destroyed": text(mark.destroyed),
+        })
+    });
+    told.collect()
 }
 
 fn tell(keyring: &Keyring, found: &Inventory) -> anyhow::Result<()> {
@@ -203,6 +219,12 @@ fn tell(keyring: &Keyring, found: &Inventory) -> anyhow::Result<()> {
             key.label,
             key.id
         ));
+    }
+    for (epoch, mark) in keyring.lifecycle().marks() {
+        let id = keyring.kek(*epoch).map(|kek| kek.id.as_str()).unwrap_or_default();
+        if let Some(at) = mark.destroyed {
+            terminal::say(format!("kek {:<8} destroyed on {at}; CKA_ID {id}", epoch.0));
+        }
     }
     terminal::say("");
     for (what, algorithm, key, rule) in CRYPTOGRAPHY {

@@ -2,6 +2,8 @@
 
 mod adopt;
 
+use std::path::PathBuf;
+
 use clap::{Subcommand, ValueEnum};
 
 use super::admin::{self, Common};
@@ -22,6 +24,43 @@ pub(crate) enum KeyCommand {
     },
     /// Keys and their states, what is under each, how far a rotation is
     Status(Common),
+    /// Destroy the KEK of an epoch that nothing is under: what backups have under it opens no more. Gives a shred certificate
+    Destroy {
+        /// Which
+        #[arg(long, value_name = "N")]
+        epoch: u32,
+        /// A backup from after everything was put under another epoch; all of it is read first. Older ones lose what they have
+        /// under the epoch. To finish what was cut it is not needed
+        #[arg(long, value_name = "DIR")]
+        backup: Option<PathBuf>,
+        /// A new file that the certificate is written to
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Print the shred certificate of a destroyed epoch again
+    Certificate {
+        /// Which
+        #[arg(long, value_name = "N")]
+        epoch: u32,
+        /// A new file that it is written to
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Mark a KEK epoch as compromised, for ever; where it is the one in use, the next one seals at once
+    Compromise {
+        /// Which
+        #[arg(long, value_name = "N")]
+        epoch: u32,
+        /// Why, for the record
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Use the next key of a role from now on, and put all that there is under it
     Rotate {
         /// Which
@@ -76,6 +115,14 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         KeyCommand::Status(common) => admin::show_keys(common),
+        KeyCommand::Destroy {
+            epoch,
+            backup,
+            out,
+            common,
+        } => admin::destroy(common, *epoch, backup.as_deref(), out.as_deref()),
+        KeyCommand::Certificate { epoch, out, common } => admin::certificate(common, *epoch, out.as_deref()),
+        KeyCommand::Compromise { epoch, reason, common } => admin::compromise(common, *epoch, reason.as_deref()),
         KeyCommand::Adopt(args) => adopt::run(args),
         KeyCommand::Rotate { role, wait, common } => match role {
             RotateRole::Kek => admin::rotate(common, *wait),

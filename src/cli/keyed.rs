@@ -6,7 +6,7 @@ use super::Exit;
 use super::instance::{self, Instance};
 use super::offline::Offline;
 use crate::hsm::{Client, NO_PIN, PinSource, StartFault};
-use crate::keys::{Keyring, Keys};
+use crate::keys::{KekLimits, Keyring, Keys};
 use crate::telemetry::Metrics;
 
 /// How long the first worker may take.
@@ -32,7 +32,11 @@ impl Keyed {
         let (keys, client) = offline.run(async {
             instance::of_one_vault(offline.store().as_ref(), &keyring).await?;
             let client = Client::start(config.hsm.clone(), keyring.keyset().clone(), Metrics::new()?)?;
-            let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?;
+            let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?.of_keyring(
+                &config.keyring_path(),
+                keyring.clone(),
+                KekLimits::default(),
+            );
             let ready = tokio::time::timeout(READY, client.ready()).await;
             match (client.refusal(), ready) {
                 (_, Ok(Ok(()))) => Ok((keys, client)),

@@ -28,6 +28,7 @@ mod receipt;
 mod restore;
 mod serve;
 mod shares;
+mod shredded;
 mod terminal;
 mod unseal;
 mod verify;

@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
 
 mod erasure;
+mod shredded;
 
 use super::anchor::Anchor;
 use super::{Exit, terminal};
-use crate::audit::{Statement, Verdict};
+use crate::audit::{Statement, StatementFault, Verdict};
+use crate::hsm::KeyFingerprint;
 
 /// A statement is small; more is not one.
 const MAX_FILE: u64 = 1 << 20;
@@ -28,6 +30,9 @@ pub(crate) enum ReceiptCommand {
         /// It is the file that `export` wrote: the manifest at its end is verified, and that it covers just its chunks
         #[arg(long, conflicts_with = "erasure")]
         export: bool,
+        /// The shred certificate of the KEK that the deleted card was under: both together prove that no copy of it opens
+        #[arg(long, value_name = "CERTIFICATE", conflicts_with_all = ["erasure", "export"])]
+        shredded: Option<PathBuf>,
         #[command(flatten)]
         anchor: Anchor,
     },
@@ -39,6 +44,7 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         file,
         erasure,
         export,
+        shredded,
         anchor,
     } = command;
     let keys = anchor.fingerprints()?;
@@ -54,6 +60,18 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         say(verdict);
         return Ok(Exit::Ok);
     }
+    let (statement, verdict) = genuine(file, &keys)?;
+    say(verdict);
+    if let Some(path) = shredded {
+        let certificate =
+            genuine(path, &keys).map_err(|error| Exit::of(&error).because(format!("{}: {error:#}", path.display())))?;
+        terminal::say(shredded::proof(&statement, &certificate.0, !keys.is_empty())?);
+    }
+    Ok(Exit::Ok)
+}
+
+/// Reads a statement and checks its signature.
+fn genuine(file: &Path, keys: &[KeyFingerprint]) -> anyhow::Result<(Statement, Verdict)> {
     let mut text = Vec::new();
     if file.as_os_str() == "-" {
         std::io::stdin().lock().take(MAX_FILE).read_to_end(&mut text)?;
@@ -61,12 +79,10 @@ pub(super) fn run(command: &ReceiptCommand) -> anyhow::Result<Exit> {
         let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
         opened.take(MAX_FILE).read_to_end(&mut text)?;
     }
-    let statement = Statement::parse(&text).map_err(|fault| Exit::Fault.because(format!("not genuine: {fault}")))?;
-    match statement.verify(&keys) {
-        Ok(verdict) => say(verdict),
-        Err(fault) => return Err(Exit::Fault.because(format!("not genuine: {fault}"))),
-    }
-    Ok(Exit::Ok)
+    let forged = |fault: StatementFault| Exit::Fault.because(format!("not genuine: {fault}"));
+    let statement = Statement::parse(&text).map_err(forged)?;
+    let verdict = statement.verify(keys).map_err(forged)?;
+    Ok((statement, verdict))
 }
 
 fn say(verdict: Verdict) {

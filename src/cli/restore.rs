@@ -11,13 +11,15 @@ use super::backup::coded;
 use super::client::Client;
 use super::instance::Instance;
 use super::progress::Progress;
-use super::{Exit, Which, init, terminal};
+use super::{Exit, Which, init, shredded, terminal};
 use crate::config::Config;
 use crate::custody::Guarded;
-use crate::hsm::KeyFingerprint;
+use crate::hsm::{Epoch, KeyFingerprint};
+use crate::keys::{EpochState, Lifecycle};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::transfer::{Agreeing, Backup, Later, Manifest, Plan, Restored, Target, Verdict, is_half_restored, restore};
+use crate::vault::epochs::Under;
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
@@ -33,6 +35,9 @@ pub(crate) struct RestoreArgs {
     /// What was deleted, spent or taken back after the backup may come back
     #[arg(long)]
     accept_returning: bool,
+    /// The shred certificate of a KEK epoch that was destroyed after the backup was made; may be repeated
+    #[arg(long, value_name = "CERTIFICATE")]
+    shredded: Vec<PathBuf>,
     #[command(flatten)]
     approvals: ApprovalArgs,
     #[command(flatten)]
@@ -71,6 +76,12 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let pin = args.key.as_deref().map(KeyFingerprint::parse).transpose()?;
     let backup = Backup::open(&args.from, pin.as_ref()).map_err(coded)?;
     let manifest = backup.manifest();
+    let keyring = backup.proved_keyring().map_err(coded)?;
+    let keys = keyring.audit_history()?;
+    let certificates = args.shredded.iter();
+    let certificates = certificates.map(|path| shredded::read(path, manifest.vault(), &keys));
+    let certificates = certificates.collect::<anyhow::Result<Vec<_>>>()?;
+    let life = shredded::applied(keyring, &certificates)?.lifecycle();
     let later = args.audit.as_deref().map(Later::find).transpose().map_err(coded)?;
     if later.is_none() && !args.accept_returning {
         return Err(Exit::Failure.because(format!(
@@ -104,7 +115,9 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let restored = runtime
         .block_on(restore(&plan, &target, Metrics::new()?, |step| progress.say(step)))
         .map_err(coded)?;
+    shredded::put(config, &certificates)?;
     drop(progress);
+    let dead = dead(&restored, &life);
     let mark = manifest.mark();
     let authentic = backup.verdict() == Verdict::Authentic;
     if args.json {
@@ -112,6 +125,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
             "vault": restored.vault, "records": restored.records, "revision": mark.rev,
             "audit_head": mark.head.to_string(), "made_at": manifest.made_at().to_string(), "authentic": authentic,
             "key": manifest.key(), "audit_through": restored.through, "replayed": restored.replayed,
+            "dead": dead.iter().map(|(_, under)| under.all()).sum::<u64>(),
         }))?;
         return Ok(Exit::Ok);
     }
@@ -131,12 +145,30 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
             manifest.key()
         ),
     });
+    for (epoch, under) in &dead {
+        terminal::say(format!(
+            "{} tokens and {} other records open no more: they are under KEK epoch {epoch}, which was destroyed",
+            under.tokens, under.documents
+        ));
+    }
     tell_of_returning(&restored, later.is_some());
     if restored.finished {
         terminal::remark("A run before was cut after all was verified: what was left to put in place is there now.");
     }
     terminal::remark("Start the daemon; it refuses a HSM that does not have this vault's keys.");
     Ok(Exit::Ok)
+}
+
+/// What is sealed under KEKs that are destroyed.
+fn dead(restored: &Restored, life: &Lifecycle) -> Vec<(u32, Under)> {
+    let gone = |epoch: u32| {
+        matches!(
+            life.state(Epoch(epoch)),
+            Some(EpochState::Destroying | EpochState::Destroyed)
+        )
+    };
+    let under = restored.under.iter().map(|(epoch, under)| (*epoch, *under));
+    under.filter(|(epoch, _)| gone(*epoch)).collect()
 }
 
 fn tell_of_returning(restored: &Restored, knows: bool) {

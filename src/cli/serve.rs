@@ -176,7 +176,7 @@ impl Parts {
         let (client, ceremony) = seal::start(&config, keyring.keyset(), &metrics, &mut inherited).await?;
         let keys = Keys::new(client.clone(), keyring.keyset(), keyring.active_epoch())?
             .overlapping(config.transport_overlap)
-            .of_keyring(&config.keyring_path(), keyring.clone(), config.kek_period);
+            .of_keyring(&config.keyring_path(), keyring.clone(), config.kek_limits);
         let backups = Arc::new(Source {
             vault: keyring.vault().clone(),
             store: store.clone(),
@@ -200,6 +200,8 @@ impl Parts {
             metrics.clone(),
         );
         let custody = dual_control::start(&config, &store, &vault).await?;
+
+        vault.learn_destructions(super::shredded::beside(&config, &keyring)?);
 
         let mut listen = config.server.clone();
         if extra.metrics {

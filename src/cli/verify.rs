@@ -69,6 +69,12 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
             "{} opened by the HSM; {} entries and {} audit records read, {} faults",
             done.opened, done.entries, done.audit_lines, done.faults
         ));
+        if done.dead > 0 {
+            terminal::say(format!(
+                "{} more open no more, because the KEK of their epoch was destroyed: `panvault key status`",
+                done.dead
+            ));
+        }
     }
     Ok(if done.faults == 0 { Exit::Ok } else { Exit::Fault })
 }

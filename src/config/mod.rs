@@ -28,6 +28,7 @@ use self::spec::{ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
 use crate::custody::{Control, NewOperator};
 use crate::hsm as tokens;
+use crate::keys::KekLimits;
 use crate::payment::maintenance::MaintenanceConfig;
 use crate::payment::psp::PspConfig;
 use crate::payment::wallet;
@@ -74,8 +75,8 @@ pub struct Config {
     pub front_uid: Option<u32>,
     /// Caps per caller and merchant, where a grant has none of its own.
     pub caps: CapTable,
-    /// How long a KEK epoch seals, where that is limited.
-    pub kek_period: Option<Duration>,
+    /// How long and how much a KEK epoch seals.
+    pub kek_limits: KekLimits,
     /// How long a transport key opens after the next one came.
     pub transport_overlap: Duration,
     /// The most records that a rotation moves in a second; 0: as many as the HSM can.
@@ -218,7 +219,7 @@ impl Reader<'_> {
             server: self.server(spec.listen, spec.hsm.unseal)?,
             hsm: self.hsm(spec.hsm, &state_dir)?,
             caps: caps(&spec.caps),
-            kek_period: self.kek_period(&spec.keys)?,
+            kek_limits: self.kek_limits(&spec.keys)?,
             transport_overlap: self.transport_overlap(&spec.keys)?,
             rewraps_per_second: spec.keys.rewraps_per_second,
             first_operators: self.first_operators(&spec.dual_control)?,

@@ -5,7 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Error, Reader};
+use crate::keys::KekLimits;
 use crate::payment::maintenance::MaintenanceConfig;
+
+/// Fewer uses of a KEK are counted in blocks that are too small.
+const MIN_OPS: u64 = 1_000;
 
 /// The life of keys.
 #[derive(Debug, Deserialize)]
@@ -13,6 +17,8 @@ use crate::payment::maintenance::MaintenanceConfig;
 pub(super) struct KeysSpec {
     /// How long a KEK epoch seals: its cryptoperiod. Days, up to 3650; 0 is no limit.
     pub(super) kek_days: u32,
+    /// How many data keys a KEK epoch wraps at most. 0 is no limit, else 1000 and more.
+    pub(super) kek_max_ops: u64,
     /// The most records that a rotation of the KEK or of the fingerprint key moves in a second; 0 is no limit.
     pub(super) rewraps_per_second: u32,
     /// How long a transport key opens after the next one came. Days, up to 3650; 0: not at all.
@@ -24,6 +30,9 @@ impl Default for KeysSpec {
         Self {
             // a symmetric key that wraps others: at most two years (NIST SP 800-57 part 1, table 1)
             kek_days: 730,
+            // AES Key Wrap names no bound of its own (NIST SP 800-38F). With 24 blocks a wrap, the chance that two blocks meet
+            // is below 2^-54 then: as far from any attack as the bound of GCM with random IVs, whose number it is
+            kek_max_ops: 1 << 32,
             rewraps_per_second: 500,
             transport_overlap_days: 30,
         }
@@ -62,14 +71,22 @@ pub(super) struct ExportSpec {
 }
 
 impl Reader<'_> {
-    pub(super) fn kek_period(&self, spec: &KeysSpec) -> Result<Option<Duration>, Error> {
-        match spec.kek_days {
-            0 => Ok(None),
+    pub(super) fn kek_limits(&self, spec: &KeysSpec) -> Result<KekLimits, Error> {
+        let period = match spec.kek_days {
+            0 => None,
             days => {
                 let days = self.within("keys.kek_days", days, 3650)?;
-                Ok(Some(Duration::from_secs(u64::from(days) * 24 * 3_600)))
+                Some(Duration::from_secs(u64::from(days) * 24 * 3_600))
             }
+        };
+        if (1..MIN_OPS).contains(&spec.kek_max_ops) {
+            return Err(self.value(
+                "keys.kek_max_ops",
+                format!("must be 0 (no limit), or {MIN_OPS} or more"),
+            ));
         }
+        let max_ops = Some(spec.kek_max_ops).filter(|max| *max > 0);
+        Ok(KekLimits { period, max_ops })
     }
 
     pub(super) fn transport_overlap(&self, spec: &KeysSpec) -> Result<Duration, Error> {

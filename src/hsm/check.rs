@@ -1,7 +1,7 @@
 //! The whole check of a token against a keyset: at start, on [`super::Job::Probe`], and at the end of a ceremony.
 
 use super::dek::DekTemplates;
-use super::pkcs11::{Module, RawSession};
+use super::pkcs11::{Handle, Module, RawSession, Search};
 use super::probe::{self, Findings, Target, Tools};
 use super::proof::{self, Keys, Proof};
 use super::{Keyset, ProbeReport, StartFault, proof::rsa_parts};
@@ -94,7 +94,8 @@ fn with_tools(
 
     if templates.rules.trusted {
         probe::cannot_make_trusted(session, &mut findings)?;
-        let keks: Vec<_> = keys.keks.values().flat_map(|kek| kek.all.iter().copied()).collect();
+        let mut keks: Vec<_> = keys.keks.values().flat_map(|kek| kek.all.iter().copied()).collect();
+        keks.extend(shredded(session, keyset, &mut findings)?);
         probe::known_trusted_only(session, &keks, &mut findings).map_err(unavailable)?;
     }
     let gaps = findings.gaps();
@@ -106,6 +107,32 @@ fn with_tools(
         templates,
         findings,
     })
+}
+
+/// What is still, or again, there of KEKs that are destroyed: nothing uses it, and the daemon destroys it when it starts.
+fn shredded(session: &RawSession, keyset: &Keyset, findings: &mut Findings) -> Result<Vec<Handle>, StartFault> {
+    let mut all = Vec::new();
+    for kek in &keyset.shredded {
+        let id = data_encoding::HEXLOWER_PERMISSIVE.decode(kek.id.as_bytes());
+        let id = id.map_err(|_| StartFault::Keys("the keyring names a CKA_ID that is not hex".to_owned()))?;
+        let search = Search {
+            id: Some(&id),
+            ..Search::default()
+        };
+        let found = session.find(&search).map_err(unavailable)?;
+        if !found.is_empty() {
+            findings.note(
+                "kek-shredded",
+                format!(
+                    "KEK epoch {} is to be destroyed, and {} objects of it are in the token: the daemon destroys them",
+                    kek.epoch.0,
+                    found.len()
+                ),
+            );
+        }
+        all.extend(found);
+    }
+    Ok(all)
 }
 
 fn attack_all(

@@ -116,6 +116,24 @@ impl Client {
         matches!(tokio::time::timeout(BEAT, answered).await, Ok(Ok(())))
     }
 
+    /// Replaces all workers by ones with these keys, one after another while jobs go on, and waits until the last one with
+    /// others has ended.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`]: not within `patience`. It goes on; those that are started from now on have these keys.
+    pub async fn renew(&self, keyset: Keyset, patience: std::time::Duration) -> Result<(), Error> {
+        let (done, settled) = tokio::sync::oneshot::channel();
+        let ended = |_| Error::Down("the workers ended".to_owned());
+        self.shared
+            .events
+            .send(Event::Renew(Box::new(keyset), done))
+            .map_err(|_| ended(()))?;
+        match tokio::time::timeout(patience, settled).await {
+            Ok(settled) => settled.map_err(|_| ended(())),
+            Err(_) => Err(Error::Deadline),
+        }
+    }
+
     /// Waits until a worker is up, or until the first one was refused for good (policy gap, keys missing or swapped,
     /// refused PIN), which is the error's text.
     ///

@@ -76,6 +76,7 @@ impl Engine {
             Job::SignPlatform { .. } if self.shared.keys.platform.is_none() => {
                 return Err(Fault::Malformed("there is no platform key".to_owned()));
             }
+            Job::Kek { epoch, act } => return self.kek_job(*epoch, *act),
             Job::Probe => return self.probe(),
             other if !self.has_key(other) => {
                 return Err(Fault::Malformed("there is no key of that generation".to_owned()));
@@ -105,9 +106,12 @@ impl Engine {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn session(&self) -> &RawSession {
         &self.session
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn attempt(&mut self, job: &Job) -> Result<Reply, Ckr> {
@@ -160,7 +164,7 @@ impl Engine {
                 sign(&self.session, key, Signing::Rs256, message.expose()).map(Reply::Sign)
             }
             // Answered by `execute`.
-            Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),
+            Job::Kek { .. } | Job::Probe => Err(Ckr::new("panvault", cryptoki_sys::CKR_FUNCTION_NOT_SUPPORTED)),
         }
     }
 
@@ -169,7 +173,8 @@ impl Engine {
         match job {
             Job::OpenJwe { generation, .. } => at(&self.shared.keys.transports, *generation).ok(),
             Job::OpenLocker { .. } => self.shared.keys.locker.as_ref(),
-            Job::Mac { .. }
+            Job::Kek { .. }
+            | Job::Mac { .. }
             | Job::Open { .. }
             | Job::Probe
             | Job::Random { .. }
@@ -295,7 +300,7 @@ impl Engine {
 
     /// Another session in the place of one that an error may have left with an active operation. The session objects
     /// of the old one go with it.
-    fn renew(&mut self) -> Result<(), Fault> {
+    pub(super) fn renew(&mut self) -> Result<(), Fault> {
         self.ready.clear();
         self.dead.clear();
         self.session = self.shared.module.session().map_err(|e| Fault::Token(e.to_string()))?;

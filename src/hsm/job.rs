@@ -73,8 +73,8 @@ pub struct Boxed {
     pub sealed: SealedPart,
 }
 
-/// One whole piece of work for a worker. None has an effect that outlives it in the HSM, so a job that died with its
-/// worker may be given to another one.
+/// One whole piece of work for a worker. None has an effect that outlives it in the HSM, but for the destruction of a KEK,
+/// which is the same when it is done twice: so a job that died with its worker may be given to another one.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Job {
     /// HMAC-SHA-256 over `input` under a fingerprint key.
@@ -83,6 +83,13 @@ pub enum Job {
         generation: Generation,
         /// The input, with its domain label.
         input: SecretBytes,
+    },
+    /// Looks for all that there is of a KEK in the token, or destroys it.
+    Kek {
+        /// Which.
+        epoch: Epoch,
+        /// What is done.
+        act: super::KekAct,
     },
     /// Unwraps the DEK for decryption only and opens the parts.
     Open {
@@ -185,6 +192,7 @@ impl Job {
     /// A short name for metrics.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Kek { .. } => "kek",
             Self::Mac { .. } => "mac",
             Self::Open { .. } => "open",
             Self::OpenJwe { .. } => "open-jwe",
@@ -205,6 +213,8 @@ impl Job {
 /// The answer to a [`Job`] of the same name; those of locker and platform key are answered as those of other keys.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
+    /// What there is of it.
+    Kek(super::KekReport),
     /// 32 bytes; of a `Refingerprint` as well.
     Mac([u8; 32]),
     /// The plaintexts, in the order asked.

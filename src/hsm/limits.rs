@@ -36,7 +36,7 @@ pub(super) fn check(job: &Job) -> Result<(), String> {
                 Err("a JWE's IV has 12 bytes".to_owned())
             }
         }
-        Job::Probe => Ok(()),
+        Job::Kek { .. } | Job::Probe => Ok(()),
         Job::Random { len } => {
             if *len == 0 {
                 return Err("no random bytes asked for".to_owned());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Config, Fault, Keyset, ProbeReport, Reply, StartFault};
 
 /// Says which program speaks. Both ends are the same file, unless it was replaced under a running server.
-pub(super) const PROTOCOL: &str = concat!(env!("CARGO_PKG_VERSION"), "/5");
+pub(super) const PROTOCOL: &str = concat!(env!("CARGO_PKG_VERSION"), "/6");
 
 /// A job's number, unique within a [`super::Client`]'s life; a job that is handed over again gets a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ mod public_key;
 mod rate;
 pub mod raw_rate;
 pub mod share;
+mod shred;
 mod signature;
 mod token;
 pub mod worker;
@@ -39,6 +40,7 @@ pub use later::{Generation, Later, MacRef, Rotated};
 pub(crate) use on_softhsm::client as jwe_client;
 pub(crate) use pin::{NO_PIN, read as read_pin};
 pub use raw_rate::probe;
+pub use shred::{KekAct, KekObject, KekReport, TokenWords};
 pub use signature::{KeyFingerprint, SignatureFault, framed, signed_form};
 pub use token::StartFault;
 
@@ -113,6 +115,9 @@ pub struct Keyset {
     pub token_serial: String,
     /// The KEKs by epoch, lowest first.
     pub keks: Vec<KekRef>,
+    /// KEKs whose destruction has begun. None is used; what is still, or again, in the token of them is to be destroyed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shredded: Vec<KekRef>,
     /// CKA_ID (hex) of the fingerprint key.
     pub fingerprint_id: String,
     /// HMAC of `panvault fingerprint check v1` under the fingerprint key, hex: another key gives another value.

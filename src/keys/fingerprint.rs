@@ -32,16 +32,13 @@ impl Keys {
         sealed: &Sealed,
     ) -> Result<Fingerprint, Error> {
         let there = sealed.compartment(Compartment::Pan).ok_or(Error::Tampered)?;
-        let job = Job::Refingerprint {
-            epoch: sealed.epoch,
-            dek: sealed.dek.clone(),
-            part: Boxed {
-                aad: place.aad(Compartment::Pan, there.revision),
-                sealed: there.part.clone(),
-            },
-            generation,
-            prefix: fingerprint_prefix(place.repository),
+        let part = Boxed {
+            aad: place.aad(Compartment::Pan, there.revision),
+            sealed: there.part.clone(),
         };
+        let prefix = fingerprint_prefix(place.repository);
+        let from = self.opening(sealed.epoch)?;
+        let job = from.refingerprint(sealed.dek.clone(), part, generation, prefix);
         match self.call(job).await? {
             Reply::Mac(mac) => Ok(Fingerprint(mac)),
             _ => Err(malformed("not the answer to a refingerprint")),

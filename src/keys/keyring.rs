@@ -9,7 +9,9 @@
 //! there. The file has one form only: a single other byte is refused.
 
 mod file;
+mod life;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::generations::Generations;
+use super::lifecycle::EpochMark;
 use crate::hsm::{Epoch, KeyFingerprint, Keyset, PublicKey, SignatureFault, signed_form};
 use crate::id::{UnixMillis, VaultId};
 
@@ -36,6 +39,9 @@ pub struct Keyring {
     /// Since when that epoch seals; none of the first one, which does since `created`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     active_since: Option<UnixMillis>,
+    /// What befell epochs, of those that something befell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    marks: BTreeMap<Epoch, EpochMark>,
     keyset: Keyset,
     /// Which of the keys whose role is rotated are in use.
     #[serde(default, skip_serializing_if = "Generations::is_empty")]
@@ -115,6 +121,7 @@ impl Keyring {
             created,
             active_epoch,
             active_since: None,
+            marks: BTreeMap::new(),
             keyset,
             generations: Generations::default(),
         };
@@ -190,19 +197,6 @@ impl Keyring {
         Self { keyset, ..self.clone() }.checked()
     }
 
-    /// The same vault with new DEKs under another of its epochs, from `now` on.
-    ///
-    /// # Errors
-    /// [`KeyringFault::Senseless`].
-    pub fn with_active_epoch(&self, epoch: Epoch, now: UnixMillis) -> Result<Self, KeyringFault> {
-        let keyring = Self {
-            active_epoch: epoch,
-            active_since: Some(now),
-            ..self.clone()
-        };
-        keyring.checked()
-    }
-
     /// What is to be signed before it can be written.
     ///
     /// # Errors
@@ -253,16 +247,18 @@ impl Keyring {
 
     /// The same, if it makes sense.
     pub(super) fn checked(self) -> Result<Self, KeyringFault> {
+        self.check_marks()?;
         let keks = &self.keyset.keks;
         let ascending = keks.iter().zip(keks.iter().skip(1)).all(|(a, b)| a.epoch < b.epoch);
-        let mut ids: Vec<&str> = keks.iter().map(|kek| kek.id.as_str()).collect();
+        let all = || keks.iter().chain(&self.keyset.shredded);
+        let mut ids: Vec<&str> = all().map(|kek| kek.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
         let wrong = [
             (keks.is_empty(), "it has no KEK"),
             (!ascending, "its KEK epochs do not ascend"),
             (keks.iter().any(|kek| kek.epoch.0 == 0), "KEK epochs count from 1"),
-            (ids.len() != keks.len(), "two KEK epochs are one key"),
+            (ids.len() != all().count(), "two KEK epochs are one key"),
             (
                 keks.iter().all(|kek| kek.epoch != self.active_epoch),
                 "it has no KEK of the active epoch",

@@ -6,9 +6,12 @@ mod generations;
 pub mod init;
 mod input;
 mod keyring;
+mod lifecycle;
+mod ops;
 mod rotation;
 mod seal;
 mod serving;
+mod shred;
 mod transport;
 mod uses;
 
@@ -19,12 +22,14 @@ use self::rotation::Epochs;
 use self::serving::State;
 use crate::card::Pan;
 use crate::hsm::{self, Boxed, Client, Epoch, Generation, Job, Keyset, Plain, PublicKey, Reply};
-use crate::id::{RecordId, RepositoryId};
+use crate::id::{RecordId, RepositoryId, UnixMillis};
 
 pub use crate::hsm::SecretBytes;
 pub use generations::KeyState;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
-pub use rotation::{EpochState, NotMoved};
+pub use lifecycle::{EpochMark, EpochState, Lifecycle, Refused};
+pub use ops::OpsToStore;
+pub use rotation::{KekLimits, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 pub use transport::TransportPublic;
 #[cfg(test)]
@@ -62,6 +67,14 @@ pub enum Error {
     /// The sealed bytes were written by a newer version of this program.
     #[error("the sealed data was written by a newer version")]
     NewerFormat,
+    /// The KEK was destroyed, or is being: what is sealed under it is gone for good, and that is no alarm.
+    #[error("the KEK of epoch {} was destroyed on {on}: what was sealed under it opens no more", .epoch.0)]
+    Destroyed {
+        /// Which.
+        epoch: Epoch,
+        /// When.
+        on: UnixMillis,
+    },
     /// The sealed bytes, their DEK or their place were changed: an alarm.
     #[error("the sealed data does not open: it was changed or belongs elsewhere")]
     Tampered,
@@ -127,12 +140,10 @@ impl Keys {
                 text,
             })
             .collect();
-        let epoch = self.sealing_epoch()?;
-        let job = Job::Seal {
-            epoch,
-            mac: pan.map(|(generation, pan)| (generation, fingerprint_input(place.repository, pan))),
-            parts,
-        };
+        let active = self.sealing().await?;
+        let epoch = active.epoch();
+        let mac = pan.map(|(generation, pan)| (generation, fingerprint_input(place.repository, pan)));
+        let job = active.seal(mac, parts);
         let Reply::Seal { dek, mac, parts } = self.call(job).await? else {
             return Err(malformed("not the answer to a seal"));
         };
@@ -179,11 +190,7 @@ impl Keys {
             return Ok(found.iter().map(|_| None).collect());
         }
         let wanted = parts.len();
-        let job = Job::Open {
-            epoch: sealed.epoch,
-            dek: sealed.dek.clone(),
-            parts,
-        };
+        let job = self.opening(sealed.epoch)?.open(sealed.dek.clone(), parts);
         let Reply::Open(texts) = self.call(job).await? else {
             return Err(malformed("not the answer to an open"));
         };
@@ -267,14 +274,11 @@ impl Keys {
         let Some(revision) = before.checked_add(1) else {
             return Err(malformed("the compartment's revisions are used up"));
         };
-        let job = Job::Reseal {
-            epoch: sealed.epoch,
-            dek: sealed.dek.clone(),
-            part: Plain {
-                aad: place.aad(compartment, revision),
-                text,
-            },
+        let part = Plain {
+            aad: place.aad(compartment, revision),
+            text,
         };
+        let job = self.opening(sealed.epoch)?.reseal(sealed.dek.clone(), part);
         let Reply::Reseal(part) = self.call(job).await? else {
             return Err(malformed("not the answer to a reseal"));
         };

@@ -1,51 +1,23 @@
 //! KEK epochs: which one seals, the step to the next one, and records put under it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::Mutex;
 
+use super::lifecycle::{ActiveEpoch, EpochState, Lifecycle, OpeningEpoch, Refused};
+use super::ops::Ops;
 use super::{Error, Keyring, KeyringError, KeyringFault, Keys, Place, Sealed, malformed, storable};
-use crate::hsm::{self, Boxed, Epoch, Job, KekMode, Keyset, Reply, Rotated};
+use crate::hsm::{self, Boxed, Epoch, KekMode, Keyset, Reply, Rotated};
 use crate::id::UnixMillis;
-
-/// The states of a KEK epoch (NIST SP 800-57 part 1, 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EpochState {
-    /// Made, and never used.
-    PreActive,
-    /// Seals and opens.
-    Active,
-    /// Opens what was sealed under it, and seals nothing any more.
-    Deactivated,
-}
-
-impl EpochState {
-    /// The state of `epoch` while `active` seals.
-    pub fn of(epoch: Epoch, active: Epoch) -> Self {
-        Self::among(epoch.0, active.0)
-    }
-
-    /// Likewise of keys that are counted otherwise.
-    pub(super) fn among(key: u32, active: u32) -> Self {
-        match key.cmp(&active) {
-            std::cmp::Ordering::Less => Self::Deactivated,
-            std::cmp::Ordering::Equal => Self::Active,
-            std::cmp::Ordering::Greater => Self::PreActive,
-        }
-    }
-}
 
 /// Why the vault stays with its epoch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotMoved {
-    /// No epoch is prepared.
-    #[error("no prepared KEK epoch is left: the security officer makes more by `panvault init --epochs`")]
-    NoneLeft,
+    /// The state of the epoch does not allow it, or no epoch is prepared.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// No key of the role is prepared.
     #[error("no {0} key is prepared: with the daemon stopped, `panvault init --next {0}` makes one")]
     NotMade(Rotated),
@@ -59,83 +31,128 @@ pub enum NotMoved {
 
 /// The epochs of a serving vault.
 pub(super) struct Epochs {
-    active: AtomicU32,
-    all: Vec<Epoch>,
+    life: RwLock<Lifecycle>,
     /// An unwrapped DEK cannot be wrapped again: records are sealed anew.
     seals_anew: bool,
-    /// The end of the active epoch's cryptoperiod, in milliseconds of Unix time; `u64::MAX` where there is none.
-    not_after: AtomicU64,
     /// How long an epoch seals.
     period: Option<Duration>,
-    /// What holds the active epoch beyond this process; none in tests of the floors above.
+    pub(super) ops: Ops,
+    /// What holds the epochs' states beyond this process; none in tests of the floors above.
     pub(super) file: Mutex<Option<(PathBuf, Keyring)>>,
+}
+
+/// How long and how much a KEK epoch seals (its cryptoperiod; NIST SP 800-57 part 1, 5.3). It opens for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KekLimits {
+    /// So long.
+    pub period: Option<Duration>,
+    /// So many DEKs.
+    pub max_ops: Option<u64>,
 }
 
 impl Epochs {
     pub(super) fn new(keyset: &Keyset, active: Epoch) -> Self {
+        let epochs = keyset.keks.iter().map(|kek| (kek.epoch, super::EpochMark::default()));
         Self {
-            active: AtomicU32::new(active.0),
-            all: keyset.keks.iter().map(|kek| kek.epoch).collect(),
+            life: RwLock::new(Lifecycle::new(active, UnixMillis(0), epochs.collect())),
             seals_anew: keyset.mode == KekMode::NoTrusted,
-            not_after: AtomicU64::new(u64::MAX),
             period: None,
+            ops: Ops::uncounted(),
             file: Mutex::new(None),
         }
-    }
-
-    fn begin_period(&self, since: UnixMillis) {
-        let end = self.period.map_or(u64::MAX, |period| {
-            since.plus(u64::try_from(period.as_millis()).unwrap_or(u64::MAX)).0
-        });
-        self.not_after.store(end, Ordering::Release);
     }
 }
 
 impl Keys {
-    /// These keys, of the keyring at `path`: they can move on to the next epoch, and an epoch seals no longer than `period`
-    /// (its cryptoperiod; NIST SP 800-57 part 1, 5.3). What was sealed opens for ever.
-    pub fn of_keyring(mut self, path: &Path, keyring: Keyring, period: Option<Duration>) -> Self {
-        let mut epochs = Epochs::new(keyring.keyset(), keyring.active_epoch());
-        epochs.period = period;
-        epochs.begin_period(keyring.active_since());
+    /// These keys, of the keyring at `path`: their epochs can change their states, and one seals no longer and no more than
+    /// `limits` say.
+    pub fn of_keyring(mut self, path: &Path, keyring: Keyring, limits: KekLimits) -> Self {
         self.generations.set(&keyring);
-        epochs.file = Mutex::new(Some((path.to_owned(), keyring)));
-        self.epochs = Arc::new(epochs);
+        self.epochs = Arc::new(Epochs {
+            life: RwLock::new(keyring.lifecycle()),
+            period: limits.period,
+            ops: Ops::of(keyring.active_epoch(), limits.max_ops),
+            file: Mutex::new(Some((path.to_owned(), keyring.clone()))),
+            ..Epochs::new(keyring.keyset(), keyring.active_epoch())
+        });
         self
+    }
+
+    /// The states of the epochs, and what befell them.
+    pub fn lifecycle(&self) -> Lifecycle {
+        self.epochs.life.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The end of the active epoch's cryptoperiod, where there is one.
     pub fn not_after(&self) -> Option<UnixMillis> {
-        Some(self.epochs.not_after.load(Ordering::Acquire))
-            .filter(|end| *end != u64::MAX)
-            .map(UnixMillis)
+        let period = self.epochs.period?;
+        let since = self.epochs.life.read().unwrap_or_else(PoisonError::into_inner).since();
+        Some(since.plus(u64::try_from(period.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// The epoch that seals.
+    /// The epoch that seals, for one seal.
     ///
     /// # Errors
-    /// [`hsm::Error::Down`]: its cryptoperiod is over. Nothing is sealed until it is rotated.
-    pub(super) fn sealing_epoch(&self) -> Result<Epoch, Error> {
-        let epoch = self.active_epoch();
-        match self.not_after() {
-            Some(end) if end < UnixMillis::now() => Err(Error::Hsm(hsm::Error::Down(format!(
+    /// [`hsm::Error::Down`]: its cryptoperiod is over, it has sealed as much as it may, or it is compromised. Nothing is
+    /// sealed until it is rotated.
+    pub(super) async fn sealing(&self) -> Result<ActiveEpoch, Error> {
+        let active = self.active().map_err(|why| Error::Hsm(hsm::Error::Down(why)))?;
+        self.epochs.ops.take(active.epoch()).await?;
+        Ok(active)
+    }
+
+    /// Why nothing is sealed until the KEK is rotated, where that is so.
+    pub fn sealing_stopped(&self) -> Option<String> {
+        self.active().err().or_else(|| self.epochs.ops.used_up())
+    }
+
+    fn active(&self) -> Result<ActiveEpoch, String> {
+        let (in_use, active) = {
+            let life = self.epochs.life.read().unwrap_or_else(PoisonError::into_inner);
+            (life.in_use(), life.active())
+        };
+        let active = active.ok_or_else(|| {
+            format!(
+                "KEK epoch {} is compromised and no other is prepared: `panvault init --epochs`",
+                in_use.0
+            )
+        })?;
+        match self.not_after().filter(|end| *end < UnixMillis::now()) {
+            None => Ok(active),
+            Some(end) => Err(format!(
                 "the cryptoperiod of KEK epoch {} is over since {end}: `panvault key rotate`",
-                epoch.0
-            )))),
-            _ => Ok(epoch),
+                in_use.0
+            )),
         }
     }
 
-    /// New DEKs are wrapped under this epoch.
+    /// An epoch, to open what is sealed under it.
+    ///
+    /// # Errors
+    /// [`Error::Destroyed`]; [`hsm::Error::Malformed`]: there never was such an epoch.
+    pub(super) fn opening(&self, epoch: Epoch) -> Result<OpeningEpoch, Error> {
+        let life = self.epochs.life.read().unwrap_or_else(PoisonError::into_inner);
+        life.opens(epoch).map_err(|refused| match refused {
+            Refused::Destroying(_) | Refused::Destroyed(..) => {
+                let mark = life.marks().get(&epoch);
+                let on = mark.and_then(|mark| mark.destroyed.or(mark.destroying));
+                Error::Destroyed {
+                    epoch,
+                    on: on.unwrap_or(UnixMillis(0)),
+                }
+            }
+            other => malformed(&other.to_string()),
+        })
+    }
+
+    /// The epoch in use: new DEKs are wrapped under it, if any are.
     pub fn active_epoch(&self) -> Epoch {
-        Epoch(self.epochs.active.load(Ordering::Acquire))
+        self.epochs.life.read().unwrap_or_else(PoisonError::into_inner).in_use()
     }
 
     /// All epochs, ascending.
     pub fn epochs(&self) -> Vec<(Epoch, EpochState)> {
-        let active = self.active_epoch();
-        let with_state = |epoch: &Epoch| (*epoch, EpochState::of(*epoch, active));
-        self.epochs.all.iter().map(with_state).collect()
+        self.epochs.life.read().unwrap_or_else(PoisonError::into_inner).states()
     }
 
     /// Moves on to the next epoch: the keyring says so, durably and signed by the audit key, before the first DEK is
@@ -144,28 +161,42 @@ impl Keys {
     /// # Errors
     /// [`NotMoved`]: the epoch is as before.
     pub async fn advance(&self) -> Result<Epoch, NotMoved> {
-        let mut file = self.epochs.file.lock().await;
-        let (path, keyring) = file.as_mut().ok_or(NotMoved::NoneLeft)?;
-        let (next, moved) = self.write_moved(path, keyring).await?;
-        self.epochs.begin_period(moved.active_since());
-        *keyring = moved;
-        self.epochs.active.store(next.0, Ordering::Release);
-        Ok(next)
+        self.step(|life| life.rotate(UnixMillis::now())).await
     }
 
-    async fn write_moved(&self, path: &Path, keyring: &Keyring) -> Result<(Epoch, Keyring), NotMoved> {
-        let active = self.active_epoch();
-        let next = self.epochs.all.iter().copied().find(|epoch| *epoch > active);
-        let next = next.ok_or(NotMoved::NoneLeft)?;
+    /// Makes a step of the epochs, in the keyring first. Where it is refused nothing has changed.
+    pub(super) async fn step<T>(
+        &self,
+        change: impl FnOnce(&mut Lifecycle) -> Result<T, Refused> + Send,
+    ) -> Result<T, NotMoved> {
+        let mut file = self.epochs.file.lock().await;
+        let (path, keyring) = file.as_mut().ok_or(Refused::NoneLeft)?;
+        let mut life = keyring.lifecycle();
+        let done = change(&mut life)?;
+        let moved = self.write(path, keyring, &life).await?;
+        *keyring = moved;
+        self.epochs.ops.restart(life.in_use());
+        *self.epochs.life.write().unwrap_or_else(PoisonError::into_inner) = life;
+        Ok(done)
+    }
+
+    /// The keyring as it is.
+    pub(super) async fn keyring(&self) -> Result<Keyring, NotMoved> {
+        let file = self.epochs.file.lock().await;
+        let (_, keyring) = file.as_ref().ok_or(Refused::NoneLeft)?;
+        Ok(keyring.clone())
+    }
+
+    async fn write(&self, path: &Path, keyring: &Keyring, life: &Lifecycle) -> Result<Keyring, NotMoved> {
         let unwritable = |fault: KeyringFault| {
             NotMoved::Keyring(KeyringError {
                 path: path.to_owned(),
                 fault,
             })
         };
-        let moved = keyring.with_active_epoch(next, UnixMillis::now()).map_err(unwritable)?;
+        let moved = keyring.with_lifecycle(life).map_err(unwritable)?;
         self.write_keyring(path, &moved).await?;
-        Ok((next, moved))
+        Ok(moved)
     }
 
     /// Has a keyring signed by the audit key that it names, and puts it in the place of what is there.
@@ -192,8 +223,13 @@ impl Keys {
     /// # Errors
     /// [`Error::Tampered`] when the DEK does not unwrap, or the HSM's.
     pub async fn rewrap(&self, place: Place, sealed: &Sealed) -> Result<Sealed, Error> {
-        let to = self.active_epoch();
-        if sealed.epoch == to {
+        if sealed.epoch == self.active_epoch() {
+            return Ok(sealed.clone());
+        }
+        let from = self.opening(sealed.epoch)?;
+        let to = self.sealing().await?;
+        let epoch = to.epoch();
+        if sealed.epoch == epoch {
             return Ok(sealed.clone());
         }
         let mut parts = Vec::new();
@@ -204,12 +240,7 @@ impl Keys {
             }));
         }
         let expected = parts.len();
-        let job = Job::Rewrap {
-            from: sealed.epoch,
-            to,
-            dek: sealed.dek.clone(),
-            parts,
-        };
+        let job = to.rewrap(from, sealed.dek.clone(), parts);
         let Reply::Rewrap { dek, parts } = self.call(job).await? else {
             return Err(malformed("not the answer to a rewrap"));
         };
@@ -217,7 +248,7 @@ impl Keys {
             return Err(malformed("the answer to a rewrap is not complete"));
         }
         let mut moved = Sealed {
-            epoch: to,
+            epoch,
             dek,
             compartments: sealed.compartments.clone(),
         };

@@ -102,7 +102,7 @@ impl Keys {
     /// # Errors
     /// [`NotMoved`]: the key is as before.
     pub async fn next_fingerprint(&self) -> Result<Generation, NotMoved> {
-        self.step(Rotated::Fingerprint, |keyring, now| {
+        self.take_next(Rotated::Fingerprint, |keyring, now| {
             keyring.stepped(|steps| steps.fingerprints.push(now))
         })
         .await
@@ -121,7 +121,7 @@ impl Keys {
     /// [`NotMoved`]: the key is as before.
     pub async fn next_transport(&self) -> Result<Generation, NotMoved> {
         let overlap = self.generations.overlap.load(Ordering::Acquire);
-        self.step(Rotated::Transport, |keyring, at| {
+        self.take_next(Rotated::Transport, |keyring, at| {
             let until = at.plus(overlap);
             keyring.stepped(|steps| steps.transports.push(Overlap { at, until }))
         })
@@ -164,7 +164,8 @@ impl Keys {
         Ok(next)
     }
 
-    async fn step(
+    /// Makes a step of a role, in the keyring first.
+    async fn take_next(
         &self,
         role: Rotated,
         take: impl FnOnce(&Keyring, UnixMillis) -> Result<Keyring, KeyringFault> + Send,
@@ -193,7 +194,7 @@ impl Keys {
         let is_open = |key: &&KeyState| match key.state {
             EpochState::Active => true,
             EpochState::Deactivated => key.until.is_some_and(|until| now < until),
-            EpochState::PreActive => false,
+            EpochState::PreActive | EpochState::Compromised | EpochState::Destroying | EpochState::Destroyed => false,
         };
         let open = states
             .iter()

@@ -133,7 +133,7 @@ fn uses(job: &Job) -> [Option<Use>; 2] {
         Job::OpenLocker { .. } => [key("locker key", "open"), None],
         Job::SignLocker { .. } => [key("locker key", "sign"), None],
         Job::SignPlatform { .. } => [key("platform key", "sign"), None],
-        Job::Probe | Job::Random { .. } => [None, None],
+        Job::Kek { .. } | Job::Probe | Job::Random { .. } => [None, None],
     }
 }
 

@@ -16,6 +16,8 @@ use crate::vault::types::{Error, Peer};
 
 /// A body's limit, in bytes.
 const BODY: usize = 64 * 1024;
+/// That of one with a manifest in it, which has 16 MiB at most and a quarter more as a JSON text.
+const LARGE: usize = 20 << 20;
 
 /// Why it was not done.
 #[derive(Debug)]
@@ -26,6 +28,9 @@ pub(super) struct Refusal {
 
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
+
+/// A JSON body with the manifest of a backup in it.
+pub(super) struct LargeJson<T>(pub(super) T);
 
 /// Who asks.
 pub(super) struct Admin(pub(super) AdminActor);
@@ -154,18 +159,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        let body = match Limited::new(request.into_body(), BODY).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => {
-                return Err(Refusal::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "the body cannot be read or is too long",
-                ));
-            }
-        };
-        // Bodies of operators hold no card data and no secret, so the reader's message may repeat them.
-        serde_json::from_slice(&body)
-            .map(Self)
-            .map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+        read(request, BODY).await.map(Self)
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for LargeJson<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        read(request, LARGE).await.map(Self)
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Refusal> {
+    let body = match Limited::new(request.into_body(), most).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => {
+            return Err(Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body cannot be read or is too long",
+            ));
+        }
+    };
+    // Bodies of operators hold no card data and no secret, so the reader's message may repeat them.
+    serde_json::from_slice(&body).map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
 }

@@ -43,6 +43,12 @@ struct KekStatus {
     not_after: Option<String>,
     /// Whether that is over.
     over: bool,
+    /// Why nothing is sealed until it is rotated, for people.
+    stopped: Option<String>,
+    /// Data keys that it has wrapped.
+    ops: Option<u64>,
+    /// How many it may, where that is limited.
+    max_ops: Option<u64>,
 }
 
 /// The end of the audit chain.
@@ -94,6 +100,7 @@ pub(super) async fn status(State(services): State<Arc<Services>>) -> Response {
         Some(BASE64URL_NOPAD.encode(digest(&SHA256, &last.line).as_ref()))
     });
     let (epoch, end) = services.vault.sealing_epoch();
+    let (stopped, ops) = services.vault.sealing_stopped();
     let credentials = services.vault.access().accounts().credentials(None);
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -106,6 +113,9 @@ pub(super) async fn status(State(services): State<Arc<Services>>) -> Response {
             epoch,
             not_after: end.map(|end| end.to_string()),
             over: end.is_some_and(|end| end < UnixMillis::now()),
+            stopped,
+            ops: ops.map(|(done, _)| done),
+            max_ops: ops.and_then(|(_, max)| max),
         },
         audit: AuditHead {
             seq: store.audit_seq,

@@ -14,8 +14,8 @@ use super::control::{Claimed, under_control};
 use super::custody::subject;
 use crate::custody::Guarded;
 use crate::hsm::Rotated;
-use crate::keys::{KeyState, NotMoved};
-use crate::vault::{FingerprintStatus, KeyStatus, RotationError};
+use crate::keys::{KeyState, NotMoved, Refused};
+use crate::vault::{FingerprintStatus, KeyStatus};
 
 /// KEK epochs, their states, what is sealed under each, and how far the last rotation is; and so the keys of other roles.
 pub(super) async fn status(State(services): State<Arc<Services>>) -> Result<Response, Refusal> {
@@ -51,7 +51,7 @@ pub(super) async fn rotation(State(services): State<Arc<Services>>) -> Response 
 pub(super) async fn rotate(State(services): State<Arc<Services>>, claimed: Claimed) -> Result<Response, Refusal> {
     let (held, peer) = (Arc::clone(&services), claimed.peer);
     let act = async move {
-        let epoch = held.vault.rotate(peer).await.map_err(refusal)?;
+        let epoch = held.vault.rotate(peer).await?;
         Ok(answer(StatusCode::ACCEPTED, &json!({ "epoch": epoch })))
     };
     let subject = subject([("role", "kek".into())]);
@@ -72,7 +72,7 @@ pub(super) async fn rotate_role(
             Rotated::Fingerprint => (vault.rotate_fingerprint(peer).await, StatusCode::ACCEPTED),
             Rotated::Transport => (vault.rotate_transport(peer).await, StatusCode::OK),
         };
-        let generation = rotated.map_err(refusal)?;
+        let generation = rotated?;
         let audit_key = vault.audit_pin().filter(|_| role == Rotated::Audit);
         let body = json!({ "role": role, "generation": generation, "audit_key": audit_key });
         Ok(answer(status, &body))
@@ -81,11 +81,12 @@ pub(super) async fn rotate_role(
     under_control(&services, &claimed, Guarded::KeyRotate, subject, act).await
 }
 
-fn refusal(error: RotationError) -> Refusal {
-    let status = match &error {
-        RotationError::Keys(NotMoved::NoneLeft | NotMoved::NotMade(_)) => StatusCode::CONFLICT,
-        RotationError::Keys(NotMoved::Keyring(_)) => StatusCode::INTERNAL_SERVER_ERROR,
-        RotationError::Keys(NotMoved::Keys(_)) | RotationError::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    Refusal::new(status, error.to_string())
+/// Whose fault it is that the keys stay as they are.
+pub(super) fn refusal_of(error: &NotMoved) -> StatusCode {
+    match error {
+        NotMoved::Refused(Refused::Unknown(_)) => StatusCode::NOT_FOUND,
+        NotMoved::Refused(_) | NotMoved::NotMade(_) => StatusCode::CONFLICT,
+        NotMoved::Keyring(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        NotMoved::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }

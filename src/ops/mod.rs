@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod control;
 mod custody;
+mod destroy;
 mod erase;
 mod export;
 mod health;
@@ -148,6 +149,9 @@ pub fn admin_router(services: &Arc<Services>) -> Router {
         .route("/admin/keys/rotate", post(keys::rotate))
         .route("/admin/keys/{role}/rotate", post(keys::rotate_role))
         .route("/admin/keys/rotation", get(keys::rotation))
+        .route("/admin/keys/{epoch}/certificate", get(destroy::certificate))
+        .route("/admin/keys/{epoch}/compromise", post(destroy::compromise))
+        .route("/admin/keys/{epoch}/destroy", post(destroy::destroy))
         .route("/admin/notifications", get(notifications::list))
         .route("/admin/notifications/retry", post(notifications::retry))
         .route("/admin/backup", post(backup::stream))

@@ -67,6 +67,12 @@ pub struct Metrics {
     pub kek_epoch: IntGauge,
     /// When that epoch seals no more, in seconds of Unix time.
     pub kek_not_after: IntGauge,
+    /// Data keys that it wrapped.
+    pub kek_ops: IntGauge,
+    /// How many it may; 0: no limit.
+    pub kek_max_ops: IntGauge,
+    /// Compromised epochs that are not destroyed: an alarm.
+    pub kek_compromised: IntGauge,
     /// Records put under another KEK epoch.
     pub rewrapped: IntCounter,
     /// 1 while a rotation is not finished.
@@ -205,6 +211,15 @@ impl Metrics {
             kek_not_after: gauge(
                 "panvault_kek_not_after_seconds",
                 "When the KEK epoch that seals seals no more, Unix time",
+            )?,
+            kek_ops: gauge(
+                "panvault_kek_ops",
+                "Data keys that the KEK epoch that seals has wrapped",
+            )?,
+            kek_max_ops: gauge("panvault_kek_max_ops", "How many data keys it may wrap; 0: no limit")?,
+            kek_compromised: gauge(
+                "panvault_kek_compromised",
+                "KEK epochs that are compromised and not destroyed",
             )?,
             rewrapped: counter("panvault_rewrapped_total", "Records put under another KEK epoch")?,
             rewrap_running: gauge("panvault_rewrap_running", "1 while a KEK rotation is not finished")?,

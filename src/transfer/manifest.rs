@@ -234,7 +234,8 @@ impl Manifest {
         &self.body.files
     }
 
-    pub(super) fn text(&self) -> &[u8] {
+    /// Its text, as it was signed.
+    pub fn text(&self) -> &[u8] {
         &self.text
     }
 }

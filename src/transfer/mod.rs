@@ -23,6 +23,7 @@ mod make;
 mod manifest;
 mod name;
 mod piece;
+mod proof;
 mod restore;
 mod stage;
 mod verify;

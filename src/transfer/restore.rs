@@ -1,6 +1,7 @@
 //! Restoring a backup into an empty place: every byte is held against the manifest, the store is built beside its place,
 //! read over there, and put in place when nothing is wrong with it.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::id::VaultId;
 use crate::store::sled::{Loader, SledStore};
 use crate::store::{self, Commit, Mark, Store};
 use crate::telemetry::Metrics;
+use crate::vault::epochs::{Under, by_epoch};
 use crate::vault::replay::{Replay, Replayed};
 use crate::vault::types as vault;
 use crate::vault::{check, owner};
@@ -48,6 +50,8 @@ pub struct Restored {
     pub through: u64,
     /// What was done again out of the later audit trail.
     pub replayed: Replayed,
+    /// What is sealed under which KEK epoch; empty where a run before did the work.
+    pub under: BTreeMap<u32, Under>,
     /// A run before was cut while it was being put in place; this one only finished that.
     pub finished: bool,
 }
@@ -70,6 +74,7 @@ pub async fn restore(
                 records: u64::try_from(manifest.mark().records).unwrap_or(0),
                 through: manifest.mark().head.seq,
                 replayed: Replayed::default(),
+                under: BTreeMap::new(),
                 finished: true,
             };
             (stage, restored)
@@ -169,6 +174,8 @@ async fn prove(
         let count = report.faults.len();
         return Err(Error::Damaged(format!("{first} ({count} faults in all)")));
     }
+    let unread = |error: vault::Error| Error::Damaged(error.to_string());
+    let under = by_epoch(store.as_ref()).await.map_err(unread)?;
     let event = Event {
         detail: Some(format!(
             "to revision {} and audit record {through}; {} tokens deleted and {} spent again, {} deletions not{agreed}",
@@ -189,6 +196,7 @@ async fn prove(
         records: store.health().records,
         through,
         replayed,
+        under,
         finished: false,
     })
 }

@@ -126,7 +126,12 @@ impl Check<'_> {
         let what = match record {
             Some(Ok(record)) if record.has(key, &found.value) => return Ok(()),
             // told with the records
-            Some(Err(IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered)) => {
+            Some(Err(
+                IntegrityError::Damaged
+                | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::NewerFormat
+                | IntegrityError::Tampered,
+            )) => {
                 return Ok(());
             }
             Some(Ok(_)) => "whose record says otherwise",

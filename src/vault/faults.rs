@@ -27,6 +27,9 @@ impl From<store::Error> for Error {
 impl From<keys::Error> for Error {
     fn from(error: keys::Error) -> Self {
         match error {
+            keys::Error::Destroyed { epoch, on } => {
+                Self::Integrity(IntegrityError::KekDestroyed { epoch: epoch.0, on })
+            }
             keys::Error::Tampered => Self::Integrity(IntegrityError::Tampered),
             keys::Error::NewerFormat => Self::Integrity(IntegrityError::NewerFormat),
             keys::Error::Hsm(error) => error.into(),

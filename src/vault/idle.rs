@@ -130,6 +130,7 @@ fn no_keys() -> Keyset {
                 part,
             },
         }],
+        shredded: Vec::new(),
         fingerprint_id: "02".to_owned(),
         fingerprint_check: "00".repeat(32),
         audit_id: "03".to_owned(),

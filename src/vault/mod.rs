@@ -16,9 +16,11 @@ pub(crate) mod credential;
 mod cursor;
 mod delete;
 mod describe;
+pub mod destroy;
 mod diagnose;
 mod documents;
 mod entities;
+pub mod epochs;
 mod erase;
 pub mod events;
 mod export;
@@ -35,6 +37,7 @@ pub(crate) mod idle;
 mod inspect;
 mod jwe;
 mod keeper;
+mod kek_ops;
 mod last_used;
 mod login;
 mod look;
@@ -83,11 +86,12 @@ pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
 pub use refingerprint::{FingerprintStatus, GenerationStatus, RefingerprintStatus};
-pub use rotation::{EpochStatus, KeyStatus, RotationError, RotationStatus};
+pub use rotation::{Compromised, EpochStatus, KeyStatus, RotationError, RotationStatus};
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
 pub(crate) use to_its_end::to_its_end;
 
+use self::destroy::Destructions;
 use self::find::CursorKey;
 use self::heads::Heads;
 use self::idempotency::InFlight;
@@ -128,6 +132,7 @@ pub struct Vault {
     heads: Heads,
     rotation: Rotation,
     refingerprint: Refingerprint,
+    destructions: Destructions,
 }
 
 /// A record as it was read, and which commit wrote it.
@@ -172,6 +177,7 @@ impl Vault {
             heads: Heads::default(),
             rotation: Rotation::default(),
             refingerprint: Refingerprint::default(),
+            destructions: Destructions::default(),
         })
     }
 

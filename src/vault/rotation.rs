@@ -1,30 +1,26 @@
 //! KEK rotation: the step to the next epoch, which is at once in force for what is sealed from then on, and how far the work
 //! in the background is that puts everything else under it.
 
+mod compromise;
 mod moving;
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::Vault;
-use super::documents::{Address, Row};
-use super::record::Record;
+use super::epochs::{TABLES, by_epoch};
 use super::tables;
 use super::types::{Error, IntegrityError, Peer};
 use crate::audit::Event;
 use crate::hsm::Epoch;
 use crate::id::UnixMillis;
-use crate::keys::{EpochState, NotMoved, Sealed};
-use crate::store::{Commit, Key, Part, Write};
+use crate::keys::{EpochState, Keys, NotMoved};
+use crate::store::{Commit, Part, Write};
 
-/// Entries read at once.
-const CHUNK: u32 = 256;
-/// The tables that have sealed parts, in the order in which they are walked through.
-const TABLES: [u8; 2] = [tables::RECORD, tables::DOCUMENT];
+pub use self::compromise::Compromised;
+
 /// The format of [`Progress`] in the store.
 const VERSION: u8 = 1;
 
@@ -35,6 +31,8 @@ pub struct KeyStatus {
     pub epochs: Vec<EpochStatus>,
     /// When the active epoch seals no more, where that is so; RFC 3339.
     pub not_after: Option<String>,
+    /// How many data keys an epoch wraps, where that is limited.
+    pub max_ops: Option<u64>,
     /// Epochs that a rotation can still go to.
     pub prepared: usize,
     /// The last rotation; none where there never was one.
@@ -52,6 +50,17 @@ pub struct EpochStatus {
     pub tokens: u64,
     /// Other sealed records: customers, orders, payments and such.
     pub documents: u64,
+    /// Data keys that it wrapped, at most; none where nobody counted.
+    pub ops: Option<u64>,
+    /// Since when it is compromised; RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compromised: Option<String>,
+    /// Why, in an operator's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when it is destroyed; RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destroyed: Option<String>,
 }
 
 /// How far a rotation is.
@@ -82,7 +91,7 @@ pub enum RotationError {
 #[derive(Default)]
 pub(super) struct Rotation {
     /// Held while the progress in the store changes.
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
     /// There is something to do.
     wake: Notify,
     seen: Mutex<Option<RotationStatus>>,
@@ -179,45 +188,35 @@ impl Vault {
     /// # Errors
     /// The store's, and [`IntegrityError`].
     pub async fn key_status(&self) -> Result<KeyStatus, Error> {
-        let mut counts: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
-        for table in TABLES {
-            let prefix = tables::key(table, &[]);
-            let (mut from, to) = (Bound::Included(prefix.clone()), tables::end_of(&prefix));
-            loop {
-                let page = self.store.scan(Part::default(), from, to.clone(), CHUNK).await?;
-                for (key, found) in &page.items {
-                    let Some(sealed) = sealed_of(key, &found.value)? else {
-                        continue;
-                    };
-                    let count = counts.entry(sealed.epoch.0).or_default();
-                    match table {
-                        tables::RECORD => count.0 += 1,
-                        _ => count.1 += 1,
-                    }
-                }
-                match page.next {
-                    Some(last) => from = Bound::Excluded(last),
-                    None => break,
-                }
-                tokio::task::yield_now().await;
-            }
+        let mut counts = by_epoch(self.store.as_ref()).await?;
+        let life = self.sealer.keys().map(|keys| keys.lifecycle());
+        let ops = self.sealer.keys().and_then(|keys| keys.ops());
+        let mut epochs = Vec::new();
+        for (epoch, state) in self.sealer.epochs() {
+            let under = counts.remove(&epoch.0).unwrap_or_default();
+            let mark = life
+                .as_ref()
+                .and_then(|life| life.marks().get(&epoch).cloned())
+                .unwrap_or_default();
+            let text = |at: Option<UnixMillis>| at.map(|at| at.to_string());
+            let counted = ops.filter(|_| epoch == self.sealer.active_epoch());
+            epochs.push(EpochStatus {
+                epoch: epoch.0,
+                state,
+                tokens: under.tokens,
+                documents: under.documents,
+                ops: match counted {
+                    Some((done, _)) => Some(done),
+                    None => self.stored_ops(epoch.0).await?,
+                },
+                compromised: text(mark.compromised),
+                reason: mark.reason,
+                destroyed: text(mark.destroyed),
+            });
         }
-        let epochs: Vec<EpochStatus> = self
-            .sealer
-            .epochs()
-            .into_iter()
-            .map(|(epoch, state)| {
-                let (tokens, documents) = counts.remove(&epoch.0).unwrap_or_default();
-                EpochStatus {
-                    epoch: epoch.0,
-                    state,
-                    tokens,
-                    documents,
-                }
-            })
-            .collect();
         let is_prepared = |epoch: &&EpochStatus| epoch.state == EpochState::PreActive;
         Ok(KeyStatus {
+            max_ops: ops.and_then(|(_, max)| max),
             not_after: self.sealer.not_after().map(|end| end.to_string()),
             prepared: epochs.iter().filter(is_prepared).count(),
             epochs,
@@ -230,13 +229,30 @@ impl Vault {
         (self.sealer.active_epoch().0, self.sealer.not_after())
     }
 
+    /// Why nothing is sealed until the KEK is rotated, where that is so; and how many data keys the epoch in use has wrapped, of how
+    /// many that it may.
+    pub fn sealing_stopped(&self) -> (Option<String>, Option<(u64, Option<u64>)>) {
+        let keys = self.sealer.keys();
+        (keys.and_then(Keys::sealing_stopped), keys.and_then(Keys::ops))
+    }
+
+    /// The store's revision at which everything was under the epoch in use; `None` while a rotation is under way, or where there
+    /// never was one.
+    pub(super) async fn rotated_at(&self) -> Result<Option<u64>, Error> {
+        let held = self.store.get(Part::default(), &tables::rotation()).await?;
+        let Some(held) = held else { return Ok(None) };
+        let progress = Progress::read(&held.value)?;
+        let whole = progress.finished && progress.to == self.sealer.active_epoch().0;
+        Ok(whole.then_some(held.rev))
+    }
+
     /// How far the last rotation is; cheap.
     pub fn rotation_status(&self) -> Option<RotationStatus> {
         *self.rotation.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The active epoch and the end of its cryptoperiod, as metrics.
-    fn show_epoch(&self) {
+    pub(super) fn show_epoch(&self) {
         self.metrics.kek_epoch.set(i64::from(self.sealer.active_epoch().0));
         // far away, where there is none: an alarm compares it with the time
         let end = self
@@ -244,25 +260,17 @@ impl Vault {
             .not_after()
             .map_or(i64::MAX, |end| i64::try_from(end.0 / 1000).unwrap_or(i64::MAX));
         self.metrics.kek_not_after.set(end);
+        let compromised = self.sealer.epochs().into_iter();
+        let compromised = compromised
+            .filter(|(_, state)| *state == EpochState::Compromised)
+            .count();
+        self.metrics
+            .kek_compromised
+            .set(i64::try_from(compromised).unwrap_or(i64::MAX));
     }
 
     fn show(&self, progress: &Progress) {
         *self.rotation.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.status());
         self.metrics.rewrap_running.set(i64::from(!progress.finished));
     }
-}
-
-/// The sealed part of an entry of one of [`TABLES`]; none of a token that is spent, or of a document without one.
-fn sealed_of(key: &Key, value: &[u8]) -> Result<Option<Sealed>, Error> {
-    let bytes = match key.0.first() {
-        Some(&tables::RECORD) => {
-            let (repository, token) = tables::owner_of(key, value).ok_or(IntegrityError::Damaged)?;
-            Record::decode(value, repository, &token)?.sealed
-        }
-        _ => {
-            let address = Address::parse(key).ok_or(IntegrityError::Damaged)?;
-            Row::decode(value, &address)?.sealed.map(|secret| secret.sealed)
-        }
-    };
-    Ok(bytes.map(|bytes| Sealed::decode(&bytes)).transpose()?)
 }

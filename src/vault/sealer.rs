@@ -71,6 +71,11 @@ pub(super) trait Sealer: Send + Sync {
     /// As [`Keys::epochs`].
     fn epochs(&self) -> Vec<(Epoch, EpochState)>;
 
+    /// The keys of a keyring, whose epochs come and go; none in tests.
+    fn keys(&self) -> Option<&Keys> {
+        None
+    }
+
     /// As [`Keys::fingerprint`].
     fn fingerprint<'a>(
         &'a self,
@@ -182,6 +187,10 @@ impl Sealer for Keys {
 
     fn epochs(&self) -> Vec<(Epoch, EpochState)> {
         self.epochs()
+    }
+
+    fn keys(&self) -> Option<&Keys> {
+        Some(self)
     }
 
     fn fingerprint<'a>(

@@ -48,11 +48,11 @@ impl Vault {
         let rotation = tokio::spawn(Arc::clone(self).rewrap_until(rewraps_per_second, stopped.clone()));
         let retention = tokio::spawn(Arc::clone(self).retain_until(stopped.clone()));
         let refingerprint = tokio::spawn(Arc::clone(self).refingerprint_until(rewraps_per_second, stopped.clone()));
+        let ops = tokio::spawn(Arc::clone(self).count_ops_until(stopped.clone()));
+        let ends = tokio::spawn(Arc::clone(self).finish_destructions_until(stopped.clone()));
         let access = tokio::spawn(Arc::clone(self).run_access_until(stopped));
-        Background {
-            stop,
-            tasks: vec![sweeper, flusher, rotation, retention, refingerprint, access],
-        }
+        let tasks = vec![sweeper, flusher, rotation, retention, refingerprint, ops, ends, access];
+        Background { stop, tasks }
     }
 
     async fn sweep_until(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {

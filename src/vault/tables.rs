@@ -19,13 +19,15 @@
 //! | `0x1c` | the fingerprint keys in use | - | which |
 //! | `0x1d` | the last rotation of the fingerprint key | - | how far it is |
 //! | `0x1e` | audit key handovers on record | - | how many |
+//! | `0x1f` | data keys that a KEK wrapped | epoch | at most so many: 8 bytes |
+//! | `0x32` | the end of a KEK | epoch | [`Destruction`](super::destroy::Destruction) |
 //! | `0x20` to `0x2f` | merchants, repositories, credentials | see the modules of access | |
 //! | `0x30` | document | length, merchant, kind, name | [`Row`](super::documents::Row) |
 //! | `0x31` | document expiry index, only of documents that expire | milliseconds, the document's key after its byte | - |
 //! | `0x40` to `0x43` | operators, ceremonies, approved files | see [`custody`](crate::custody) | |
 //!
 //! Numbers are big-endian, so that the order of the bytes is the order of the numbers. A repository is 4 bytes,
-//! milliseconds 8, a day 4, a length and a kind 1; a token or a name comes last and needs no length.
+//! milliseconds 8, a day and an epoch 4, a length and a kind 1; a token or a name comes last and needs no length.
 
 use std::ops::Bound;
 
@@ -49,6 +51,8 @@ const ROTATION: u8 = 0x1b;
 const FINGERPRINT_KEYS: u8 = 0x1c;
 const REFINGERPRINT: u8 = 0x1d;
 const HANDOVERS: u8 = 0x1e;
+const KEK_OPS: u8 = 0x1f;
+const KEK_END: u8 = 0x32;
 /// The table of the documents.
 pub(super) const DOCUMENT: u8 = 0x30;
 /// When documents expire.
@@ -104,6 +108,21 @@ pub(super) fn refingerprint() -> Key {
 /// Where it stands how many handovers of the audit key are in the trail.
 pub(super) fn handovers() -> Key {
     key(HANDOVERS, &[])
+}
+
+/// How many data keys an epoch's KEK wrapped.
+pub(super) fn kek_ops(epoch: u32) -> Key {
+    key(KEK_OPS, &[&epoch.to_be_bytes()])
+}
+
+/// Those of all epochs.
+pub(super) fn all_kek_ops() -> Key {
+    key(KEK_OPS, &[])
+}
+
+/// What is on record of the end of an epoch's KEK.
+pub(super) fn kek_end(epoch: u32) -> Key {
+    key(KEK_END, &[&epoch.to_be_bytes()])
 }
 
 pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {

@@ -61,6 +61,7 @@ pub(crate) fn happen(daemon: &Daemon) {
         daemon.dir().join("softhsm2.conf"),
         daemon.dir().join("softhsm2.conf.away"),
     );
+    daemon.wait_all_workers();
     std::fs::rename(&conf, &away).unwrap();
     for worker in daemon.workers() {
         signal(worker, "KILL");

@@ -21,7 +21,10 @@ impl From<Error> for Refusal {
                 }
             },
             Error::Integrity(
-                error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),
+                error @ (IntegrityError::Damaged
+                | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::NewerFormat
+                | IntegrityError::Tampered),
             ) => Self::failed(error),
         }
     }

@@ -94,7 +94,10 @@ impl Names {
             Error::Policy(error) => error.into(),
             Error::Dependency(error) => Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, error.retry_after_s(), error),
             Error::Integrity(
-                error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),
+                error @ (IntegrityError::Damaged
+                | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::NewerFormat
+                | IntegrityError::Tampered),
             ) => Refusal::failed(error),
         }
     }

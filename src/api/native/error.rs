@@ -23,9 +23,14 @@ impl From<Error> for Problem {
                 let seconds = error.retry_after_s();
                 Self::not_now(code, error).after(seconds)
             }
+            Error::Integrity(error @ IntegrityError::KekDestroyed { .. }) => {
+                Self::new(Code::KeyDestroyed, sentence(&error))
+            }
             Error::Integrity(error) => {
                 let code = match error {
-                    IntegrityError::Damaged | IntegrityError::Tampered => Code::Integrity,
+                    IntegrityError::Damaged | IntegrityError::KekDestroyed { .. } | IntegrityError::Tampered => {
+                        Code::Integrity
+                    }
                     IntegrityError::NewerFormat => Code::Internal,
                 };
                 Self::broken(code, error)

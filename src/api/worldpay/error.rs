@@ -15,7 +15,10 @@ impl From<Error> for Refusal {
             Error::Policy(error) => error.into(),
             Error::Dependency(error) => Self::not_now(error.retry_after_s(), error),
             Error::Integrity(
-                error @ (IntegrityError::Damaged | IntegrityError::NewerFormat | IntegrityError::Tampered),
+                error @ (IntegrityError::Damaged
+                | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::NewerFormat
+                | IntegrityError::Tampered),
             ) => Self::failed(error),
         }
     }

@@ -10,7 +10,15 @@ use serde_json::{Value, json};
 use super::request::{Common, cell};
 use crate::cli::{Exit, terminal};
 
-const EPOCHS: &[&str] = &["epoch", "state", "tokens", "documents"];
+const EPOCHS: &[&str] = &[
+    "epoch",
+    "state",
+    "tokens",
+    "documents",
+    "ops",
+    "compromised",
+    "destroyed",
+];
 /// Between two looks at a rotation that is waited for.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -24,6 +32,9 @@ pub(crate) fn show_keys(common: &Common) -> anyhow::Result<Exit> {
     common.rows(&status, "epochs", EPOCHS)?;
     if let Some(end) = status.get("not_after").and_then(Value::as_str) {
         terminal::say(format!("the active epoch seals until {end}"));
+    }
+    if let Some(max) = status.get("max_ops").and_then(Value::as_u64) {
+        terminal::say(format!("an epoch wraps up to {max} data keys (ops)"));
     }
     if let Some(told) = told(status.get("rotation"), "epoch") {
         terminal::say(told);

@@ -21,7 +21,8 @@ impl Engine {
                 .is_none_or(|(generation, _)| at(&keys.fingerprints, *generation).is_ok()),
             Job::Sign { generation, .. } => at(&keys.audits, *generation).is_ok(),
             Job::OpenJwe { generation, .. } => at(&keys.transports, *generation).is_ok(),
-            Job::Open { .. }
+            Job::Kek { .. }
+            | Job::Open { .. }
             | Job::OpenLocker { .. }
             | Job::Probe
             | Job::Random { .. }

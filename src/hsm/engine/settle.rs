@@ -27,7 +27,8 @@ impl Engine {
             Job::Rewrap { .. } => matches!(ckr.function, "C_UnwrapKey" | "C_Decrypt"),
             Job::Refingerprint { .. } => matches!(ckr.function, "C_UnwrapKey" | "C_Decrypt"),
             Job::Reseal { .. } => ckr.function == "C_UnwrapKey",
-            Job::Mac { .. }
+            Job::Kek { .. }
+            | Job::Mac { .. }
             | Job::OpenJwe { .. }
             | Job::OpenLocker { .. }
             | Job::Probe
@@ -68,7 +69,8 @@ pub(super) fn epoch_of(job: &Job) -> Option<Epoch> {
         | Job::Reseal { epoch, .. }
         | Job::Rewrap { from: epoch, .. }
         | Job::Seal { epoch, .. } => Some(*epoch),
-        Job::Mac { .. }
+        Job::Kek { .. }
+        | Job::Mac { .. }
         | Job::OpenJwe { .. }
         | Job::OpenLocker { .. }
         | Job::Probe

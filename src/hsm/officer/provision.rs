@@ -122,7 +122,7 @@ impl Officer<'_> {
         let mut known = BTreeSet::new();
         if let Some(keyset) = &plan.existing {
             let pairs = [&keyset.locker, &keyset.platform].into_iter().flatten();
-            let ids = keyset.keks.iter().map(|kek| kek.id.as_str());
+            let ids = keyset.keks.iter().chain(&keyset.shredded).map(|kek| kek.id.as_str());
             let ids = ids.chain(pairs.map(|pair| pair.id.as_str()));
             let ids = ids.chain(keyset.fingerprints().map(|(id, _)| id));
             let ids = ids.chain(keyset.audits().chain(keyset.transports()).map(|(id, _)| id));
@@ -154,7 +154,10 @@ impl Officer<'_> {
         let existing = plan.existing.as_ref();
         let mut keks = existing.map(|keyset| keyset.keks.clone()).unwrap_or_default();
         // First, because this is where a PIN may be refused or the vendor's officer be waited for.
-        keks.extend(self.make_keks(plan, &keks, templates, made)?);
+        let shredded = existing.map(|keyset| keyset.shredded.clone()).unwrap_or_default();
+        // the number of an epoch is never given again
+        let there: Vec<_> = keks.iter().chain(&shredded).cloned().collect();
+        keks.extend(self.make_keks(plan, &there, templates, made)?);
         let fingerprint = match existing {
             Some(keyset) => (keyset.fingerprint_id.clone(), keyset.fingerprint_check.clone()),
             None => self.make_fingerprint(made)?,
@@ -180,6 +183,7 @@ impl Officer<'_> {
             token_label: self.module.token().label().trim().to_owned(),
             token_serial: serial.to_owned(),
             keks,
+            shredded,
             fingerprint_id: fingerprint.0,
             fingerprint_check: fingerprint.1,
             audit_id: audit.0,

@@ -12,7 +12,7 @@ use crate::hsm::{
 
 const PAN: &[u8] = b"4111111111111111";
 
-fn plain(aad: &[u8], text: &[u8]) -> Plain {
+pub(super) fn plain(aad: &[u8], text: &[u8]) -> Plain {
     Plain {
         aad: aad.to_vec(),
         text: SecretBytes::new(text.to_vec()),

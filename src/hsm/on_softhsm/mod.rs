@@ -9,6 +9,7 @@ mod jobs;
 mod jwe;
 mod later;
 mod platform;
+mod shred;
 mod start;
 mod swapped;
 

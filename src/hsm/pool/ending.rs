@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::WorkerId;
 use super::launch::{Exit, Process};
 use super::roster::Worker;
 use crate::telemetry::Metrics;
@@ -77,6 +78,10 @@ impl<P: Process> Endings<P> {
 
     pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
         self.list.iter().map(|ending| ending.worker.process.id())
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = WorkerId> {
+        self.list.iter().map(|ending| ending.worker.id)
     }
 
     /// Forgets those that have ended, and those that cannot even be killed.

@@ -180,6 +180,7 @@ pub(in crate::hsm) fn keyset() -> Keyset {
         token_label: "rules".to_owned(),
         token_serial: "1".to_owned(),
         keks: Vec::new(),
+        shredded: Vec::new(),
         fingerprint_id: String::new(),
         fingerprint_check: String::new(),
         audit_id: String::new(),

@@ -15,7 +15,7 @@ pub(super) use launch::{Launch, Program};
 pub(super) use status::Status;
 pub(super) use supervisor::Supervisor;
 
-use super::{ProbeReport, StartFault};
+use super::{Keyset, ProbeReport, StartFault};
 
 /// A worker process, unique within a `Client`'s life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,8 @@ pub(super) enum Event {
     Ready(WorkerId, ProbeReport),
     /// A worker did as many jobs as it may.
     Recycle(WorkerId),
+    /// All workers are to be replaced by ones with these keys; who asks hears when they are.
+    Renew(Box<Keyset>, tokio::sync::oneshot::Sender<()>),
     /// End all workers: the PIN was forgotten.
     Seal,
     /// Finish accepted jobs, end all workers, and end.

@@ -112,6 +112,18 @@ impl<P: Process> Roster<P> {
             .collect()
     }
 
+    /// Those that work and do not drain, by slot.
+    pub(super) fn working(&self) -> Vec<WorkerId> {
+        self.slots.iter().flatten().map(|worker| worker.id).collect()
+    }
+
+    /// All that are here.
+    pub(super) fn ids(&self) -> impl Iterator<Item = WorkerId> {
+        let starting = self.starting.iter().map(|starting| &starting.worker);
+        let all = self.slots.iter().flatten().chain(starting).chain(&self.draining);
+        all.map(|worker| worker.id)
+    }
+
     /// Of all that are here: by slot, then the starting one, then those that drain.
     pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
         let starting = self.starting.iter().map(|starting| &starting.worker);

@@ -3,6 +3,7 @@
 //! A start is a login. Because the next one begins only after the last one succeeded, a PIN that the token refuses is
 //! tried once, whatever the number of workers.
 
+mod renewal;
 mod standing;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use self::renewal::Renewals;
 use super::backoff::Backoff;
 use super::dispatch::Dispatch;
 use super::ending::{Endings, Reason};
@@ -43,6 +45,7 @@ pub(in crate::hsm) struct Supervisor<L: Launch> {
 
     roster: Roster<L::Process>,
     endings: Endings<L::Process>,
+    renewals: Renewals,
 
     started: u64,
     backoff: Backoff,
@@ -84,6 +87,7 @@ impl<L: Launch> Supervisor<L> {
             status: Board::new(wanted, metrics.clone()),
             roster: Roster::new(wanted),
             endings: Endings::new(metrics.clone()),
+            renewals: Renewals::default(),
             metrics,
             started: 0,
             backoff: Backoff::default(),
@@ -115,6 +119,7 @@ impl<L: Launch> Supervisor<L> {
             }
             self.look();
             self.endings.reap();
+            self.settle_renewals();
             if self.stopping && self.end_all() {
                 break;
             }
@@ -130,6 +135,7 @@ impl<L: Launch> Supervisor<L> {
             Event::Lost(id, text) => self.lost(id, &text),
             Event::Ready(id, report) => self.ready(id, report),
             Event::Recycle(id) => self.roster.recycle(id),
+            Event::Renew(keyset, done) => self.renew(*keyset, done),
             // who asked may have left
             Event::Beat(answer) => drop(answer.send(())),
             Event::Seal => self.seal(),
@@ -198,10 +204,14 @@ impl<L: Launch> Supervisor<L> {
         worker.since = Instant::now();
         self.next_start = worker.since;
         self.reason = None;
+        let old = self.roster.put(slot, worker);
+        // who gets an answer finds it told that there is a worker
+        self.publish(false);
         self.dispatch.open(id, outgoing);
-        if let Some(old) = self.roster.put(slot, worker) {
+        if let Some(old) = old {
             self.dispatch.drain(old);
         }
+        self.renew_started(id);
     }
 
     fn failed(&mut self, id: WorkerId, fault: StartFault) {

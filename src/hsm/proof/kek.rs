@@ -31,7 +31,7 @@ pub(super) fn find(
     };
     if candidates.is_empty() {
         let text = if named.is_empty() {
-            "is missing"
+            "is missing; if it was destroyed, its shred certificate belongs beside the keyring (`panvault restore --shredded`)"
         } else {
             "is weak: it is not TRUSTED"
         };

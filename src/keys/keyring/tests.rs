@@ -7,7 +7,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 
 use super::*;
 use crate::hsm::{Canary, Generation, Handover, KekMode, KekRef, Rotated, SealedPart, WrappedKey};
-use crate::keys::EpochState;
+use crate::keys::{EpochState, Refused};
 
 fn keyset(audit_public: PublicKey) -> Keyset {
     let kek = |epoch: u32| KekRef {
@@ -26,6 +26,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
         token_label: "panvault \"test\"".to_owned(),
         token_serial: "00".to_owned(),
         keks: vec![kek(1), kek(2)],
+        shredded: Vec::new(),
         fingerprint_id: "10".to_owned(),
         fingerprint_check: "00".repeat(32),
         audit_id: "11".to_owned(),
@@ -115,9 +116,9 @@ fn a_handover_changes_who_signs_the_keyring() {
     assert!(matches!(by(&after, &one), Err(KeyringFault::Signature(_))));
     assert_eq!(Keyring::parse(&by(&after, &two).unwrap()), Ok(after.clone()));
     // more keys and epochs do not take it back
-    let more = after
-        .with_active_epoch(Epoch(2), UnixMillis(1_800_000_000_002))
-        .unwrap();
+    let mut life = after.lifecycle();
+    life.rotate(UnixMillis(1_800_000_000_002)).unwrap();
+    let more = after.with_lifecycle(&life).unwrap();
     assert_eq!(more.audit_fingerprint(), Ok(second));
     // the second one names itself
     assert!(matches!(handed_over(&before, &two), Err(KeyringFault::Senseless(_))));
@@ -287,6 +288,84 @@ fn senseless_keyrings_are_refused_also_when_signed() {
     let rsa = keyring().keyset.transport_public;
     let new = Keyring::new(VaultId::parse("v").unwrap(), UnixMillis(1), Epoch(1), keyset(rsa));
     assert_eq!(new, Err(KeyringFault::Senseless("its audit key cannot sign")));
+}
+
+/// Steps of epochs are in the file, and what is signed of them must make sense.
+#[test]
+fn the_life_of_epochs_is_read_as_it_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(Keyring::FILE);
+    let (before, now) = (keyring(), UnixMillis(9));
+    let mut life = before.lifecycle();
+    life.compromise(Epoch(1), Some("lost".to_owned()), now).unwrap();
+    let left = before.with_lifecycle(&life).unwrap();
+    assert_eq!((left.active_epoch(), left.active_since()), (Epoch(2), now));
+    assert_eq!((left.keyset.keks.len(), left.keyset.shredded.len()), (2, 0));
+    life.destroy(Epoch(1), now).unwrap();
+    let going = left.with_lifecycle(&life).unwrap();
+    assert_eq!((going.keyset.keks.len(), going.keyset.shredded.len()), (1, 1));
+    life.destroyed(Epoch(1), now).unwrap();
+    let gone = going.with_lifecycle(&life).unwrap();
+    for keyring in [left, going, gone.clone()] {
+        signed(&keyring).write(&path).unwrap();
+        let read = Keyring::load(&path).unwrap();
+        assert_eq!(
+            (&read, read.lifecycle().states()),
+            (&keyring, keyring.lifecycle().states())
+        );
+        assert_eq!(read.kek(Epoch(1)).unwrap().id, "01");
+    }
+    assert_eq!(gone.lifecycle(), life);
+
+    let senseless = |change: fn(&mut Keyring)| {
+        let mut keyring = signed_after(&dir);
+        change(&mut keyring);
+        Keyring::parse(&forged(&keyring.body().unwrap(), 1)).unwrap_err()
+    };
+    let what = KeyringFault::Senseless("its marks of KEK epochs do not fit its KEKs");
+    assert_eq!(senseless(|k| k.marks.clear()), what);
+    assert_eq!(senseless(|k| k.keyset.shredded.clear()), what);
+    assert_eq!(
+        senseless(|k| k.keyset.keks.splice(0..0, k.keyset.shredded.clone()).for_each(drop)),
+        what
+    );
+    assert_eq!(
+        senseless(|k| k.marks.get_mut(&Epoch(1)).unwrap().destroying = None),
+        what
+    );
+    assert_eq!(
+        senseless(|k| drop(k.marks.insert(Epoch(7), EpochMark::default()))),
+        what
+    );
+}
+
+fn signed_after(dir: &tempfile::TempDir) -> Keyring {
+    Keyring::load(&dir.path().join(Keyring::FILE)).unwrap()
+}
+
+/// A certificate of a later history counts where it names the key that is here.
+#[test]
+fn a_certificate_ends_an_epoch_of_an_older_keyring() {
+    let before = keyring();
+    let after = before.after_destruction(Epoch(1), "01", UnixMillis(9)).unwrap();
+    assert_eq!(
+        after.active_epoch(),
+        Epoch(2),
+        "it was in use, and the next one takes over"
+    );
+    assert_eq!(after.lifecycle().state(Epoch(1)), Some(EpochState::Destroyed));
+    assert_eq!(
+        after.after_destruction(Epoch(1), "01", UnixMillis(10)),
+        Ok(after.clone())
+    );
+    for (epoch, id) in [(1, "99"), (7, "01")] {
+        assert_eq!(
+            before.after_destruction(Epoch(epoch), id, UnixMillis(9)),
+            Ok(before.clone())
+        );
+    }
+    let none = after.after_destruction(Epoch(2), "02", UnixMillis(9));
+    assert_eq!(none, Err(Refused::NoneLeft));
 }
 
 proptest! {

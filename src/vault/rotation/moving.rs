@@ -204,6 +204,10 @@ impl Vault {
             Some(&tables::RECORD) => self.moved_record(&key, &found.value, to).await,
             _ => self.moved_document(&key, &found.value, to).await,
         };
+        // of a backup from before the destruction: it stays as dead as it is
+        if let Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) = &value {
+            return Ok(None);
+        }
         if let Err(Error::Integrity(fault)) = &value {
             let table = tables::name_of(&key);
             tracing::error!(table, %fault, "a record cannot be put under another KEK epoch");

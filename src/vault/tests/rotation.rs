@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::keys::{EpochState, NotMoved, SecretBytes};
+use crate::keys::{EpochState, NotMoved, Refused, SecretBytes};
 use crate::vault::rotation::{RotationError, RotationStatus};
 use crate::vault::types::{DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret};
 
@@ -118,7 +118,7 @@ async fn everything_goes_under_the_new_epoch_and_opens_as_before() {
     finished(&rig).await;
     assert_eq!(
         rig.vault.rotate(peer(&rig)).await,
-        Err(RotationError::Keys(NotMoved::NoneLeft))
+        Err(RotationError::Keys(NotMoved::Refused(Refused::NoneLeft)))
     );
     assert!(rig.events().await.contains(&"kek-rotate refused".to_owned()));
     assert_eq!(counts(&rig).await.0, [(0, 0), (0, 0), (71, 20)]);

@@ -17,8 +17,8 @@ use crate::hsm::{
 };
 use crate::id::{RepositoryId, UnixMillis, fill_random};
 use crate::keys::{
-    self, Compartment, EpochState, Fingerprint, KeyState, NotMoved, Place, Sealed, SealedCompartment, SecretBytes,
-    TransportPublic, Uses,
+    self, Compartment, EpochState, Fingerprint, KeyState, NotMoved, Place, Refused, Sealed, SealedCompartment,
+    SecretBytes, TransportPublic, Uses,
 };
 use crate::vault::sealer::{Fut, Sealer, Step};
 
@@ -279,7 +279,7 @@ impl Sealer for SoftSealer {
         Box::pin(async move {
             self.job().await.map_err(NotMoved::Keys)?;
             match self.epoch.load(Ordering::SeqCst) {
-                SOFT_EPOCHS => Err(NotMoved::NoneLeft),
+                SOFT_EPOCHS => Err(NotMoved::Refused(Refused::NoneLeft)),
                 _ => Ok(Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1)),
             }
         })

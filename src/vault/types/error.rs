@@ -1,6 +1,6 @@
 //! Why the core did not do it.
 
-use crate::id::{Revision, Token};
+use crate::id::{Revision, Token, UnixMillis};
 
 /// A failure, classed by whose fault it is.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -146,9 +146,17 @@ impl DependencyError {
     }
 }
 
-/// Alarms.
+/// What is stored does not open: alarms, but for one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntegrityError {
+    /// The KEK that it is sealed under was destroyed: it is gone for good, by the vault's own hand. No alarm.
+    #[error("the KEK of epoch {epoch} was destroyed on {on}: what was sealed under it is gone for good")]
+    KekDestroyed {
+        /// Which.
+        epoch: u32,
+        /// When.
+        on: UnixMillis,
+    },
     /// Ciphertext that does not open in its place.
     #[error("the record was tampered with")]
     Tampered,

@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::*;
-use crate::id::{RequestId, Revision, Token};
+use crate::id::{RequestId, Revision, Token, UnixMillis};
 
 async fn rendered(error: impl Into<Problem>) -> (Response, Value) {
     let request = RequestId::parse("req_1").unwrap();
@@ -53,6 +53,14 @@ async fn every_error_of_the_core_has_its_status_and_code() {
         (dependency(DependencyError::NoRandom), 503, "random_unavailable"),
         (dependency(DependencyError::StoreReadOnly), 503, "store_read_only"),
         (dependency(DependencyError::StoreUnavailable), 503, "store_unavailable"),
+        (
+            integrity(IntegrityError::KekDestroyed {
+                epoch: 1,
+                on: UnixMillis(1),
+            }),
+            410,
+            "key_destroyed",
+        ),
         (integrity(IntegrityError::Tampered), 500, "integrity"),
         (integrity(IntegrityError::Damaged), 500, "integrity"),
         (integrity(IntegrityError::NewerFormat), 500, "internal"),

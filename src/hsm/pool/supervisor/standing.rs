@@ -50,7 +50,7 @@ impl<L: Launch> Supervisor<L> {
 
     /// How long to wait for the next event.
     pub(super) fn pause(&self) -> Duration {
-        if !self.endings.is_empty() || self.stopping {
+        if !self.endings.is_empty() || self.stopping || self.renewals.wait() {
             return REAP;
         }
         let look = (self.hello.config.deadline / 8).clamp(REAP, Duration::from_millis(250));
