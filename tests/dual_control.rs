@@ -136,6 +136,13 @@ fn a_half_done_ceremony_has_no_effect() {
     // an approval counts only as long as its giver is an operator with a credential
     office.both(ALICE, BOB, &["operator", "reset", "bob"]);
     assert!(office.by(ALICE, &["key", "rotate"], 1).contains("needs two operators"));
+    office.enroll(BOB);
+    office.by(ALICE, &["key", "rotate"], WAITS);
+    assert_ne!(
+        office.waiting(),
+        second,
+        "what the old credential approved is not approved"
+    );
     assert_eq!(office.epoch(), 1);
     assert!(
         office
@@ -278,7 +285,15 @@ fn files_come_into_force_when_two_agreed() {
     office.by(ALICE, &approve, 0);
     office.daemon.run(&["policy", "reload"], 0);
     assert!(!granted(&office).contains("not granted"));
+    // what was approved before it does not come back without two
     std::fs::write(&policy, &before).unwrap();
+    let told = office.daemon.try_run(&["policy", "reload"]);
+    assert!(
+        String::from_utf8_lossy(&told.stderr).contains("was not approved"),
+        "{told:?}"
+    );
+    let staged = office.public_file("staged-policy.toml", &before);
+    office.both(ALICE, BOB, &["policy", "approve", "--policy", &staged]);
     office.daemon.run(&["policy", "reload"], 0);
 
     // whoever takes the list out of the configuration has changed a file that nobody approved
@@ -292,15 +307,20 @@ fn files_come_into_force_when_two_agreed() {
         office.refused().contains("configuration (sha256"),
         "an open configuration is not loaded"
     );
-    std::fs::write(&file, &text).unwrap();
-    office.up();
+    // a daemon that does not start: two approvals in files let it
     let staged = office.public_file("staged.toml", &open);
     let approve = ["policy", "approve", "--configuration", &staged];
-    office.by(ALICE, &approve, WAITS);
-    office.by(BOB, &["ceremony", "approve", &office.waiting()], 0);
-    office.by(ALICE, &approve, 0);
-    office.daemon.stop();
-    std::fs::write(&file, &open).unwrap();
+    let in_file = |person: Person| {
+        let file = office.daemon.dir().join(person.name).join("approval");
+        let file = file.to_str().unwrap().to_owned();
+        office.by(person, &[&approve[..], &["--approve", &file]].concat(), 0);
+        file
+    };
+    let (alice, bob) = (in_file(ALICE), in_file(BOB));
+    let told = office.daemon.try_run(&[&approve[..], &["--approval", &alice]].concat());
+    assert!(!told.status.success(), "one is not two: {told:?}");
+    let both = [&approve[..], &["--approval", &alice, "--approval", &bob]].concat();
+    office.daemon.run(&both, 0);
     office.up();
     let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
     assert!(
@@ -317,7 +337,7 @@ fn deleted_tokens_come_back_only_when_two_agreed() {
     office.enroll(ALICE);
     office.enroll(BOB);
     office.daemon.tokenize(VISA);
-    let backup = office.backup("backup");
+    let (backup, manifest) = office.backup("backup");
     office.daemon.stop();
     office.lose_state();
     let from = ["restore", "--from", &backup];
@@ -339,7 +359,7 @@ fn deleted_tokens_come_back_only_when_two_agreed() {
     let approve = |person: Person| {
         let file = office.daemon.dir().join(person.name).join("approval");
         let file = file.to_str().unwrap().to_owned();
-        office.by(person, &[&from[..], &["--approve", &file]].concat(), 0);
+        office.by(person, &["restore", "--from", &manifest, "--approve", &file], 0);
         file
     };
     let (alice, bob) = (approve(ALICE), approve(BOB));
@@ -361,10 +381,7 @@ fn deleted_tokens_come_back_only_when_two_agreed() {
     assert!(restored, "{told}");
     office.up();
     let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
-    assert!(
-        trail.contains("alice and bob agreed that something may come back"),
-        "{trail}"
-    );
+    assert!(trail.contains("agreed to by alice and bob"), "{trail}");
 }
 
 #[test]

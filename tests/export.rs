@@ -417,7 +417,7 @@ fn what_cannot_be_an_export_gives_nothing() {
         refused(&daemon, key, "out", &["--yes"], told);
     }
     refused(&daemon, "public.pem", "out", &[], "--yes");
-    refused(&daemon, "public.pem", "there", &["--yes"], "is there already");
+    refused(&daemon, "public.pem", "there", &["--yes"], "must be a new file");
     let output = daemon.try_run(&[
         "export",
         "--repository",

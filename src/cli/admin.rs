@@ -5,6 +5,7 @@ mod custody;
 mod destroy;
 mod request;
 mod rotation;
+mod status;
 
 use std::fs;
 use std::path::Path;
@@ -24,9 +25,8 @@ pub(super) use self::request::Common;
 use self::request::cell;
 pub(super) use self::request::segment;
 pub(super) use self::rotation::{rotate, rotate_audit, rotate_fingerprint, rotate_transport, show_keys};
-use super::client::Client;
-use super::instance::Instance;
-use super::{Exit, Which, terminal};
+pub(super) use self::status::status;
+use super::{Exit, terminal};
 use crate::jose::RsaPublicKey;
 use crate::vault::CertificateDigest;
 use crate::vault::accounts::CredentialKind;
@@ -240,62 +240,11 @@ pub(super) fn policy(command: &PolicyCommand) -> anyhow::Result<Exit> {
         PolicyCommand::Approve {
             policy,
             configuration,
+            approvals,
             common,
-        } => custody::approve(policy.as_deref(), configuration.as_deref(), common),
+        } => custody::approve(policy.as_deref(), configuration.as_deref(), approvals, common),
         PolicyCommand::Reload(common) => common.show(Method::POST, "/admin/policy/reload", None),
     }
-}
-
-/// `status`
-pub(super) fn status(which: &Which, as_json: bool) -> anyhow::Result<Exit> {
-    let instance = Instance::find(which)?;
-    let status = Client::new(instance.admin_socket())?.call(Method::GET, "/status", None)?;
-    let ready = status.get("ready").and_then(Value::as_bool).unwrap_or_default();
-    if as_json {
-        terminal::json(&status)?;
-    } else {
-        let at = |pointer: &str| cell(status.pointer(pointer));
-        terminal::say(format!(
-            "panvault {}, up {} s: {}",
-            at("/version"),
-            at("/uptime_s"),
-            if ready { "ready" } else { "NOT READY" }
-        ));
-        for reason in status.get("reasons").and_then(Value::as_array).into_iter().flatten() {
-            terminal::say(format!("  {}", cell(Some(reason))));
-        }
-        terminal::say(format!("workers        {}", at("/hsm/workers")));
-        terminal::say(format!("tokens         {}", at("/tokens")));
-        let word = match (
-            at("/kek/not_after"),
-            status.pointer("/kek/over").and_then(Value::as_bool),
-        ) {
-            (end, _) if end.is_empty() => String::new(),
-            (end, Some(true)) => format!(", OVER since {end}: nothing is sealed, `panvault key rotate`"),
-            (end, _) => format!(", seals until {end}"),
-        };
-        let word = match (
-            status.pointer("/kek/stopped").and_then(Value::as_str),
-            status.pointer("/kek/over"),
-        ) {
-            (Some(why), Some(Value::Bool(false))) => format!(", NOTHING IS SEALED: {why}"),
-            _ => word,
-        };
-        terminal::say(format!("KEK            epoch {}{word}", at("/kek/epoch")));
-        terminal::say(format!(
-            "audit records  {}, {} of them not covered by a signed head yet",
-            at("/audit/seq"),
-            at("/audit/unsigned")
-        ));
-        terminal::say(format!(
-            "store          {} bytes on disk, {} free",
-            at("/store/disk_bytes"),
-            at("/store/free_bytes")
-        ));
-        terminal::say(format!("last use       {}", at("/last_use")));
-        terminal::say(format!("configuration  {}", at("/config_digest")));
-    }
-    Ok(if ready { Exit::Ok } else { Exit::Unavailable })
 }
 
 impl Rules {

@@ -17,14 +17,17 @@ const LINE_MAX: usize = 16 << 20;
 /// What a last line begins with that says why there is no statement.
 const ERROR: &[u8] = b"{\"error\"";
 
-/// Lines on their way into a new file, which is made with the first one.
+/// Lines on their way into a new file. It is made before anything is asked for, since what is erased or signed and cannot be
+/// written is lost, and goes again where nothing came.
 pub(super) struct Taking<'a> {
     path: &'a Path,
     /// What the last line must be.
     kind: StatementKind,
     /// What the others are called.
     called: &'static str,
-    file: Option<BufWriter<File>>,
+    file: BufWriter<File>,
+    /// Something stands in it.
+    written: bool,
     lines: Receipts,
     rest: Vec<u8>,
     last: Option<Vec<u8>>,
@@ -34,16 +37,14 @@ pub(super) struct Taking<'a> {
 impl<'a> Taking<'a> {
     /// Nothing came yet. An older file stays as it is.
     pub(super) fn new(path: &'a Path, kind: StatementKind, called: &'static str) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            !path.exists(),
-            "{} is there already: a new file is written",
-            path.display()
-        );
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = made.with_context(|| format!("cannot make {}, which must be a new file", path.display()))?;
         Ok(Self {
             path,
             kind,
             called,
-            file: None,
+            file: BufWriter::new(file),
+            written: false,
             lines: Receipts::default(),
             rest: Vec::new(),
             last: None,
@@ -66,9 +67,7 @@ impl<'a> Taking<'a> {
             }
         }
         // what came outlives this process
-        if let Some(file) = &mut self.file {
-            file.flush()?;
-        }
+        self.file.flush()?;
         anyhow::ensure!(
             self.rest.len() <= LINE_MAX,
             "the daemon's answer has a line that is too long"
@@ -87,10 +86,8 @@ impl<'a> Taking<'a> {
         let value: Value = serde_json::from_slice(&last).unwrap_or_default();
         let error = value.get("error").and_then(Value::as_str);
         let statement = Statement::parse(&last).ok().filter(|there| there.kind() == self.kind);
-        if let Some(mut file) = self.file.take() {
-            file.flush()?;
-            file.get_ref().sync_all()?;
-        }
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
         let Some(statement) = statement else {
             let kept = self.lines.count() + u64::from(error.is_none() && !last.is_empty());
             let kept = match kept {
@@ -112,17 +109,18 @@ impl<'a> Taking<'a> {
     }
 
     fn write(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let path = self.path;
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-                let made = made.with_context(|| format!("cannot write {}", path.display()))?;
-                self.file.insert(BufWriter::new(made))
-            }
-        };
-        file.write_all(line)
-            .and_then(|()| file.write_all(b"\n"))
-            .with_context(|| format!("cannot write {}", path.display()))
+        self.written = true;
+        self.file
+            .write_all(line)
+            .and_then(|()| self.file.write_all(b"\n"))
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        if !self.written {
+            let _ = std::fs::remove_file(self.path);
+        }
     }
 }

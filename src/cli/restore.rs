@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::approval::{self, ApprovalArgs};
 use super::backup::coded;
 use super::client::Client;
+use super::credential::OperatorArgs;
 use super::instance::Instance;
 use super::progress::Progress;
 use super::{Exit, Which, init, shredded, terminal};
@@ -41,6 +42,8 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     approvals: ApprovalArgs,
     #[command(flatten)]
+    operator: OperatorArgs,
+    #[command(flatten)]
     which: Which,
     /// Print JSON
     #[arg(long)]
@@ -64,7 +67,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         let pin = args.key.as_deref().map(KeyFingerprint::parse).transpose()?;
         let backup = Backup::open(&args.from, pin.as_ref()).map_err(coded)?;
         args.approvals
-            .write(file, Guarded::Restore, &subject(backup.manifest()))?;
+            .write(file, &args.operator, Guarded::Restore, &subject(backup.manifest()))?;
         return Ok(Exit::Ok);
     }
     let instance = Instance::find(&args.which)?;
@@ -108,7 +111,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         backup: &backup,
         later: later.as_ref(),
         accept_returning: args.accept_returning,
-        agreed: control.guards(Guarded::Restore).then_some(&agreed),
+        agreed: Some(&agreed),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let progress = Progress::start();

@@ -1,14 +1,17 @@
 //! Approvals in files, for what is done while no daemon serves: an operator writes one as their own user, and whoever does
 //! it shows two.
 //!
-//! The kernel's word on the user is the file's owner; the credential's is an HMAC over what is approved, under what the
-//! store keeps of the credential. So neither a copy by another user nor a file by somebody without the credential counts.
+//! The kernel's word on the user is the file's owner; the credential's is a signature by a key that is made of it, whose
+//! public half the store keeps. So neither a copy by another user counts nor a file by somebody who has the store, or a
+//! backup of it, and not the credential.
 
 use data_encoding::BASE64URL_NOPAD;
-use ring::hmac;
+use ring::digest::{Context, SHA256};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::files::is_guarded;
 use super::operator::Operator;
 use super::table::all;
 use super::{Control, Error, Guarded};
@@ -53,8 +56,8 @@ pub fn approval(credential: &str, operation: Guarded, subject: &Map<String, Valu
         at: UnixMillis::now(),
         proof: String::new(),
     };
-    let tag = hmac::sign(&shown.hash.key(), approval.form().as_bytes());
-    approval.proof = BASE64URL_NOPAD.encode(tag.as_ref());
+    let signature = key_pair(credential)?.sign(approval.form().as_bytes());
+    approval.proof = BASE64URL_NOPAD.encode(signature.as_ref());
     serde_json::to_string(&approval).map_err(|_| Error::BadApproval("it cannot be written"))
 }
 
@@ -79,7 +82,7 @@ pub async fn agreed(
             enrolled.is_some_and(|enrolled| enrolled.credential == approval.credential)
         };
         let operator = operators.iter().find(of).map(|held| &held.row);
-        let operator = operator.ok_or(Error::BadApproval("its credential is of no operator in the backup"))?;
+        let operator = operator.ok_or(Error::BadApproval("its credential is of no operator of this vault"))?;
         approval.check(operator, file.uid, control, operation, subject)?;
         if !names.contains(&operator.name) {
             names.push(operator.name.clone());
@@ -89,6 +92,28 @@ pub async fn agreed(
         return Err(Error::TooFewApprovals(names.len()));
     }
     Ok(names)
+}
+
+/// Whether `operation` needs two in the vault of this store: also where its configuration does not list it, as long as
+/// configurations are under dual control there and this one has not proved to be an approved one.
+///
+/// # Errors
+/// The store does not work.
+pub async fn must_agree(store: &dyn Store, control: &Control, operation: Guarded) -> Result<bool, Error> {
+    Ok(control.guards(operation) || is_guarded(store).await?)
+}
+
+/// The public half of the key that a credential makes, base64url.
+pub(super) fn approval_key(credential: &str) -> Result<String, Error> {
+    Ok(BASE64URL_NOPAD.encode(key_pair(credential)?.public_key().as_ref()))
+}
+
+fn key_pair(credential: &str) -> Result<Ed25519KeyPair, Error> {
+    let mut context = Context::new(&SHA256);
+    context.update(b"panvault operator approval key v1\0");
+    context.update(credential.as_bytes());
+    let seed = context.finish();
+    Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map_err(|_| Error::BadApproval("it cannot be signed"))
 }
 
 impl Approval {
@@ -125,10 +150,14 @@ impl Approval {
             return bad("it is too old, or from the future: approve again");
         }
         let proof = BASE64URL_NOPAD.decode(self.proof.as_bytes()).unwrap_or_default();
-        let key = operator.enrolled.as_ref().map(|enrolled| enrolled.hash.key());
-        match key.map(|key| hmac::verify(&key, self.form().as_bytes(), &proof)) {
-            Some(Ok(())) => Ok(()),
-            _ => bad("it was changed, or was not made with the operator's credential"),
+        let key = operator
+            .enrolled
+            .as_ref()
+            .map(|enrolled| enrolled.approval_key.as_bytes());
+        let key = key.and_then(|key| BASE64URL_NOPAD.decode(key).ok()).unwrap_or_default();
+        match UnparsedPublicKey::new(&ED25519, key).verify(self.form().as_bytes(), &proof) {
+            Ok(()) => Ok(()),
+            Err(_) => bad("it was changed, or was not made with the operator's credential"),
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::ceremony::{Act, Ceremony, CeremonyView, Standing};
 use super::control::Guarded;
 use super::operator::Operator;
+use super::operators::Known;
 use super::table::{Held, Row, all, commit, put, read};
 use super::{Asking, Custody, Error};
 use crate::audit::{Event, StatementKind};
@@ -19,7 +20,7 @@ pub enum Verdict {
     /// Nothing may happen yet: a second operator must approve this ceremony.
     Waiting(Box<CeremonyView>),
     /// Two agreed: do it now, and say how it ended.
-    Granted(Granted),
+    Granted(Box<Granted>),
 }
 
 /// The one use of an approved ceremony.
@@ -60,7 +61,12 @@ impl Custody {
         let mut waiting = None;
         for held in all.iter().filter(mine) {
             match held.row.standing(now, self.started) {
-                Standing::Approved => return self.act(held, asking.peer, now).await.map(Verdict::Granted),
+                Standing::Approved => {
+                    if let Some(approver) = self.approver(&held.row).await? {
+                        let granted = self.act(held, &approver, asking.peer, now).await?;
+                        return Ok(Verdict::Granted(Box::new(granted)));
+                    }
+                }
                 Standing::Open => waiting = Some(held.row.view(now, self.started)),
                 Standing::Acting | Standing::CutShort | Standing::Done | Standing::Cancelled | Standing::Expired => (),
             }
@@ -110,7 +116,7 @@ impl Custody {
     ///
     /// # Errors
     /// The store does not work. What was done stays done.
-    pub async fn conclude(&self, granted: Granted, outcome: &str) -> Result<(), Error> {
+    pub async fn conclude(&self, granted: Box<Granted>, outcome: &str) -> Result<(), Error> {
         let done = granted.ceremony.row.conclude(outcome, UnixMillis::now())?;
         let event = Event {
             peer: Some(granted.peer),
@@ -172,7 +178,7 @@ impl Custody {
         &self,
         all: &[Held<Ceremony>],
         peer: Peer,
-        operator: &Operator,
+        operator: &Known,
         operation: Guarded,
         subject: Map<String, Value>,
         now: UnixMillis,
@@ -205,17 +211,33 @@ impl Custody {
         Ok(ceremony.view(now, self.started))
     }
 
-    async fn act(&self, held: &Held<Ceremony>, peer: Peer, now: UnixMillis) -> Result<Granted, Error> {
+    /// Who approved it, as they are now. `None`: the one who did is no operator any more, or has another credential by now;
+    /// then it is as if nobody had.
+    async fn approver(&self, ceremony: &Ceremony) -> Result<Option<Held<Operator>>, Error> {
+        let Some(approved) = ceremony.approved() else {
+            return Ok(None);
+        };
+        let there = match self.operator(&approved.operator).await {
+            Err(Error::Unknown(_)) => return Ok(None),
+            other => other?,
+        };
+        let enrolled = there.row.enrolled.as_ref();
+        let same = enrolled.is_some_and(|enrolled| enrolled.credential == approved.credential);
+        Ok(Some(there).filter(|there| same && there.row.uid == approved.uid))
+    }
+
+    async fn act(
+        &self,
+        held: &Held<Ceremony>,
+        approver: &Held<Operator>,
+        peer: Peer,
+        now: UnixMillis,
+    ) -> Result<Granted, Error> {
         let next = held.row.act(now)?;
-        // who has ceased to be an operator since has not approved anything
-        let mut conds = vec![Cond::Rev(held.row.key(), held.rev)];
-        if let Some(approved) = next.approved() {
-            let approver = self.operator(&approved.operator).await?;
-            if approver.row.uid != approved.uid || approver.row.enrolled.is_none() {
-                return Err(Error::Unknown(approved.operator.clone()));
-            }
-            conds.push(Cond::Rev(approver.row.key(), approver.rev));
-        }
+        let conds = vec![
+            Cond::Rev(held.row.key(), held.rev),
+            Cond::Rev(approver.row.key(), approver.rev),
+        ];
         let event = Event {
             peer: Some(peer),
             detail: Some(format!("{}: {}", next.id, next.operation.as_str())),
@@ -232,15 +254,16 @@ impl Custody {
     }
 }
 
-fn act(operator: &Operator) -> Act {
+fn act(operator: &Known) -> Act {
     Act {
         operator: operator.name.clone(),
         uid: operator.uid,
+        credential: operator.credential.clone(),
         at: UnixMillis::now(),
     }
 }
 
-fn told(ceremony: &Ceremony, action: &str, outcome: &str, peer: Peer, operator: &Operator) -> Event {
+fn told(ceremony: &Ceremony, action: &str, outcome: &str, peer: Peer, operator: &Known) -> Event {
     let subject = Value::Object(ceremony.subject.clone());
     Event {
         peer: Some(peer),

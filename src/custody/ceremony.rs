@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Error;
 use super::control::Guarded;
 use super::table::Row;
-use crate::id::{CeremonyId, OperatorName, UnixMillis};
+use crate::id::{CeremonyId, CredentialId, OperatorName, UnixMillis};
 use crate::store::Key;
 
 /// What one operator did.
@@ -20,6 +20,8 @@ pub struct Act {
     pub operator: OperatorName,
     /// As which user of the host.
     pub uid: u32,
+    /// By which credential.
+    pub credential: CredentialId,
     /// When.
     pub at: UnixMillis,
 }
@@ -212,6 +214,7 @@ impl Ceremony {
             let mut says = Map::new();
             says.insert("operator".to_owned(), act.operator.as_str().into());
             says.insert("uid".to_owned(), act.uid.into());
+            says.insert("credential".to_owned(), act.credential.as_str().into());
             says.insert("at".to_owned(), act.at.to_string().into());
             Value::Object(says)
         };

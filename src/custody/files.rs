@@ -1,12 +1,13 @@
 //! Policy and configuration under dual control: only what two operators approved, by its SHA-256, comes into force.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::table::{Row, all, commit, put, read};
 use super::{Custody, Error, Guarded};
 use crate::audit::Event;
 use crate::id::UnixMillis;
-use crate::store::{Cond, Key, Write};
+use crate::store::{Cond, Key, Store, Write};
 use crate::vault::events::grouped;
 use crate::vault::types::Peer;
 use crate::vault::{Admitting, Gate};
@@ -56,6 +57,12 @@ impl Files {
         configuration.into_iter().chain(policy)
     }
 
+    /// What a ceremony on them is about.
+    pub fn subject(&self) -> Map<String, Value> {
+        let named = |(what, digest): (&str, &str)| (format!("{what}_sha256"), Value::from(grouped(digest)));
+        self.each().map(named).collect()
+    }
+
     /// Both are SHA-256 in lower-case hex.
     ///
     /// # Errors
@@ -97,14 +104,19 @@ impl Custody {
                     self.vault.note(event).await?;
                     return Ok(Err(fault));
                 }
-                if !listed {
-                    let event = Event {
-                        detail: Some("the approved configuration does not list policy".to_owned()),
-                        ..Event::new("dual-control-off", "ok")
-                    };
-                    let conds = vec![Cond::Rev(guard.row.key(), guard.rev)];
-                    commit(self.store.as_ref(), conds, vec![Write::Del(guard.row.key())], event).await?;
+                if listed {
+                    self.forget_older(files).await?;
+                    return Ok(Ok(()));
                 }
+                let event = Event {
+                    detail: Some("the approved configuration does not list policy".to_owned()),
+                    ..Event::new("dual-control-off", "ok")
+                };
+                let conds = vec![Cond::Rev(guard.row.key(), guard.rev)];
+                let mut writes = vec![Write::Del(guard.row.key())];
+                let all = all::<Approval>(self.store.as_ref()).await?;
+                writes.extend(all.iter().map(|held| Write::Del(held.row.key())));
+                commit(self.store.as_ref(), conds, writes, event).await?;
                 Ok(Ok(()))
             }
         }
@@ -120,6 +132,28 @@ impl Custody {
         }
         let event = approved(files, "by two operators", Some(by));
         commit(self.store.as_ref(), Vec::new(), approvals(files)?, event).await
+    }
+
+    /// What was approved before `files`, which come into force, does not come back without two operators.
+    async fn forget_older(&self, files: &Files) -> Result<(), Error> {
+        let all = all::<Approval>(self.store.as_ref()).await?;
+        let mut writes = Vec::new();
+        for (what, digest) in files.each() {
+            let of: Vec<_> = all.iter().filter(|held| held.row.what == what).collect();
+            let Some(now) = of.iter().find(|held| held.row.sha256 == digest) else {
+                continue;
+            };
+            let older = of.iter().filter(|held| held.row.at < now.row.at);
+            writes.extend(older.map(|held| Write::Del(held.row.key())));
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let event = Event {
+            count: u64::try_from(writes.len()).ok(),
+            ..Event::new("file-approval-ended", "ok")
+        };
+        commit(self.store.as_ref(), Vec::new(), writes, event).await
     }
 
     async fn find_unapproved(&self, files: &Files) -> Result<Result<(), Unapproved>, Error> {
@@ -150,9 +184,27 @@ impl Gate for Custody {
                 policy: Some(policy.to_owned()),
             };
             let found = self.find_unapproved(&files).await.map_err(|error| error.to_string())?;
-            found.map_err(|fault| fault.to_string())
+            found.map_err(|fault| fault.to_string())?;
+            self.forget_older(&files).await.map_err(|error| error.to_string())
         })
     }
+}
+
+/// Whether files are under dual control in this store, whatever a configuration says.
+pub(super) async fn is_guarded(store: &dyn Store) -> Result<bool, Error> {
+    Ok(read::<Guard>(store, &Guard::the_key()).await?.is_some())
+}
+
+/// Two operators, `by` their names, have approved `files` of a vault that is not being served.
+///
+/// # Errors
+/// Policies are not under dual control there; the store does not work.
+pub async fn approve_offline(store: &dyn Store, own: Peer, files: &Files, by: &str) -> Result<(), Error> {
+    if !is_guarded(store).await? {
+        return Err(Error::NotGuarded(Guarded::Policy));
+    }
+    let event = approved(files, &format!("by {by}"), Some(own));
+    commit(store, Vec::new(), approvals(files)?, event).await
 }
 
 fn approvals(files: &Files) -> Result<Vec<Write>, Error> {

@@ -1,4 +1,4 @@
-//! Dual control (PCI DSS 3.7.6): what changes keys, takes cards out or changes who may do what needs two operators.
+//! Dual control (PCI DSS 3.7.6): what changes keys, takes cards out, or has another policy come into force needs two operators.
 //!
 //! An operator is a person: a user of the host, by the kernel's word, and a credential that only this person has. The
 //! first operator's command opens a **ceremony** for just this operation on just this subject; a second operator, another
@@ -20,12 +20,12 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use self::approval::{APPROVAL_MAX, ShownApproval, agreed, approval};
+pub use self::approval::{APPROVAL_MAX, ShownApproval, agreed, approval, must_agree};
 pub use self::ceremonies::{Granted, Verdict};
 pub use self::ceremony::{Act, Ceremony, CeremonyView, Standing};
 pub use self::control::{Control, Guarded};
 pub use self::error::Error;
-pub use self::files::{Files, Unapproved};
+pub use self::files::{Files, Unapproved, approve_offline};
 pub use self::operator::{ACKNOWLEDGEMENT, OperatorView};
 pub use self::operators::{NewOperator, first_operators, has_operators};
 
@@ -41,6 +41,8 @@ pub struct Custody {
     vault: Arc<Vault>,
     control: Control,
     comparison: Comparison,
+    /// Who are operators is looked at and changed by one at a time.
+    changing: tokio::sync::Mutex<()>,
     /// What was being done before has been cut short.
     started: UnixMillis,
 }
@@ -64,6 +66,7 @@ impl Custody {
             vault,
             control,
             comparison: Comparison::new()?,
+            changing: tokio::sync::Mutex::default(),
             started: UnixMillis::now(),
         })
     }

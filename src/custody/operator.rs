@@ -28,6 +28,8 @@ pub(super) struct Operator {
 pub(super) struct Enrolled {
     pub(super) credential: CredentialId,
     pub(super) hash: SecretHash,
+    /// What checks the operator's approvals in files: Ed25519, base64url. Its private half is made of the credential.
+    pub(super) approval_key: String,
     /// [`ACKNOWLEDGEMENT`] was accepted then.
     pub(super) at: UnixMillis,
 }

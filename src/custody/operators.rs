@@ -1,12 +1,13 @@
 //! Who is an operator.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::approval::approval_key;
 use super::operator::{ACKNOWLEDGEMENT, Enrolled, Operator, OperatorView};
 use super::table::{Held, Row, all, commit, put, read};
 use super::{Asking, Custody, Error};
 use crate::audit::Event;
-use crate::id::{OperatorName, UnixMillis};
+use crate::id::{CredentialId, OperatorName, UnixMillis};
 use crate::store::{Cond, Store, Write};
 use crate::vault::credential::{Fresh, Presented};
 use crate::vault::types::Peer;
@@ -19,6 +20,13 @@ pub struct NewOperator {
     pub name: OperatorName,
     /// Their user of the host.
     pub uid: u32,
+}
+
+/// An operator who asks, by user and credential.
+pub(super) struct Known {
+    pub(super) name: OperatorName,
+    pub(super) uid: u32,
+    pub(super) credential: CredentialId,
 }
 
 /// Whether there are any.
@@ -87,6 +95,7 @@ impl Custody {
     /// # Errors
     /// Not a person, or known already; the store does not work.
     pub async fn add_operator(&self, by: Peer, own: Peer, new: &NewOperator) -> Result<OperatorView, Error> {
+        let _turn = self.changing.lock().await;
         let rows: Vec<Operator> = self.operator_rows().await?;
         let row = checked(&rows, own, new)?;
         let event = about(&row, "operator-add", by);
@@ -105,6 +114,7 @@ impl Custody {
     /// # Errors
     /// None of that name; fewer than two would be left under dual control; the store does not work.
     pub async fn remove_operator(&self, by: Peer, name: &OperatorName) -> Result<(), Error> {
+        let _turn = self.changing.lock().await;
         let held = self.operator(name).await?;
         self.leaves_two(&held.row).await?;
         let event = about(&held.row, "operator-remove", by);
@@ -147,6 +157,7 @@ impl Custody {
             enrolled: Some(Enrolled {
                 credential: fresh.id,
                 hash: fresh.hash,
+                approval_key: approval_key(fresh.text.expose_secret())?,
                 at: UnixMillis::now(),
             }),
             ..held.row.clone()
@@ -161,7 +172,7 @@ impl Custody {
     }
 
     /// The operator who asks, if user and credential are of one.
-    pub(super) async fn known(&self, asking: &Asking<'_>) -> Result<Operator, Error> {
+    pub(super) async fn known(&self, asking: &Asking<'_>) -> Result<Known, Error> {
         let Some(text) = asking.credential else {
             return Err(Error::NoCredential);
         };
@@ -177,9 +188,18 @@ impl Custody {
             let same = enrolled.filter(|enrolled| enrolled.credential == shown.id);
             self.comparison.holds(same.map(|enrolled| &enrolled.hash), &shown.hash)
         });
-        match row {
-            Some(row) if holds => Ok(row),
-            _ => {
+        let known = row
+            .as_ref()
+            .zip(enrolled)
+            .filter(|_| holds)
+            .map(|(row, enrolled)| Known {
+                name: row.name.clone(),
+                uid: row.uid,
+                credential: enrolled.credential.clone(),
+            });
+        match known {
+            Some(known) => Ok(known),
+            None => {
                 self.vault.count_admin("operator-login", "denied", asking.peer);
                 Err(bad)
             }

@@ -6,7 +6,7 @@ use serde_json::Map;
 use super::Error;
 use super::ceremony::{Act, Ceremony, Standing};
 use super::control::Guarded;
-use crate::id::{CeremonyId, OperatorName, UnixMillis};
+use crate::id::{CeremonyId, CredentialId, OperatorName, UnixMillis};
 
 const WINDOW: u64 = 60_000;
 
@@ -14,6 +14,7 @@ fn by(who: u32, at: u64) -> Act {
     Act {
         operator: OperatorName::parse(&format!("operator-{who}")).unwrap(),
         uid: 1_000 + who,
+        credential: CredentialId::parse(&format!("credential{who}")).unwrap(),
         at: UnixMillis(at),
     }
 }

@@ -15,7 +15,6 @@ use super::answer::{Admin, At, Json, Refusal, answer, of_kind};
 use super::control::{Claimed, under_control};
 use crate::custody::{Files, Guarded, NewOperator};
 use crate::id::{CeremonyId, OperatorName};
-use crate::vault::events::grouped;
 
 type Answer = Result<Response, Refusal>;
 
@@ -131,11 +130,7 @@ pub(super) async fn approve_files(
     if !services.custody.guards(Guarded::Policy) {
         return Err(crate::custody::Error::NotGuarded(Guarded::Policy).into());
     }
-    let shown = |digest: &Option<String>| digest.as_deref().map_or(Value::Null, |digest| grouped(digest).into());
-    let subject = subject([
-        ("configuration_sha256", shown(&files.configuration)),
-        ("policy_sha256", shown(&files.policy)),
-    ]);
+    let subject = files.subject();
     let (held, by) = (Arc::clone(&services), claimed.peer);
     let act = async move {
         held.custody.approve_files(by, &files).await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Error, Payments};
 use crate::id::{MerchantId, Namespace, RepositoryName, Token, UnixMillis};
+use crate::vault::types as core;
 use crate::vault::types::{
     Actor, CallerError, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Peer, Secret, Written,
 };
@@ -79,8 +80,16 @@ impl Payments {
                     let mut gone = self.hanging_on(&actor, token).await?;
                     gone.extend(conflicts.iter().filter(|one| is_about(one, token)).cloned());
                     self.remove_all(&actor, gone, Some(token), &mut removed).await?;
-                    if has_network_tokens
-                        && let Some(card) = self.vault.card_to_erase(&actor, namespace, token).await?
+                    let card = match has_network_tokens {
+                        true => self.vault.card_to_erase(&actor, namespace, token).await,
+                        false => Ok(None),
+                    };
+                    // one that cannot be read is told when its turn comes, and keeps no other from being erased
+                    let card = match card {
+                        Err(core::Error::Integrity(_)) => None,
+                        other => other?,
+                    };
+                    if let Some(card) = card
                         && !card.shared
                     {
                         let count = self.forget_network_token(&actor, &card.pan).await?;

@@ -199,9 +199,13 @@ fn room(card: &RevealedRecord) -> usize {
 fn line(card: &RevealedRecord, to: &mut Vec<u8>) -> Result<(), Error> {
     let damaged = |_| Error::Integrity(IntegrityError::Damaged);
     let view = &card.record.view;
-    let raw = |text: &str| RawValue::from_string(text.to_owned()).map_err(damaged);
-    let metadata = view.metadata.as_deref().map(raw).transpose()?;
-    let profile: Option<&RawValue> = match &card.record.profile.extra {
+    let metadata = view.metadata.as_deref().map(on_one_line);
+    let metadata: Option<&RawValue> = match &metadata {
+        Some(text) => Some(serde_json::from_str(text).map_err(damaged)?),
+        None => None,
+    };
+    let profile = card.record.profile.extra.as_ref().map(|text| on_one_line(text));
+    let profile: Option<&RawValue> = match &profile {
         Some(text) => Some(serde_json::from_str(text).map_err(damaged)?),
         None => None,
     };
@@ -221,7 +225,7 @@ fn line(card: &RevealedRecord, to: &mut Vec<u8>) -> Result<(), Error> {
         token: supplied.then_some(token),
         namespace: view.namespace.as_ref().map(|namespace| namespace.as_str()),
         profile,
-        metadata: metadata.as_deref(),
+        metadata,
         expires_at: view.expires_at.map(|at| at.to_string()),
     };
     serde_json::to_writer(&mut *to, &line).map_err(damaged)?;
@@ -229,6 +233,41 @@ fn line(card: &RevealedRecord, to: &mut Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
+/// JSON as its sender wrote it, without the whitespace between its tokens.
+fn on_one_line(text: &str) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(text.len()));
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        match c {
+            ' ' | '\t' | '\r' | '\n' if !in_string => continue,
+            '"' if !escaped => in_string = !in_string,
+            _ => {}
+        }
+        escaped = in_string && c == '\\' && !escaped;
+        line.push(c);
+    }
+    line
+}
+
 fn no_random(none: NoRandom) -> AccountError {
     AccountError::Vault(none.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::on_one_line;
+
+    proptest! {
+        #[test]
+        fn what_was_sent_on_many_lines_is_one_and_the_same(name in any::<String>(), text in any::<String>(), number in any::<i64>()) {
+            let value = json!({ name: [text, number, {"a": [true, null, "x\\\" y"]}] });
+            let line = on_one_line(&serde_json::to_string_pretty(&value).unwrap());
+            prop_assert!(!line.contains('\n'));
+            prop_assert_eq!(&serde_json::from_str::<Value>(&line).unwrap(), &value);
+            prop_assert_eq!(line.as_str(), value.to_string());
+        }
+    }
 }

@@ -29,15 +29,15 @@ pub struct Plan<'a> {
     pub later: Option<&'a Later>,
     /// What was deleted or taken back after the backup may come back.
     pub accept_returning: bool,
-    /// Asked before anything may come back, of the restored store: who agreed, or why not.
+    /// Asked of the restored store before it gets its place: who agreed, or why not.
     pub agreed: Option<Agreed<'a>>,
 }
 
-/// Who agreed that something comes back, for the audit trail; else why that is not so, for people.
+/// Who agreed, for the audit trail, where somebody must; else why that is not so, for people.
 pub type Agreed<'a> = &'a dyn Fn(Arc<dyn Store>) -> Agreeing<'a>;
 
 /// The answer.
-pub type Agreeing<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + 'a>>;
+pub type Agreeing<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, String>> + 'a>>;
 
 /// What a restoration came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,13 +144,14 @@ async fn prove(
             "its store is another vault's than its manifest's".to_owned(),
         ));
     }
-    let agreed = match plan.agreed.filter(|_| plan.accept_returning) {
+    // with the trail as well: what was deleted behind the end of what is given comes back
+    let agreed = match plan.agreed {
         Some(agreed) => agreed(Arc::clone(store))
             .await
-            .map(|who| format!("; {who} agreed that something may come back"))
             .map_err(|why| Error::InTheWay(format!("{why}; nothing was changed")))?,
-        None => String::new(),
+        None => None,
     };
+    let agreed = agreed.map(|who| format!("; agreed to by {who}")).unwrap_or_default();
     step("doing deletions again");
     let replayed = replay(store, manifest.mark().head.seq, through).await?;
     if plan.later.is_some() && through == manifest.mark().head.seq && !plan.accept_returning {

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXUPPER};
-use ring::{digest, hmac};
+use ring::digest;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -121,13 +121,6 @@ impl SecretHash {
         let mut hash = [0; digest::SHA256_OUTPUT_LEN];
         hash.copy_from_slice(context.finish().as_ref());
         Self(hash)
-    }
-}
-
-impl SecretHash {
-    /// As a key: who has the secret, or what is stored of it, can prove that over anything.
-    pub(crate) fn key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &self.0)
     }
 }
 

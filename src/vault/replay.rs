@@ -67,6 +67,10 @@ impl Replay {
         match action {
             "credential-remove" | "credential-suspend" | "merchant-remove" | "merchant-suspend"
             | "repository-remove" | "repository-suspend" => self.replayed.accounts += count,
+            // who may agree to something, and to which files
+            "operator-remove" | "operator-reset" | "operators-replace" | "file-approve" | "dual-control-off" => {
+                self.replayed.accounts += count;
+            }
             "documents-remove" | "payment-method-delete" => self.replayed.returning += count,
             _ if !done => {}
             "expire" => self.fate(event, Fate::Deleted).await?,

@@ -29,8 +29,13 @@
 //! Numbers are big-endian, so that the order of the bytes is the order of the numbers. A repository is 4 bytes,
 //! milliseconds 8, a day and an epoch 4, a length and a kind 1; a token or a name comes last and needs no length.
 
+mod own;
+
 use std::ops::Bound;
 
+pub(super) use self::own::{
+    all_kek_ops, fingerprint_keys, handovers, kek_end, kek_ops, owner, refingerprint, rotation,
+};
 use crate::id::{Namespace, RepositoryId, Token, UnixMillis};
 use crate::keys::Fingerprint;
 use crate::store::Key;
@@ -44,15 +49,8 @@ const UPDATED: u8 = 0x14;
 const EXPIRY: u8 = 0x15;
 const IDEMPOTENCY: u8 = 0x16;
 const LAST_USED: u8 = 0x17;
-const OWNER: u8 = 0x18;
 const ALIAS: u8 = 0x19;
 const SLOT: u8 = 0x1a;
-const ROTATION: u8 = 0x1b;
-const FINGERPRINT_KEYS: u8 = 0x1c;
-const REFINGERPRINT: u8 = 0x1d;
-const HANDOVERS: u8 = 0x1e;
-const KEK_OPS: u8 = 0x1f;
-const KEK_END: u8 = 0x32;
 /// The table of the documents.
 pub(super) const DOCUMENT: u8 = 0x30;
 /// When documents expire.
@@ -83,46 +81,6 @@ pub(super) fn key(table: u8, parts: &[&[u8]]) -> Key {
     bytes.push(table);
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
     Key(bytes)
-}
-
-/// Where the vault's id stands.
-pub(super) fn owner() -> Key {
-    key(OWNER, &[])
-}
-
-/// Where the last KEK rotation stands.
-pub(super) fn rotation() -> Key {
-    key(ROTATION, &[])
-}
-
-/// Where it stands which fingerprint keys are in use.
-pub(super) fn fingerprint_keys() -> Key {
-    key(FINGERPRINT_KEYS, &[])
-}
-
-/// Where the last rotation of the fingerprint key stands.
-pub(super) fn refingerprint() -> Key {
-    key(REFINGERPRINT, &[])
-}
-
-/// Where it stands how many handovers of the audit key are in the trail.
-pub(super) fn handovers() -> Key {
-    key(HANDOVERS, &[])
-}
-
-/// How many data keys an epoch's KEK wrapped.
-pub(super) fn kek_ops(epoch: u32) -> Key {
-    key(KEK_OPS, &[&epoch.to_be_bytes()])
-}
-
-/// Those of all epochs.
-pub(super) fn all_kek_ops() -> Key {
-    key(KEK_OPS, &[])
-}
-
-/// What is on record of the end of an epoch's KEK.
-pub(super) fn kek_end(epoch: u32) -> Key {
-    key(KEK_END, &[&epoch.to_be_bytes()])
 }
 
 pub(super) fn record(repository: RepositoryId, token: &Token) -> Key {

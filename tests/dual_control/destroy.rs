@@ -30,7 +30,7 @@ fn a_kek_is_destroyed_only_when_two_agreed() {
             status["rotation"]["finished"] == true
         });
 
-    let place = office.backup("newer");
+    let (place, _) = office.backup("newer");
     let readable = std::process::Command::new("chmod")
         .args(["-R", "a+rX", &place])
         .status()

@@ -91,7 +91,9 @@ impl Office {
         all(&output)
     }
 
+    /// Anew, where the person had a credential.
     pub(crate) fn enroll(&self, person: Person) {
+        let _ = fs::remove_file(self.credential(&person));
         self.by(person, &["operator", "enroll", "--accept"], 0);
     }
 
@@ -134,15 +136,17 @@ impl Office {
         path.to_str().unwrap().to_owned()
     }
 
-    /// A backup that everyone may read.
-    pub(crate) fn backup(&self, name: &str) -> String {
+    /// A backup, and a copy of its manifest that everyone may read.
+    pub(crate) fn backup(&self, name: &str) -> (String, String) {
         let place = self.daemon.dir().join(name);
         self.daemon.run(&["backup", place.to_str().unwrap()], 0);
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
-        for entry in fs::read_dir(&place).unwrap() {
-            fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o644)).unwrap();
-        }
-        place.to_str().unwrap().to_owned()
+        let shown = self.daemon.dir().join(format!("{name}-shown"));
+        fs::create_dir(&shown).unwrap();
+        fs::set_permissions(&shown, fs::Permissions::from_mode(0o755)).unwrap();
+        let manifest = shown.join("manifest.json");
+        fs::copy(place.join("manifest.json"), &manifest).unwrap();
+        fs::set_permissions(&manifest, fs::Permissions::from_mode(0o644)).unwrap();
+        (place.to_str().unwrap().to_owned(), shown.to_str().unwrap().to_owned())
     }
 
     /// A recipient's public key.

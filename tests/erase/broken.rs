@@ -161,7 +161,9 @@ fn what_cannot_be_an_erasure_changes_nothing() {
     std::fs::write(erasing.at("there"), "mine").unwrap();
     let own = ["--repository", "TEST_native"];
     for (file, arguments, told) in [
-        ("there", own.to_vec(), "is there already"),
+        ("there", own.to_vec(), "must be a new file"),
+        // receipts that cannot be written would be lost
+        ("not/there/x", own.to_vec(), "must be a new file"),
         ("x", vec!["--repository", "nobody"], "there is no such repository"),
         ("x", vec!["--repository", "a/b"], "cannot be a name"),
         (

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::request::{Common, Named};
+use crate::cli::approval::ApprovalArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MerchantCommand {
@@ -184,6 +185,8 @@ pub(crate) enum PolicyCommand {
         /// The configuration as it is to be
         #[arg(long, value_name = "FILE")]
         configuration: Option<PathBuf>,
+        #[command(flatten)]
+        approvals: ApprovalArgs,
         #[command(flatten)]
         common: Common,
     },

@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroize;
 
 use super::request::{Common, Named, cell, segment};
+use crate::cli::approval::{self, ApprovalArgs};
 use crate::cli::credential::{keep, prepare};
+use crate::cli::offline::Offline;
+use crate::cli::serve::own_peer;
 use crate::cli::{Exit, terminal};
-use crate::custody::ACKNOWLEDGEMENT;
+use crate::custody::{ACKNOWLEDGEMENT, Files, Guarded, approve_offline};
 
 const OPERATORS: &[&str] = &["name", "uid", "added_at", "enrolled_at"];
 const CEREMONIES: &[&str] = &[
@@ -96,12 +99,39 @@ pub(crate) fn ceremony(command: &CeremonyCommand) -> anyhow::Result<Exit> {
     }
 }
 
-/// `policy approve`
-pub(super) fn approve(policy: Option<&Path>, configuration: Option<&Path>, common: &Common) -> anyhow::Result<Exit> {
+/// `policy approve`: by the daemon, or, with approvals in files, in the store of one that is stopped.
+pub(super) fn approve(
+    policy: Option<&Path>,
+    configuration: Option<&Path>,
+    approvals: &ApprovalArgs,
+    common: &Common,
+) -> anyhow::Result<Exit> {
     if policy.is_none() && configuration.is_none() {
         anyhow::bail!("say which file: --policy FILE, --configuration FILE, or both");
     }
-    let body = json!({ "policy": digest(policy)?, "configuration": digest(configuration)? });
+    let files = Files {
+        configuration: digest(configuration)?,
+        policy: digest(policy)?,
+    };
+    if let Some(file) = approvals.approving() {
+        approvals.write(file, common.operator(), Guarded::Policy, &files.subject())?;
+        return Ok(Exit::Ok);
+    }
+    let shown = approvals.shown()?;
+    if !shown.is_empty() {
+        let instance = common.instance()?;
+        let store = Offline::open(&instance)?;
+        let (inner, control) = (store.store().as_ref(), &instance.config.dual_control);
+        let (subject, own) = (files.subject(), own_peer());
+        let asked = approval::ask(inner, control, Guarded::Policy, &subject, &shown);
+        let by = store
+            .run(asked)
+            .map_err(|why| Exit::Failure.because(format!("{why}; nothing was changed")))?;
+        store.run(approve_offline(inner, own, &files, &by.unwrap_or_default()))?;
+        terminal::say("approved: they come into force when the daemon starts on them");
+        return Ok(Exit::Ok);
+    }
+    let body = json!({ "policy": files.policy, "configuration": files.configuration });
     common.show(Method::POST, "/admin/policy/approve", Some(&body))
 }
 

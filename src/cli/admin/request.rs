@@ -38,6 +38,11 @@ impl Common {
         client.by(self.operator.credential()?).call(method, path, body)
     }
 
+    /// Which instance it is about.
+    pub(super) fn instance(&self) -> anyhow::Result<Instance> {
+        Instance::find(&self.which)
+    }
+
     /// Which operator asks.
     pub(super) fn operator(&self) -> &OperatorArgs {
         &self.operator

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::audit::Event;
 use crate::cli::approval::{self, ApprovalArgs};
+use crate::cli::credential::OperatorArgs;
 use crate::cli::instance::Instance;
 use crate::cli::offline::Offline;
 use crate::cli::serve::own_peer;
@@ -25,6 +26,8 @@ pub(crate) struct AdoptArgs {
     #[command(flatten)]
     approvals: ApprovalArgs,
     #[command(flatten)]
+    operator: OperatorArgs,
+    #[command(flatten)]
     which: Which,
     /// Print JSON
     #[arg(long)]
@@ -36,7 +39,8 @@ pub(super) fn run(args: &AdoptArgs) -> anyhow::Result<Exit> {
     let mut subject = Map::new();
     subject.insert("serial".to_owned(), Value::from(args.serial.as_str()));
     if let Some(file) = args.approvals.approving() {
-        args.approvals.write(file, Guarded::KeyAdopt, &subject)?;
+        args.approvals
+            .write(file, &args.operator, Guarded::KeyAdopt, &subject)?;
         return Ok(Exit::Ok);
     }
     let instance = Instance::find(&args.which)?;
@@ -50,16 +54,11 @@ pub(super) fn run(args: &AdoptArgs) -> anyhow::Result<Exit> {
     // nobody serves while it is open
     let store = Offline::open(&instance)?;
     let control = &config.dual_control;
-    let by = match control.guards(Guarded::KeyAdopt) {
-        true => {
-            let asked = approval::ask(store.store().as_ref(), control, Guarded::KeyAdopt, &subject, &shown);
-            let names = store
-                .run(asked)
-                .map_err(|why| Exit::Failure.because(format!("{why}; nothing was changed")))?;
-            format!(", approved by {names}")
-        }
-        false => String::new(),
-    };
+    let asked = approval::ask(store.store().as_ref(), control, Guarded::KeyAdopt, &subject, &shown);
+    let names = store
+        .run(asked)
+        .map_err(|why| Exit::Failure.because(format!("{why}; nothing was changed")))?;
+    let by = names.map(|names| format!(", approved by {names}")).unwrap_or_default();
     let serial = &args.serial;
     let begun = Event {
         peer: Some(own_peer()),

@@ -142,7 +142,7 @@ impl Shared {
     }
 
     fn order(&self, order: &Order, along: Option<OwnedFd>) {
-        let state = self.state();
+        let mut state = self.state();
         let sent = match &state.control {
             Some(control) => tell_now(control, order, along.as_ref()),
             // Whoever waits at the other end sees it closed.
@@ -150,6 +150,10 @@ impl Shared {
         };
         if let Err(error) = sent {
             tracing::debug!(%error, "the pin keeper was not told");
+            // it would keep what it must forget: without us it ends, and another one starts sealed
+            if matches!(order, Order::Forget(_)) {
+                state.control = None;
+            }
         }
     }
 

@@ -81,6 +81,8 @@ impl Vault {
             shared |= match self.load(actor.repository, &other).await {
                 Ok(held) => held.record.namespace.as_ref() != Some(namespace),
                 Err(Error::Caller(CallerError::UnknownToken)) => false,
+                // whose it is cannot be read, so it may be another's
+                Err(Error::Integrity(_)) => true,
                 Err(error) => return Err(error),
             };
         }

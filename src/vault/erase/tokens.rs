@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -13,11 +14,14 @@ use crate::store::{Commit, Cond, Key, Outcome, Part};
 use crate::vault::accounts::AccountError;
 use crate::vault::batch::each;
 use crate::vault::record::Record;
-use crate::vault::types::{CallerError, Error, IntegrityError};
+use crate::vault::types::{CallerError, DependencyError, Error, IntegrityError};
 use crate::vault::{ATTEMPTS, Held, Vault, tables};
 
 /// Tokens that are erased at once: so many receipts are lost where the daemon is killed or the caller goes.
 const PAGE: u32 = 32;
+/// A busy HSM is asked again so often, after so long.
+const ROUNDS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Entries that are counted at once.
 const COUNTED: u32 = 1_000;
 
@@ -57,24 +61,32 @@ impl Vault {
             let (begun_at, since) = (run.begun_at, run.since);
             let gone = each(tokens, |_, token: Token| {
                 let (vault, target) = (Arc::clone(self), Arc::clone(target));
-                async move { vault.erase_token(&target, &token, begun_at, since).await }
+                async move { vault.erase_patiently(&target, &token, begun_at, since).await }
             });
-            let mut count = 0;
+            let (mut count, mut stopped) = (0, None);
+            // all of them are done by now: whatever stops the run, each receipt is handed out
             for (name, result) in names.into_iter().zip(gone.await) {
                 match result {
                     Ok(Gone::Erased { receipt, epoch }) => {
                         run.took(&receipt, epoch);
                         count += 1;
                         if to.send(receipt).await.is_err() {
-                            return Err(left_alone());
+                            stopped.get_or_insert_with(left_alone);
                         }
                     }
                     Ok(Gone::NotOurs) => {}
-                    Ok(Gone::Refused(refusal)) => return Err(refusal),
+                    Ok(Gone::Refused(refusal)) => {
+                        stopped.get_or_insert(refusal);
+                    }
                     // one bad record must not keep the others; it is told in the end
                     Err(error @ Error::Integrity(_)) => self.not_read(target, run, name, &error).await,
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        stopped.get_or_insert(error.into());
+                    }
                 }
+            }
+            if let Some(stopped) = stopped {
+                return Err(stopped);
             }
             erased += count;
             run.pace(count).await;
@@ -98,6 +110,26 @@ impl Vault {
                 ..target.event("tampered")
             };
             self.alarm(event).await;
+        }
+    }
+
+    /// As [`Vault::erase_token`]; callers who fill the HSM's queue make it slower and do not end it.
+    async fn erase_patiently(
+        &self,
+        target: &Target,
+        token: &Token,
+        begun_at: UnixMillis,
+        since: u64,
+    ) -> Result<Gone, Error> {
+        let mut rounds = 0;
+        loop {
+            match self.erase_token(target, token, begun_at, since).await {
+                Err(Error::Dependency(DependencyError::HsmBusy)) if rounds < ROUNDS => {
+                    rounds += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                other => return other,
+            }
         }
     }
 
