@@ -42,6 +42,16 @@ pub struct OpsToStore {
     pub count: u64,
 }
 
+/// What came of asking for one more.
+enum Taken {
+    /// It is counted.
+    One,
+    /// The epoch has been deactivated.
+    Over,
+    /// There is no room yet.
+    Full,
+}
+
 impl Ops {
     /// Counts nothing.
     pub(super) fn uncounted() -> Self {
@@ -90,16 +100,18 @@ impl Ops {
         self.grown.notify_waiters();
     }
 
-    /// Counts one more.
+    /// Counts one more. `false`: this epoch seals no more, another one does.
     ///
     /// # Errors
     /// [`hsm::Error::Down`]: the limit is reached. [`hsm::Error::Busy`]: nothing could be stored in time.
-    pub(super) async fn take(&self, epoch: Epoch) -> Result<(), Error> {
+    pub(super) async fn take(&self, epoch: Epoch) -> Result<bool, Error> {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             let grown = self.grown.notified();
-            if self.try_take(epoch)? {
-                return Ok(());
+            match self.try_take(epoch)? {
+                Taken::One => return Ok(true),
+                Taken::Over => return Ok(false),
+                Taken::Full => {}
             }
             self.wanted.notify_one();
             if tokio::time::timeout_at(until, grown).await.is_err() {
@@ -122,24 +134,25 @@ impl Ops {
         ))
     }
 
-    /// `false`: there is no room yet.
-    fn try_take(&self, epoch: Epoch) -> Result<bool, Error> {
+    fn try_take(&self, epoch: Epoch) -> Result<Taken, Error> {
         let mut state = self.lock();
-        // one that was deactivated this moment: what is stored of it has room for some more
-        if state.epoch != Some(epoch) {
-            return Ok(true);
+        match state.epoch {
+            // nothing is counted where no keyring is
+            None => return Ok(Taken::One),
+            Some(now) if now != epoch => return Ok(Taken::Over),
+            Some(_) => {}
         }
         if let Some(why) = self.used_up_by(&state) {
             return Err(Error::Hsm(hsm::Error::Down(why)));
         }
         if state.done >= state.stored {
-            return Ok(false);
+            return Ok(Taken::Full);
         }
         state.done += 1;
         if state.stored - state.done <= self.block() / 2 || self.max == Some(state.done) {
             self.wanted.notify_one();
         }
-        Ok(true)
+        Ok(Taken::One)
     }
 }
 
@@ -233,13 +246,14 @@ mod tests {
         let mut done = 0;
         for seal in seals {
             match seal.await.unwrap() {
-                Ok(()) => done += 1,
+                Ok(taken) => done += u64::from(taken),
                 Err(error) => assert!(error.to_string().contains("as many as it may"), "{error}"),
             }
         }
         assert_eq!((done, figures(&ops).0), (15, 1000));
         ops.restart(Epoch(2));
-        ops.take(Epoch(2)).await.unwrap();
+        assert_eq!(ops.take(Epoch(1)).await, Ok(false), "it seals no more");
+        assert_eq!(ops.take(Epoch(2)).await, Ok(true));
         assert_eq!(figures(&ops), (1, 10));
     }
 

@@ -96,9 +96,14 @@ impl Keys {
     /// [`hsm::Error::Down`]: its cryptoperiod is over, it has sealed as much as it may, or it is compromised. Nothing is
     /// sealed until it is rotated.
     pub(super) async fn sealing(&self) -> Result<ActiveEpoch, Error> {
-        let active = self.active().map_err(|why| Error::Hsm(hsm::Error::Down(why)))?;
-        self.epochs.ops.take(active.epoch()).await?;
-        Ok(active)
+        loop {
+            let active = self.active().map_err(|why| Error::Hsm(hsm::Error::Down(why)))?;
+            if self.epochs.ops.take(active.epoch()).await? {
+                return Ok(active);
+            }
+            // it was deactivated while this waited
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Why nothing is sealed until the KEK is rotated, where that is so.
@@ -107,15 +112,17 @@ impl Keys {
     }
 
     fn active(&self) -> Result<ActiveEpoch, String> {
-        let (in_use, active) = {
+        let (in_use, active, is_prepared) = {
             let life = self.epochs.life.read().unwrap_or_else(PoisonError::into_inner);
-            (life.in_use(), life.active())
+            let prepared = life.states().iter().any(|(_, state)| *state == EpochState::PreActive);
+            (life.in_use(), life.active(), prepared)
         };
-        let active = active.ok_or_else(|| {
-            format!(
+        let active = active.ok_or_else(|| match is_prepared {
+            true => format!("KEK epoch {} is compromised: `panvault key rotate`", in_use.0),
+            false => format!(
                 "KEK epoch {} is compromised and no other is prepared: `panvault init --epochs`",
                 in_use.0
-            )
+            ),
         })?;
         match self.not_after().filter(|end| *end < UnixMillis::now()) {
             None => Ok(active),
@@ -175,8 +182,9 @@ impl Keys {
         let done = change(&mut life)?;
         let moved = self.write(path, keyring, &life).await?;
         *keyring = moved;
-        self.epochs.ops.restart(life.in_use());
+        let in_use = life.in_use();
         *self.epochs.life.write().unwrap_or_else(PoisonError::into_inner) = life;
+        self.epochs.ops.restart(in_use);
         Ok(done)
     }
 

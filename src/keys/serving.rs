@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::generations::{Generations, KeyState, Overlap, audit_of, states};
 use super::{EpochState, Error, Keyring, KeyringError, KeyringFault, Keys, NotMoved, TransportPublic, malformed};
-use crate::hsm::{Generation, Handover, Job, Keyset, PublicKey, Reply, Rotated, signed_form};
+use crate::hsm::{
+    Generation, Handover, Job, KeyFingerprint, Keyset, PublicKey, Reply, Rotated, SignatureFault, signed_form,
+};
 use crate::id::UnixMillis;
 
 /// So long a transport key opens after the next one came, where nothing else is said.
@@ -75,6 +77,16 @@ impl Keys {
     /// The statements by which each audit key named the next.
     pub fn handovers(&self) -> Vec<Handover> {
         self.generations.look(|steps| steps.audits.clone())
+    }
+
+    /// The fingerprints of all audit keys that were or are in use, the latest last.
+    ///
+    /// # Errors
+    /// [`SignatureFault::MalformedKey`]; a keyring that was loaded has none.
+    pub fn audit_history(&self) -> Result<Vec<KeyFingerprint>, SignatureFault> {
+        let handovers = self.handovers();
+        let before = handovers.iter().map(|handover| handover.from.fingerprint());
+        before.chain([self.audit_public().fingerprint()]).collect()
     }
 
     /// Signs `domain` and `message` over [`signed_form`] with `by`, which is one of the audit keys:

@@ -48,7 +48,7 @@ where
         .authorize(&claimed.asking(), operation, subject)
         .await?
     {
-        Verdict::Free => act.await,
+        Verdict::Free => tokio::spawn(act).await.map_err(gone)?,
         Verdict::Waiting(ceremony) => Ok(answer(StatusCode::ACCEPTED, &json!({ "ceremony": ceremony }))),
         Verdict::Granted(granted) => {
             let services = Arc::clone(services);
@@ -64,12 +64,6 @@ where
                 }
                 done
             });
-            let gone = |_| {
-                Refusal::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "it broke off: see `panvault audit tail`",
-                )
-            };
             done.await.map_err(gone)?
         }
     }
@@ -117,4 +111,12 @@ impl From<Error> for Refusal {
         };
         Self::new(status, error.to_string())
     }
+}
+
+/// The task that did it died.
+fn gone(_: tokio::task::JoinError) -> Refusal {
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "it broke off: see `panvault audit tail`",
+    )
 }

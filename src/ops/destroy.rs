@@ -71,10 +71,11 @@ fn evidence(services: &Services, text: &str, asked: &Destroy) -> Result<Evidence
     let manifest =
         Manifest::parse(text.as_bytes()).map_err(|fault| bad(format!("the backup is of no use: {fault}")))?;
     let source = &services.backups;
-    let own = source.keys.audit_public().fingerprint();
-    let own = own.map_err(|fault| bad(fault.to_string()))?;
+    let own = source.keys.audit_history().map_err(|fault| bad(fault.to_string()))?;
+    // by the key in use, or one that was
+    let by = own.iter().find(|key| **key == manifest.key()).or(own.last());
     manifest
-        .authenticate(Some(&own))
+        .authenticate(by)
         .map_err(|fault| bad(format!("the backup is of no use: {fault}")))?;
     if *manifest.vault() != source.vault {
         return Err(bad("the backup is another vault's".to_owned()));

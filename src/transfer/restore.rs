@@ -161,6 +161,14 @@ async fn prove(
              segment files yet), or say --accept-returning if that may be; nothing was changed"
         )));
     }
+    if replayed.handovers > 0 {
+        return Err(Error::InTheWay(
+            "the audit key was rotated after the backup was made, and the backup's keyring signs with the one before: the trail \
+             cannot go on behind heads of the later key. Use a backup from after the rotation, or restore this one without \
+             --audit (--accept-returning); nothing was changed"
+                .to_owned(),
+        ));
+    }
     if (replayed.returning > 0 || replayed.accounts > 0) && !plan.accept_returning {
         return Err(Error::InTheWay(format!(
             "{} deletions after the backup cannot be done again, since the audit trail does not name what they removed, and {} \

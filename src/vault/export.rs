@@ -44,6 +44,8 @@ pub struct LeftOut {
     pub spent: u64,
     /// Past their end, and about to be removed.
     pub expired: u64,
+    /// Under a KEK that is destroyed: of a backup from before that.
+    pub destroyed: u64,
     /// Do not open in their place. An alarm was raised for each.
     pub unreadable: u64,
 }
@@ -95,6 +97,7 @@ impl Vault {
                 Ok(Taken::Card(card)) => exported.cards.push(*card),
                 Ok(Taken::LeftOut(why)) => exported.left_out = exported.left_out.and(why),
                 Ok(Taken::Gone) => {}
+                Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) => exported.left_out.destroyed += 1,
                 Err(Error::Integrity(_)) => exported.left_out.unreadable += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -122,7 +125,8 @@ impl Vault {
         };
         let operations = &self.metrics.operations;
         operations.with_label_values(&[Operation::Export.as_str(), label]).inc();
-        if let Err(Error::Integrity(_)) = &taken {
+        let is_dead = matches!(&taken, Err(Error::Integrity(IntegrityError::KekDestroyed { .. })));
+        if !is_dead && let Err(Error::Integrity(_)) = &taken {
             self.alarm(Event {
                 outcome: "tampered".to_owned(),
                 ..event()
@@ -220,6 +224,7 @@ impl LeftOut {
             single_use: self.single_use + other.single_use,
             spent: self.spent + other.spent,
             expired: self.expired + other.expired,
+            destroyed: self.destroyed + other.destroyed,
             unreadable: self.unreadable + other.unreadable,
         }
     }

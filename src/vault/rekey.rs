@@ -54,6 +54,8 @@ impl Vault {
         let asked = event("asked", format!("audit key {before} is to be deactivated"));
         self.note(asked).await.map_err(RotationError::Audit)?;
         let turn = self.heads_turn().await;
+        // a step before may have been cut before its handover was on record: no head of the key that it went to comes before that
+        self.record_handovers().await.map_err(RotationError::Audit)?;
         let signed = self.sign_end(&turn).await;
         signed.map_err(RotationError::Audit)?;
         let to = match self.sealer.next_audit().await {

@@ -27,6 +27,8 @@ pub struct Replayed {
     pub returning: u64,
     /// Accounts that were suspended or removed, and work again as they did.
     pub accounts: u64,
+    /// Handovers of the audit key: the keyring of the backup does not know the later key.
+    pub handovers: u64,
 }
 
 /// Does it.
@@ -71,6 +73,7 @@ impl Replay {
             "operator-remove" | "operator-reset" | "operators-replace" | "file-approve" | "dual-control-off" => {
                 self.replayed.accounts += count;
             }
+            "audit-handover" => self.replayed.handovers += count,
             "documents-remove" | "payment-method-delete" => self.replayed.returning += count,
             _ if !done => {}
             "expire" => self.fate(event, Fate::Deleted).await?,

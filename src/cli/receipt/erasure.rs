@@ -44,7 +44,7 @@ pub(super) fn verify(path: &Path, keys: &[KeyFingerprint]) -> anyhow::Result<(u6
         }
         let statement = Statement::parse(&line).map_err(|bad| fault(number, bad.to_string()))?;
         statement.verify(keys).map_err(|bad| fault(number, bad.to_string()))?;
-        let of = place(&statement).map_err(|bad| fault(number, bad.to_string()))?;
+        let of = place(&statement, !keys.is_empty()).map_err(|bad| fault(number, bad.to_string()))?;
         if *whose.get_or_insert_with(|| of.clone()) != of {
             return Err(fault(
                 number,
@@ -92,8 +92,13 @@ pub(super) fn verify_export(path: &Path, keys: &[KeyFingerprint]) -> anyhow::Res
     Ok((chunks.count(), verdict))
 }
 
-/// Key and repository: what all of one erasure have in common.
-fn place(statement: &Statement) -> Result<(String, String), StatementFault> {
-    let vault = format!("{} {}", statement.member("vault")?, statement.member("key")?);
-    Ok((vault, statement.member("repository")?.to_owned()))
+/// Vault and repository: what all of one erasure have in common. And the key, where it is not known which ones are the
+/// vault's: it may have been rotated meanwhile.
+fn place(statement: &Statement, pinned: bool) -> Result<(String, String), StatementFault> {
+    let vault = statement.member("vault")?;
+    let key = match pinned {
+        true => "",
+        false => statement.member("key")?,
+    };
+    Ok((format!("{vault} {key}"), statement.member("repository")?.to_owned()))
 }

@@ -205,8 +205,7 @@ impl<L: Launch> Supervisor<L> {
         self.next_start = worker.since;
         self.reason = None;
         let old = self.roster.put(slot, worker);
-        // who gets an answer finds it told that there is a worker
-        self.publish(false);
+        // before it is told that there is a worker: who hears that must not be turned away
         self.dispatch.open(id, outgoing);
         if let Some(old) = old {
             self.dispatch.drain(old);

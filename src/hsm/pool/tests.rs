@@ -280,7 +280,7 @@ async fn who_comes_before_the_first_worker_waits_for_it() {
     config.environment.insert("slow".to_owned(), String::new());
     let (client, _, metrics) = start(config.clone());
     client.call(sign(b"x")).await.unwrap();
-    assert!(client.health().ready);
+    until(&client, |health| health.ready).await;
     assert_eq!(metrics.hsm_in_flight.get(), 0);
     client.shutdown().await;
 

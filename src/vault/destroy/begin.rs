@@ -13,8 +13,9 @@ use crate::vault::epochs::by_epoch;
 use crate::vault::events::grouped;
 use crate::vault::types::Peer;
 
-/// What was sealed under an epoch before it was deactivated is committed by then, or its request has ended.
-const QUIET: Duration = Duration::from_secs(15);
+/// What was sealed under an epoch before it was deactivated is committed by then: a seal waits up to 5 s for its turn and twice
+/// the HSM's deadline (5 s by default), a commit for one flush, and then as much again.
+const QUIET: Duration = Duration::from_secs(40);
 
 impl Vault {
     /// Destroys the KEK of an epoch, on the grounds of a verified backup that does not need it; gives the shred certificate. One

@@ -9,6 +9,7 @@ use crate::id::{UnixMillis, VaultId};
 use crate::keys::Keys;
 use crate::store::AuditLine;
 use crate::vault::Vault;
+use crate::vault::epochs::by_epoch;
 use crate::vault::types::{Error, IntegrityError};
 
 /// What a destruction cannot reach; every certificate says it.
@@ -81,7 +82,8 @@ impl Vault {
         if let Some(since) = mark.and_then(|mark| mark.compromised) {
             set("compromised_since", since.to_string().into());
         }
-        set("records_under_it", 0.into());
+        let under = by_epoch(self.store.as_ref()).await?.remove(&destruction.epoch);
+        set("records_under_it", under.unwrap_or_default().all().into());
         if let Some(backup) = &destruction.backup {
             let made_at = backup.made_at.to_string();
             set(

@@ -123,20 +123,28 @@ impl Vault {
     async fn finish_destructions(&self, keys: &Keys) -> Result<(), DestroyError> {
         let _turn = self.destructions.turn.lock().await;
         self.store_learnt(keys).await?;
+        let mut kept = None;
         for (epoch, state) in keys.epochs() {
-            match state {
+            let done = match state {
                 EpochState::Destroying => {
                     let report = keys.destroy_again(epoch).await.map_err(NotMoved::Keys)?;
-                    self.finish_destroying(keys, epoch.0, report).await?;
+                    self.finish_destroying(keys, epoch.0, report).await.map(|_| ())
                 }
                 EpochState::Destroyed => {
                     let report = keys.destroy_again(epoch).await.map_err(NotMoved::Keys)?;
-                    self.came_back(epoch, &report).await?;
+                    self.came_back(epoch, &report).await
                 }
-                EpochState::PreActive | EpochState::Active | EpochState::Deactivated | EpochState::Compromised => {}
+                EpochState::PreActive | EpochState::Active | EpochState::Deactivated | EpochState::Compromised => {
+                    Ok(())
+                }
+            };
+            // what the token keeps of one epoch is no reason to leave the others
+            match done {
+                Err(error @ DestroyError::Kept(_)) => kept = Some(error),
+                other => other?,
             }
         }
-        Ok(())
+        kept.map_or(Ok(()), Err)
     }
 
     /// A destroyed KEK was there again.

@@ -177,6 +177,10 @@ impl Vault {
     /// The record found under the active key; `None` where it is already.
     async fn refingerprinted(&self, key: Key, found: Versioned, to: Generation) -> Result<Option<Moved>, Error> {
         let moved = self.under_key(&key, &found, to).await;
+        // of a backup from before the destruction: it stays as dead as it is
+        if let Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) = &moved {
+            return Ok(None);
+        }
         if let Err(Error::Integrity(fault)) = &moved {
             tracing::error!(%fault, "a record cannot be put under another fingerprint key");
             let mut event = Event::new("refingerprint", "tampered");
