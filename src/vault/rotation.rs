@@ -236,11 +236,14 @@ impl Vault {
         (keys.and_then(Keys::sealing_stopped), keys.and_then(Keys::ops))
     }
 
-    /// The store's revision at which everything was under the epoch in use; `None` while a rotation is under way, or where there
-    /// never was one.
+    /// The store's revision at which everything was under the epoch in use: 0 where there never was another one. `None` while a
+    /// rotation is under way.
     pub(super) async fn rotated_at(&self) -> Result<Option<u64>, Error> {
         let held = self.store.get(Part::default(), &tables::rotation()).await?;
-        let Some(held) = held else { return Ok(None) };
+        let Some(held) = held else {
+            // the first one is in use
+            return Ok((self.sealer.active_epoch() == Epoch(1)).then_some(0));
+        };
         let progress = Progress::read(&held.value)?;
         let whole = progress.finished && progress.to == self.sealer.active_epoch().0;
         Ok(whole.then_some(held.rev))

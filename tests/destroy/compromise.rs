@@ -92,3 +92,23 @@ fn where_no_epoch_is_prepared_a_compromised_one_seals_nothing() {
     refused(&daemon, &["key", "rotate"], "init --epochs");
     refused(&daemon, &["key", "destroy", "--epoch", &last], "in use");
 }
+
+#[test]
+fn a_prepared_one_is_destroyed_before_any_rotation() {
+    let daemon = Daemon::start();
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    daemon.run(&["key", "compromise", "--epoch", "3"], 0);
+    let place = daemon.dir().join("backup");
+    backup(&daemon, &place);
+    daemon.run(
+        &["key", "destroy", "--epoch", "3", "--backup", place.to_str().unwrap()],
+        0,
+    );
+    assert_eq!(
+        states(&daemon)[..4],
+        ["active", "pre-active", "destroyed", "pre-active"]
+    );
+    assert_eq!(daemon.reveal(&token).status, 200);
+    daemon.run(&["key", "rotate", "--wait"], 0);
+    assert_eq!(daemon.reveal(&token).status, 200);
+}
