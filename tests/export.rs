@@ -202,7 +202,7 @@ fn what_is_exported_is_opened_elsewhere_and_imported_again() {
     assert_eq!((&manifest["cards"], &manifest["chunks"]), (&json!(122), &json!(3)));
     assert_eq!(
         manifest["left_out"],
-        json!({"inactive": 1, "single_use": 1, "spent": 1, "expired": 0, "unreadable": 0})
+        json!({"inactive": 1, "single_use": 1, "spent": 1, "expired": 0, "destroyed": 0, "unreadable": 0})
     );
     let verified = daemon.run(&["receipt", "verify", "--export", &recipient.path("cards")], 0);
     assert!(
