@@ -79,28 +79,14 @@ fn show_others(status: &Value) {
 
 /// Finds cards under the next fingerprint key; with `wait` until all are.
 pub(crate) fn rotate_fingerprint(common: &Common, wait: bool) -> anyhow::Result<Exit> {
-    let begun = common.call(Method::POST, "/admin/keys/fingerprint/rotate", None)?;
-    if !common.json {
-        let generation = cell(begun.get("generation"));
-        terminal::say(format!(
-            "cards are found under fingerprint key {generation} from now on"
-        ));
-    }
-    if !wait {
-        if common.json {
-            terminal::json(&begun)?;
-        } else {
-            terminal::say("the rest is put under it in the background: `panvault key status`");
-        }
-        return Ok(Exit::Ok);
-    }
-    let last = wait_for(common, "fingerprint")?;
-    if common.json {
-        terminal::json(&json!({ "generation": begun.get("generation"), "rotation": last }))?;
-    } else if let Some(told) = told(Some(&last), "fingerprint key") {
-        terminal::say(told);
-    }
-    Ok(ended(&last))
+    let step = Step {
+        path: "/admin/keys/fingerprint/rotate",
+        to: "generation",
+        what: "fingerprint key",
+        progress: "fingerprint",
+        begun: |generation| format!("cards are found under fingerprint key {generation} from now on"),
+    };
+    step.take(common, wait)
 }
 
 /// Signs with the next audit key.
@@ -163,26 +149,52 @@ fn ended(rotation: &Value) -> Exit {
 
 /// Moves on to the next epoch; with `wait` until everything is under it.
 pub(crate) fn rotate(common: &Common, wait: bool) -> anyhow::Result<Exit> {
-    let begun = common.call(Method::POST, "/admin/keys/rotate", None)?;
-    let epoch = cell(begun.get("epoch"));
-    if !common.json {
-        terminal::say(format!("KEK epoch {epoch} seals from now on"));
-    }
-    if !wait {
-        if common.json {
-            terminal::json(&begun)?;
-        } else {
-            terminal::say("the rest is put under it in the background: `panvault key status`");
+    let step = Step {
+        path: "/admin/keys/rotate",
+        to: "epoch",
+        what: "epoch",
+        progress: "rotation",
+        begun: |epoch| format!("KEK epoch {epoch} seals from now on"),
+    };
+    step.take(common, wait)
+}
+
+/// A step to a next key, after which everything is put under it in the background.
+struct Step {
+    path: &'static str,
+    /// The member of the answer that says which key is next.
+    to: &'static str,
+    /// What that is called.
+    what: &'static str,
+    /// The member that says how far the rest is.
+    progress: &'static str,
+    /// What is told of the step.
+    begun: fn(&str) -> String,
+}
+
+impl Step {
+    fn take(&self, common: &Common, wait: bool) -> anyhow::Result<Exit> {
+        let begun = common.call(Method::POST, self.path, None)?;
+        let to = begun.get(self.to);
+        if !common.json {
+            terminal::say((self.begun)(&cell(to)));
         }
-        return Ok(Exit::Ok);
+        if !wait {
+            if common.json {
+                terminal::json(&begun)?;
+            } else {
+                terminal::say("the rest is put under it in the background: `panvault key status`");
+            }
+            return Ok(Exit::Ok);
+        }
+        let last = wait_for(common, self.progress)?;
+        if common.json {
+            terminal::json(&json!({ self.to: to, "rotation": last }))?;
+        } else if let Some(told) = told(Some(&last), self.what) {
+            terminal::say(told);
+        }
+        Ok(ended(&last))
     }
-    let last = wait_for(common, "rotation")?;
-    if common.json {
-        terminal::json(&json!({ "epoch": begun.get("epoch"), "rotation": last }))?;
-    } else if let Some(told) = told(Some(&last), "epoch") {
-        terminal::say(told);
-    }
-    Ok(ended(&last))
 }
 
 fn told(rotation: Option<&Value>, what: &str) -> Option<String> {
