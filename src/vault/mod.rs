@@ -42,6 +42,7 @@ mod last_used;
 mod login;
 mod look;
 mod members;
+mod moving;
 mod notes;
 pub mod owner;
 mod pay;

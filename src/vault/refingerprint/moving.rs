@@ -3,7 +3,6 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -13,17 +12,11 @@ use crate::hsm::Generation;
 use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned, Write};
 use crate::vault::Vault;
 use crate::vault::batch::each;
+use crate::vault::moving::{PAGE, PAUSE, Page, groups};
 use crate::vault::record::Record;
 use crate::vault::tables::{self, PanIndex};
 use crate::vault::tokenize::reuse_hash;
 use crate::vault::types::{Error, IntegrityError, Status};
-
-/// Records that are moved in one commit.
-const PAGE: u32 = 32;
-/// Bytes of one commit: a profile may be large.
-const COMMIT_BYTES: usize = 4 << 20;
-/// Before it is tried again where HSM or store do not work.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// A record that changes.
 struct Moved {
@@ -34,15 +27,6 @@ struct Moved {
     writes: Vec<Write>,
     /// Of the record, about.
     bytes: usize,
-}
-
-/// What came of a page.
-#[derive(Default)]
-struct Page {
-    moved: u64,
-    faults: u64,
-    /// Others changed a record in between.
-    contested: bool,
 }
 
 impl Vault {
@@ -119,13 +103,8 @@ impl Vault {
             let page = self.store.scan(Part::default(), from, to.clone(), PAGE).await?;
             let last = page.items.last().map(|(key, _)| key.0.clone());
             let done = self.move_records(page.items, last, generations, progress).await?;
-            if per_second > 0 && done.moved > 0 {
-                let took = Duration::from_secs(1).saturating_mul(u32::try_from(done.moved).unwrap_or(u32::MAX));
-                tokio::time::sleep(took / per_second).await;
-            }
-            all.moved += done.moved;
-            all.faults += done.faults;
-            all.contested |= done.contested;
+            done.pace(per_second).await;
+            all.add(&done);
             match page.next {
                 Some(last) => from = Bound::Excluded(last),
                 None => return Ok(Some(all)),
@@ -148,29 +127,12 @@ impl Vault {
             async move { vault.refingerprinted(key, found, to).await }
         });
         let mut page = Page::default();
-        let mut group = Vec::new();
-        for result in done.await {
-            match result {
-                Ok(moved) => group.extend(moved),
-                // it stays where it is, and the alarm was raised; the others must not wait for it
-                Err(Error::Integrity(_)) => page.faults += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let group = page.sorted(done.await)?;
         progress.after = last.or_else(|| progress.after.take());
-        let mut bytes = 0;
-        let mut some = Vec::new();
-        for moved in group {
-            if bytes + moved.bytes > COMMIT_BYTES {
-                self.commit_refingerprinted(std::mem::take(&mut some), generations, progress, &mut page)
-                    .await?;
-                bytes = 0;
-            }
-            bytes += moved.bytes;
-            some.push(moved);
+        for group in groups(group, |moved: &Moved| moved.bytes) {
+            self.commit_refingerprinted(group, generations, progress, &mut page)
+                .await?;
         }
-        self.commit_refingerprinted(some, generations, progress, &mut page)
-            .await?;
         Ok(page)
     }
 

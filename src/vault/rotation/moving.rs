@@ -17,35 +17,21 @@ use crate::store::Write;
 use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned};
 use crate::vault::batch::each;
 use crate::vault::documents::{Address, Row};
+use crate::vault::moving::{PAGE, PAUSE, Page, groups};
 use crate::vault::record::Record;
 use crate::vault::types::{Error, IntegrityError};
 use crate::vault::{Vault, tables};
 
-/// Entries that are put under another epoch in one commit.
-const PAGE: u32 = 32;
-/// Bytes of one commit: a document may have a megabyte.
-const COMMIT_BYTES: usize = 4 << 20;
 /// How often it is looked whether the active epoch's cryptoperiod ends.
 const LOOK: Duration = Duration::from_secs(3_600);
 /// So long before its end people are told. Milliseconds.
 const WARNING: u64 = 30 * 24 * 3_600 * 1_000;
-/// Before it is tried again where HSM or store do not work.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// An entry that changes.
 struct Moved {
     key: Key,
     rev: u64,
     value: Vec<u8>,
-}
-
-/// What came of a page.
-#[derive(Default)]
-struct Page {
-    moved: u64,
-    faults: u64,
-    /// Others changed an entry in between, and perhaps from what they had read before.
-    contested: bool,
 }
 
 impl Vault {
@@ -143,13 +129,8 @@ impl Vault {
                 let page = self.store.scan(Part::default(), from, to.clone(), PAGE).await?;
                 let last = page.items.last().map(|(key, _)| key.0.clone());
                 let done = self.move_page(page.items, last.as_ref(), progress).await?;
-                if per_second > 0 && done.moved > 0 {
-                    let took = Duration::from_secs(1).saturating_mul(u32::try_from(done.moved).unwrap_or(u32::MAX));
-                    tokio::time::sleep(took / per_second).await;
-                }
-                all.moved += done.moved;
-                all.faults += done.faults;
-                all.contested |= done.contested;
+                done.pace(per_second).await;
+                all.add(&done);
                 match page.next {
                     Some(last) => from = Bound::Excluded(last),
                     None => break,
@@ -173,28 +154,11 @@ impl Vault {
             async move { vault.moved(key, found, to).await }
         });
         let mut page = Page::default();
-        let mut moved = Vec::new();
-        for result in done.await {
-            match result {
-                Ok(entry) => moved.extend(entry),
-                // it stays where it is, and the alarm was raised; the others must not wait for it
-                Err(Error::Integrity(_)) => page.faults += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let moved = page.sorted(done.await)?;
         progress.after = last.cloned().or_else(|| progress.after.take());
-        let mut group = Vec::new();
-        let mut bytes = 0;
-        for entry in moved {
-            if bytes + entry.value.len() > COMMIT_BYTES {
-                self.commit_moved(std::mem::take(&mut group), progress, &mut page)
-                    .await?;
-                bytes = 0;
-            }
-            bytes += entry.value.len();
-            group.push(entry);
+        for group in groups(moved, |entry| entry.value.len()) {
+            self.commit_moved(group, progress, &mut page).await?;
         }
-        self.commit_moved(group, progress, &mut page).await?;
         Ok(page)
     }
 
