@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread;
-use std::time::Duration;
 
 use ::sled::{Batch, Db, IVec};
 use tokio::sync::{mpsc, oneshot};
@@ -14,16 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::checkpoint::{self, Watch};
 use super::contain::contain;
 use super::entry::{HEADER_KEY, Header, audit_key, frame, versioned};
+use super::linger::linger;
 use super::window::Blocks;
 use super::{Shared, engine_error};
 use crate::store::{Commit, Cond, Error, Mark, Outcome, Versioned, Write};
 
 /// The most commits of one batch.
 const BATCH: usize = 512;
-/// How long a batch that begins much smaller than the last one waits for more. A batch costs the same wake-ups and the same
-/// sync whatever is in it; under load this makes fewer of them, and one caller alone never waits.
-const LINGER: Duration = Duration::from_micros(200);
-
 /// Where an answer goes.
 pub(super) type Done = oneshot::Sender<Result<Outcome, Error>>;
 
@@ -82,8 +78,10 @@ impl<'a> Committer<'a> {
         let mut requests = Vec::with_capacity(BATCH);
         let mut last = 0;
         while queue.blocking_recv_many(&mut requests, BATCH) > 0 {
-            if 2 * requests.len() < last {
-                thread::sleep(LINGER);
+            let jobs = usize::try_from(self.shared.metrics.hsm_in_flight.get()).unwrap_or(0);
+            let linger = linger(requests.len(), last, jobs);
+            if !linger.is_zero() {
+                thread::sleep(linger);
                 while requests.len() < BATCH
                     && let Ok(request) = queue.try_recv()
                 {

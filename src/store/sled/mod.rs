@@ -19,6 +19,7 @@ mod dir;
 mod disk;
 mod entry;
 mod files;
+mod linger;
 mod load;
 mod open;
 mod segments;
