@@ -39,6 +39,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
         locker: None,
         platform: None,
         later: crate::hsm::Later::default(),
+        former: crate::hsm::Former::default(),
     }
 }
 
