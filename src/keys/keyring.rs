@@ -8,7 +8,7 @@
 //! The signature covers [`signed_form`] of `panvault keyring v1` and the bytes of the member `keyring` as they stand
 //! there. The file has one form only: a single other byte is refused.
 
-mod file;
+pub(super) mod file;
 mod life;
 
 use std::collections::BTreeMap;
@@ -250,7 +250,7 @@ impl Keyring {
         self.check_marks()?;
         let keks = &self.keyset.keks;
         let ascending = keks.iter().zip(keks.iter().skip(1)).all(|(a, b)| a.epoch < b.epoch);
-        let all = || keks.iter().chain(&self.keyset.shredded);
+        let all = || keks.iter().chain(&self.keyset.shredded).chain(&self.keyset.former.keks);
         let mut ids: Vec<&str> = all().map(|kek| kek.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
