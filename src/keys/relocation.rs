@@ -178,7 +178,10 @@ pub fn may_move(
 ) -> Result<TokenName, InitError> {
     let keyset = keyring.keyset();
     if keyset.token_serial == serial {
-        return Err(OfficerError::Plan(format!("the vault's keys are in the token with serial {serial} already")).into());
+        return Err(OfficerError::Plan(format!(
+            "the vault's keys are in the token with serial {serial} already"
+        ))
+        .into());
     }
     old.open(&keyset.token_serial, |officer| {
         officer.verify(keyset)?;

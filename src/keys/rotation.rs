@@ -277,7 +277,9 @@ impl Keys {
             return Ok(sealed.clone());
         }
         let kinds = sealed.compartments.iter();
-        let places: Vec<_> = kinds.map(|there| place.aad(there.compartment, there.revision)).collect();
+        let places: Vec<_> = kinds
+            .map(|there| place.aad(there.compartment, there.revision))
+            .collect();
         let boxed = sealed.compartments.iter().zip(&places).map(|(there, aad)| Boxed {
             aad: aad.clone(),
             sealed: there.part.clone(),

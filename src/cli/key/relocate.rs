@@ -91,8 +91,7 @@ pub(super) fn run(args: &MoveArgs) -> anyhow::Result<Exit> {
     let mut subject = Map::new();
     subject.insert("serial".to_owned(), Value::from(args.serial.as_str()));
     if let Some(file) = args.approvals.approving() {
-        args.approvals
-            .write(file, &args.operator, Guarded::KeyMove, &subject)?;
+        args.approvals.write(file, &args.operator, Guarded::KeyMove, &subject)?;
         return Ok(Exit::Ok);
     }
     let with_pin = |file: &Option<PathBuf>| PinArg { pin_file: file.clone() };
@@ -115,7 +114,11 @@ pub(super) fn run(args: &MoveArgs) -> anyhow::Result<Exit> {
     let store = Offline::open(&old)?;
     let keyring = instance::keyring(sides.old)?;
     store.run(instance::of_one_vault(store.store().as_ref(), &keyring))?;
-    let next = match sides.files.stage().map_err(|error| Exit::Refused.because(error.to_string()))? {
+    let next = match sides
+        .files
+        .stage()
+        .map_err(|error| Exit::Refused.because(error.to_string()))?
+    {
         Some(Stage::HalfWay(next)) => *next,
         Some(Stage::Done) => {
             sides.files.forget()?;
@@ -184,7 +187,10 @@ impl Sides<'_> {
         note(
             store,
             "begun",
-            format!("from the token with serial {from} to the one with {}{by}; {backup}", to.serial),
+            format!(
+                "from the token with serial {from} to the one with {}{by}; {backup}",
+                to.serial
+            ),
         )?;
         let begun = relocation::begin(&self.files, keyring, &old, &new, &to, args.epochs);
         match begun.map_err(init::coded) {

@@ -103,7 +103,10 @@ impl Keyring {
             let ended_only = mark.destroyed.is_some() && !goes;
             let left = mark.left.is_some() && !goes;
             let there = of(&keyset.keks, epoch);
-            ended_only || of(&keyset.shredded, epoch) != goes || of(&keyset.former.keks, epoch) != left || there == (goes || left)
+            ended_only
+                || of(&keyset.shredded, epoch) != goes
+                || of(&keyset.former.keks, epoch) != left
+                || there == (goes || left)
         });
         let mut elsewhere = keyset.shredded.iter().chain(&keyset.former.keks);
         let unmarked = elsewhere.any(|kek| !self.marks.contains_key(&kek.epoch));

@@ -159,7 +159,9 @@ pub enum IntegrityError {
     },
     /// The KEK that it is sealed under is in a HSM that the vault has left. It did not open there either, which was told then. No
     /// alarm.
-    #[error("the KEK of epoch {epoch} is in a HSM that this vault left on {on}: what is still sealed under it opens no more")]
+    #[error(
+        "the KEK of epoch {epoch} is in a HSM that this vault left on {on}: what is still sealed under it opens no more"
+    )]
     KekLeft {
         /// Which.
         epoch: u32,

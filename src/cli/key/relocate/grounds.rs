@@ -79,7 +79,9 @@ pub(super) fn backup(dir: Option<&Path>, store: &Offline, keyring: &Keyring) -> 
     let backup = Backup::open(dir, Some(&pin)).map_err(coded)?;
     let manifest = backup.manifest();
     let head = manifest.mark().head;
-    let lines = store.run(store.store().audit(head.seq.max(1), 1)).map_err(store_fault)?;
+    let lines = store
+        .run(store.store().audit(head.seq.max(1), 1))
+        .map_err(store_fault)?;
     let ours = lines.iter().find(|line| line.seq == head.seq).map(Head::after);
     if manifest.vault() != keyring.vault() || ours != Some(head) {
         return Err(Exit::Failure.because(format!(
