@@ -30,7 +30,7 @@ fn a_move_that_is_killed_goes_on() {
     );
     let rounds: u64 = if long() { 50 } else { 8 };
     let mut seen = [false; 3];
-    let mut finished = false;
+    let (mut finished, mut noted) = (false, None);
     for round in 0..rounds {
         let mut moving = place.command(&[]).spawn().unwrap();
         // the first ones before and while keys are made, the others wherever records are then
@@ -65,6 +65,7 @@ fn a_move_that_is_killed_goes_on() {
             (false, false) => 0,
         };
         seen[stage] = true;
+        noted = std::fs::read(&journal).ok().or(noted);
         if stage == 2 {
             // nothing else is done with the vault meanwhile
             for command in [
@@ -100,6 +101,7 @@ fn a_move_that_is_killed_goes_on() {
         said(&{ goes_on }.output().unwrap(), 0);
     }
     assert!(!journal.exists() && !next.exists());
+    cut_at_the_end(&daemon, &place, &noted.expect("the journal was seen"));
     place.delete_token(&daemon, &before);
     place.take_into_use(&daemon);
     daemon.up();
@@ -118,6 +120,11 @@ fn a_move_that_is_killed_goes_on() {
     );
     daemon.run(&["verify", "--full"], 0);
     daemon.run(&["audit", "verify"], 0);
+    let trail = daemon.run(&["audit", "tail", "--lines", "100000"], 0);
+    let ends = trail
+        .lines()
+        .filter(|line| line.contains("\"key-move\"") && line.contains("\"ok\""));
+    assert_eq!(ends.count(), 1, "{trail}");
     daemon.run(&["check", "hsm"], 0);
     // nothing that was cut is left in the token
     let inventory = crate::place::inventory(&daemon);
@@ -129,4 +136,39 @@ fn a_move_that_is_killed_goes_on() {
     assert_eq!(keks.count(), 8, "{inventory}");
     daemon.stop();
     daemon.run(&["init"], 0);
+}
+
+/// Cut when all was on record and the keyrings had not changed places, or had and the journal was there.
+fn cut_at_the_end(daemon: &Daemon, place: &Place, journal: &[u8]) {
+    let state = daemon.dir().join("state");
+    let left = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    let left = left.filter(|path| path.to_string_lossy().contains("keyring.left-"));
+    let left: Vec<_> = left.collect();
+    assert_eq!(left.len(), 1);
+    let configuration = place.configuration();
+    let again = || {
+        let mut command = place.bare(&[
+            "--to",
+            configuration.to_str().unwrap(),
+            "--serial",
+            &place.serial,
+            "--json",
+        ]);
+        let told = said(&command.output().unwrap(), 0);
+        serde_json::from_str::<serde_json::Value>(&told).unwrap()
+    };
+    let now = std::fs::read(state.join("keyring.json")).unwrap();
+    std::fs::copy(&left[0], state.join("keyring.json")).unwrap();
+    std::fs::write(state.join("keyring.next.json"), &now).unwrap();
+    std::fs::write(state.join("move.json"), journal).unwrap();
+    let told = again();
+    assert_eq!(
+        (&told["finished"], &told["records"]["concluded"]),
+        (&json!(true), &json!(true)),
+        "{told}"
+    );
+    assert_eq!(std::fs::read(state.join("keyring.json")).unwrap(), now);
+    std::fs::write(state.join("move.json"), journal).unwrap();
+    assert_eq!(again()["already"], true);
+    assert!(!state.join("move.json").exists() && !state.join("keyring.next.json").exists());
 }

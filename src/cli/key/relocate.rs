@@ -17,7 +17,7 @@ use crate::cli::instance::{self, Instance};
 use crate::cli::offline::Offline;
 use crate::cli::progress::Progress;
 use crate::cli::serve::own_peer;
-use crate::cli::{Exit, PinArg, Which, init, keyed};
+use crate::cli::{Exit, PinArg, Which, init, keyed, terminal};
 use crate::config::Config;
 use crate::custody::Guarded;
 use crate::hsm::officer::KEKS;
@@ -179,7 +179,14 @@ impl Sides<'_> {
         };
         let cut = match stage {
             Some(Stage::Begun(journal)) if journal.to.serial == args.serial => Some(journal),
-            _ => None,
+            Some(Stage::Begun(journal)) => {
+                terminal::remark(format!(
+                    "A move to the token {} ({}) was begun before and is given up: keys that it made may be there, and protect nothing.",
+                    journal.to.label, journal.to.serial
+                ));
+                None
+            }
+            Some(Stage::HalfWay(_) | Stage::Done) | None => None,
         };
         let to = relocation::may_move(keyring, &old, &new, &args.serial, cut.as_ref()).map_err(init::coded)?;
         let from = &keyring.keyset().token_serial;
