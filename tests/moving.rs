@@ -13,6 +13,8 @@
 mod dead;
 #[path = "moving/killed.rs"]
 mod killed;
+#[path = "moving/officers.rs"]
+mod officers;
 #[path = "moving/place.rs"]
 mod place;
 #[path = "moving/possessions.rs"]
@@ -34,6 +36,10 @@ use support::daemon::{Daemon, MASTERCARD, VISA};
 fn a_vault_moves_to_a_hsm_with_other_keys() {
     let mut daemon = Daemon::start();
     daemon.run(&["key", "rotate", "--wait"], 0);
+    let first = daemon.dir().join("first");
+    let first = first.to_str().unwrap();
+    daemon.run(&["backup", first], 0);
+    daemon.run(&["key", "destroy", "--epoch", "1", "--backup", first], 0);
     let mut had = Possessions::made(&daemon);
     let doomed = daemon.tokenize(MASTERCARD)["token"].as_str().unwrap().to_owned();
     let gone = daemon.call("DELETE", &format!("/v1/tokens/{doomed}"), &Value::Null);
@@ -67,7 +73,8 @@ fn a_vault_moves_to_a_hsm_with_other_keys() {
             status["epochs"][n]["tokens"].clone(),
         )
     };
-    for former in 0..8 {
+    assert_eq!(of(0), (json!("destroyed"), json!(0)), "{status}");
+    for former in 1..8 {
         assert_eq!(of(former), (json!("left"), json!(0)), "{status}");
     }
     assert_eq!(of(8).0, "active");
@@ -91,7 +98,9 @@ fn a_vault_moves_to_a_hsm_with_other_keys() {
             .all(|key| key["epoch"].as_u64().is_none_or(|epoch| epoch > 8)),
         "{inventory}"
     );
-    assert_eq!(inventory["kek_epochs"][0]["state"], "left", "{inventory}");
+    assert_eq!(inventory["kek_epochs"][1]["state"], "left", "{inventory}");
+    let shown = daemon.run(&["inventory"], 0);
+    assert!(shown.contains("kek 2        in a HSM that was left"), "{shown}");
 
     // what is verified offline, with what was written down at `init`
     daemon.run(&["verify", "--full"], 0);
@@ -131,7 +140,7 @@ fn a_vault_moves_to_a_hsm_with_other_keys() {
     let backup = daemon.dir().join("after");
     let backup = backup.to_str().unwrap();
     daemon.run(&["backup", backup], 0);
-    let left = daemon.try_run(&["key", "destroy", "--epoch", "1", "--backup", backup]);
+    let left = daemon.try_run(&["key", "destroy", "--epoch", "2", "--backup", backup]);
     assert!(said(&left, 1).contains("in a HSM that this vault left"), "{left:?}");
     daemon.run(&["key", "destroy", "--epoch", "9", "--backup", backup], 0);
     had.are_there(&daemon);

@@ -60,6 +60,7 @@ impl Keyset {
         let mut keks: Vec<KekRef> = self.former.keks.iter().chain(&self.keks).cloned().collect();
         keks.sort_by_key(|kek| kek.epoch);
         Some(Self {
+            mode: arrival.mode,
             token_label,
             token_serial,
             keks: arrival.keks,

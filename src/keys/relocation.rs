@@ -16,12 +16,12 @@ use super::adopt::TokenName;
 use super::init::InitError;
 use super::keyring::file::{read, replace, sync_dir};
 use super::keyring::{Keyring, KeyringError, KeyringFault};
-use crate::hsm::officer::{Officer, OfficerError, Tag};
-use crate::hsm::{Config, Finding, Handover, Rotated, signed_form};
+use crate::hsm::officer::{Arrival, Officer, OfficerError, Tag};
+use crate::hsm::{Config, Finding, Handover, KekMode, Keyset, Rotated, signed_form};
 use crate::id::{UnixMillis, VaultId};
 
 /// The largest journal that is read, in bytes.
-const JOURNAL_MAX: u64 = 64 << 10;
+const JOURNAL_MAX: u64 = 1 << 20;
 
 /// That a move was begun: from where, to where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,13 +35,39 @@ pub struct Journal {
     tag: Tag,
     /// When.
     pub begun_at: UnixMillis,
+    mode: KekMode,
+    epochs: u32,
+    /// What the new HSM made, where the vendor's officer of the old one is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arrival: Option<Arrival>,
+}
+
+impl Journal {
+    /// How the new HSM's KEKs are made by a move that waits for a vendor's officer; `None`: one that was cut begins anew.
+    pub fn goes_on(&self, keyset: &Keyset) -> Option<KekMode> {
+        self.waits(keyset).then_some(self.mode)
+    }
+
+    /// Whether a vendor's officer marks keys on either side: what was made stays until that is done.
+    fn waits(&self, keyset: &Keyset) -> bool {
+        self.mode == KekMode::OfficerSets || keyset.mode == KekMode::OfficerSets
+    }
+}
+
+/// How the new HSM's KEKs are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// How they are protected.
+    pub mode: KekMode,
+    /// So many epochs.
+    pub epochs: u32,
 }
 
 /// How far a move is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
     /// Keys were made in the new token, or are about to be; nothing else was done.
-    Begun(Journal),
+    Begun(Box<Journal>),
     /// The keyring of the new HSM is there, and records move.
     HalfWay(Box<Keyring>),
     /// All is done, but for the journal's removal.
@@ -54,8 +80,8 @@ pub struct Token<'a> {
     pub config: &'a Config,
     /// The user PIN.
     pub user: &'a SecretString,
-    /// The security officer's.
-    pub so: &'a SecretString,
+    /// The security officer's, where it is used: not where the vendor's officer marks keys.
+    pub so: Option<&'a SecretString>,
 }
 
 /// The files of a move, beside a keyring.
@@ -74,7 +100,7 @@ impl Token<'_> {
             token_serial: Some(serial.to_owned()),
             ..self.config.clone()
         };
-        let mut officer = Officer::open(&config, Some(self.so), self.user)?;
+        let mut officer = Officer::open(&config, self.so, self.user)?;
         let done = work(&mut officer);
         officer.close();
         done
@@ -98,6 +124,11 @@ impl Files {
         self.keyring.with_file_name("move.json")
     }
 
+    fn note(&self, journal: &Journal) -> Result<(), KeyringError> {
+        let text = serde_json::to_vec_pretty(journal).map_err(|error| self.not_written(&error.into()))?;
+        replace(&self.journal(), &text).map_err(|error| self.not_written(&error))
+    }
+
     /// How far a move is; `None`: there is none.
     ///
     /// # Errors
@@ -119,7 +150,7 @@ impl Files {
         let now = Keyring::load(&self.keyring)?;
         Ok(Some(match now.keyset().token_serial == journal.to.serial {
             true => Stage::Done,
-            false => Stage::Begun(journal),
+            false => Stage::Begun(Box::new(journal)),
         }))
     }
 
@@ -130,7 +161,7 @@ impl Files {
     pub fn take_place(&self, next: &Keyring) -> Result<PathBuf, KeyringError> {
         let since = next.active_since();
         let kept = self.keyring.with_extension(format!("left-{}.json", since.0));
-        let before = read(&self.keyring, JOURNAL_MAX.max(1 << 20)).map_err(|fault| KeyringError {
+        let before = read(&self.keyring, JOURNAL_MAX).map_err(|fault| KeyringError {
             path: self.keyring.clone(),
             fault,
         })?;
@@ -174,6 +205,7 @@ pub fn may_move(
     old: &Token<'_>,
     new: &Token<'_>,
     serial: &str,
+    mode: KekMode,
     cut: Option<&Journal>,
 ) -> Result<TokenName, InitError> {
     let keyset = keyring.keyset();
@@ -183,62 +215,80 @@ pub fn may_move(
         ))
         .into());
     }
+    let waiting = cut.is_some_and(|cut| cut.waits(keyset) && cut.arrival.is_some());
     old.open(&keyset.token_serial, |officer| {
-        officer.verify(keyset)?;
+        // the conveyance key that the vendor's officer marks between two runs is none of the vault's: the first one verified
+        if !waiting {
+            officer.verify(keyset)?;
+        }
         officer.may_move(keyset)?;
-        Ok(officer.prove_officer(old.so)?)
+        Ok(old.so.map_or(Ok(()), |pin| officer.prove_officer(pin))?)
     })?;
     let (label, serial) = new.open(serial, |officer| {
-        if let Some(cut) = cut {
-            officer.discard(cut.tag)?;
+        if let Some(cut) = cut.filter(|_| !waiting) {
+            officer.discard(cut.tag, cut.mode == KekMode::OfficerSets)?;
         }
-        officer.awaits_move()?;
+        officer.awaits_move(mode, cut.filter(|cut| cut.waits(keyset)).map(|cut| cut.tag))?;
         let name = officer.token();
-        officer.prove_officer(new.so)?;
+        new.so.map_or(Ok(()), |pin| officer.prove_officer(pin))?;
         Ok(name)
     })?;
     Ok(TokenName { label, serial })
 }
 
-/// Makes all that is needed before records move; gives the keyring of the new HSM, which is written beside the one in use, and what
-/// the check of the new HSM found.
+/// Makes all that is needed before records move, or goes on with `cut`; gives the keyring of the new HSM, which is written beside
+/// the one in use, and what the check of the new HSM found.
 ///
 /// # Errors
-/// As [`InitError`] lists them. Nothing is left of it then, unless the new token stopped working: the next run removes that.
+/// As [`InitError`] lists them. Nothing is left of it then, unless the new token stopped working, which the next run removes, or it
+/// is [`OfficerError::NotYetTrusted`]: a vendor's officer has to mark keys before the next run.
 pub fn begin(
     files: &Files,
     keyring: &Keyring,
     old: &Token<'_>,
     new: &Token<'_>,
     to: &TokenName,
-    epochs: u32,
+    wanted: Wanted,
+    cut: Option<Journal>,
 ) -> Result<(Keyring, Vec<Finding>), InitError> {
     let keyset = keyring.keyset();
-    let journal = Journal {
-        vault: keyring.vault().clone(),
-        from: TokenName {
-            label: keyset.token_label.clone(),
-            serial: keyset.token_serial.clone(),
+    let mut journal = match cut.filter(|cut| cut.waits(keyset)) {
+        Some(cut) => cut,
+        None => Journal {
+            vault: keyring.vault().clone(),
+            from: TokenName {
+                label: keyset.token_label.clone(),
+                serial: keyset.token_serial.clone(),
+            },
+            to: to.clone(),
+            tag: Tag::random()?,
+            begun_at: UnixMillis::now(),
+            mode: wanted.mode,
+            epochs: wanted.epochs,
+            arrival: None,
         },
-        to: to.clone(),
-        tag: Tag::random()?,
-        begun_at: UnixMillis::now(),
     };
-    let text = serde_json::to_vec_pretty(&journal).map_err(|error| files.not_written(&error.into()))?;
-    replace(&files.journal(), &text).map_err(|error| files.not_written(&error))?;
-    let made = make(files, keyring, old, new, &journal, epochs);
-    if made.is_err() && abandon(files, new, &journal).is_err() {
+    files.note(&journal)?;
+    let made = make(files, keyring, old, new, &mut journal);
+    let waits = matches!(&made, Err(InitError::Officer(OfficerError::NotYetTrusted(_))));
+    if made.is_err() && !waits && abandon(files, keyset, old, new, &journal).is_err() {
         tracing::warn!("keys of the move are left in the new token: the next run removes them");
     }
     made
 }
 
-/// Removes what a move that was only begun left in the new token, and forgets the move.
-///
-/// # Errors
-/// The new token's, or the journal's.
-pub fn abandon(files: &Files, new: &Token<'_>, journal: &Journal) -> Result<(), InitError> {
-    new.open(&journal.to.serial, |officer| Ok(officer.discard(journal.tag)?))?;
+/// Removes what a move that was only begun left in the tokens, and forgets it.
+fn abandon(
+    files: &Files,
+    keyset: &Keyset,
+    old: &Token<'_>,
+    new: &Token<'_>,
+    journal: &Journal,
+) -> Result<(), InitError> {
+    if journal.waits(keyset) {
+        old.open(&keyset.token_serial, |officer| Ok(officer.discard(journal.tag, false)?))?;
+    }
+    new.open(&journal.to.serial, |officer| Ok(officer.discard(journal.tag, false)?))?;
     Ok(files.forget()?)
 }
 
@@ -247,8 +297,7 @@ fn make(
     keyring: &Keyring,
     old: &Token<'_>,
     new: &Token<'_>,
-    journal: &Journal,
-    epochs: u32,
+    journal: &mut Journal,
 ) -> Result<(Keyring, Vec<Finding>), InitError> {
     let keyset = keyring.keyset();
     let path = files.next();
@@ -256,8 +305,19 @@ fn make(
         path: path.clone(),
         fault,
     };
-    let to = &journal.to.serial;
-    let arrival = new.open(to, |officer| Ok(officer.arrive(keyset, epochs, journal.tag)?))?;
+    let (to, tag) = (journal.to.serial.clone(), journal.tag);
+    let arrival = match journal.arrival.take() {
+        Some(arrival) => arrival,
+        None => {
+            let (mode, epochs) = (journal.mode, journal.epochs);
+            let made = new.open(&to, |officer| Ok(officer.arrive(keyset, mode, epochs, tag)?))?;
+            if journal.waits(keyset) {
+                journal.arrival = Some(made.clone());
+                files.note(journal)?;
+            }
+            made
+        }
+    };
     let (from, audit) = (keyring.audit_public(), arrival.audit_public());
     let at = UnixMillis::now();
     let statement = Handover::statement(keyring.vault(), at, from, audit);
@@ -265,11 +325,11 @@ fn make(
     let used = (keyring.active(Rotated::Audit), keyring.active(Rotated::Transport));
     let (conveyed, signature) = old.open(&keyset.token_serial, |officer| {
         let signature = officer.sign(keyset, used.0, &signed_form(Handover::DOMAIN, &statement))?;
-        Ok((officer.convey(keyset, arrival.conveyance())?, signature))
+        Ok((officer.convey(keyset, arrival.conveyance(), tag)?, signature))
     })?;
     let handover = Handover::new(keyring.vault().clone(), at, from.clone(), audit.clone(), &signature);
-    new.open(to, |officer| {
-        let (taken, findings) = officer.take_in(keyset, arrival, &conveyed, journal.tag, used)?;
+    new.open(&to, |officer| {
+        let (taken, findings) = officer.take_in(keyset, arrival, &conveyed, tag, used)?;
         let next = keyring.moved(taken, handover).map_err(named)?;
         let draft = next.draft().map_err(named)?;
         let signature = officer.sign(next.keyset(), next.active(Rotated::Audit), &draft.message())?;

@@ -48,7 +48,7 @@ fn a_move_that_is_killed_goes_on() {
             0 => 300,
             1 => 0,
             2 => 900,
-            _ => 100 + 53 * (round * 7 % 23),
+            _ => 50 + 150 * ((round - 3) % 8),
         }));
         if let Some(status) = moving.try_wait().unwrap() {
             assert!(status.success(), "round {round}");

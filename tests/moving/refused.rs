@@ -87,6 +87,16 @@ fn a_move_is_refused_and_changes_nothing() {
         "not of one vault",
     );
 
+    // two environments that one process cannot have
+    let text = std::fs::read_to_string(&configuration).unwrap();
+    let other = place.path("environment.toml");
+    std::fs::write(&other, text.replace("softhsm2.conf\"", "other.conf\"")).unwrap();
+    try_with(
+        &[&["--to", &other], &serial, &["--backup", &backup], &officers],
+        78,
+        "SOFTHSM2_CONF differs",
+    );
+
     // a token with keys of another vault
     let taken = Place::token(&daemon, "taken");
     let text = std::fs::read_to_string(taken.configuration()).unwrap();

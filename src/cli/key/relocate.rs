@@ -6,7 +6,7 @@ mod told;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -20,10 +20,11 @@ use crate::cli::serve::own_peer;
 use crate::cli::{Exit, PinArg, Which, init, keyed, terminal};
 use crate::config::Config;
 use crate::custody::Guarded;
-use crate::hsm::officer::KEKS;
-use crate::hsm::{NO_PIN, PinSource, read_pin};
+use crate::hsm::officer::{KEKS, OfficerError};
+use crate::hsm::{KekMode, NO_PIN, PinSource, read_pin};
 use crate::keys::Keyring;
-use crate::keys::relocation::{self, Files, Stage, Token};
+use crate::keys::init::InitError;
+use crate::keys::relocation::{self, Files, Stage, Token, Wanted};
 use crate::store::Store;
 use crate::vault::{Relocated, Relocation};
 
@@ -42,6 +43,9 @@ pub(crate) struct MoveArgs {
     /// KEK epochs to be made in the new HSM
     #[arg(long, default_value_t = KEKS, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
+    /// How the new HSM's KEKs are protected; as the old one's otherwise
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
     /// The old HSM's security officer's PIN, from a file; asked for otherwise, where it is needed
     #[arg(long, value_name = "FILE")]
     so_pin_file: Option<PathBuf>,
@@ -66,6 +70,22 @@ pub(crate) struct MoveArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A mode in which a vault can move.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    OfficerSets,
+    SessionSource,
+}
+
+impl From<Mode> for KekMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::OfficerSets => Self::OfficerSets,
+            Mode::SessionSource => Self::SessionSource,
+        }
+    }
 }
 
 /// What there is on both sides.
@@ -165,20 +185,8 @@ impl Sides<'_> {
         let backup = grounds::backup(args.backup.as_deref(), store, keyring)?;
         grounds::nothing_is_being_destroyed(keyring)?;
         let (old_user, new_user) = (user_pin(self.old)?, user_pin(self.new)?);
-        let old_so = so_pin(self.old, args.so_pin_file.as_deref())?;
-        let new_so = so_pin(self.new, args.to_so_pin_file.as_deref())?;
-        let old = Token {
-            config: &self.old.hsm,
-            user: &old_user,
-            so: &old_so,
-        };
-        let new = Token {
-            config: &self.new.hsm,
-            user: &new_user,
-            so: &new_so,
-        };
         let cut = match stage {
-            Some(Stage::Begun(journal)) if journal.to.serial == args.serial => Some(journal),
+            Some(Stage::Begun(journal)) if journal.to.serial == args.serial => Some(*journal),
             Some(Stage::Begun(journal)) => {
                 terminal::remark(format!(
                     "A move to the token {} ({}) was begun before and is given up: keys that it made may be there, and protect nothing.",
@@ -188,7 +196,24 @@ impl Sides<'_> {
             }
             Some(Stage::HalfWay(_) | Stage::Done) | None => None,
         };
-        let to = relocation::may_move(keyring, &old, &new, &args.serial, cut.as_ref()).map_err(init::coded)?;
+        let mode = args.mode.map_or(keyring.keyset().mode, KekMode::from);
+        let mode = cut
+            .as_ref()
+            .and_then(|cut| cut.goes_on(keyring.keyset()))
+            .unwrap_or(mode);
+        let old_so = so_pin(keyring.keyset().mode, self.old, args.so_pin_file.as_deref())?;
+        let new_so = so_pin(mode, self.new, args.to_so_pin_file.as_deref())?;
+        let old = Token {
+            config: &self.old.hsm,
+            user: &old_user,
+            so: old_so.as_ref(),
+        };
+        let new = Token {
+            config: &self.new.hsm,
+            user: &new_user,
+            so: new_so.as_ref(),
+        };
+        let to = relocation::may_move(keyring, &old, &new, &args.serial, mode, cut.as_ref()).map_err(init::coded)?;
         let from = &keyring.keyset().token_serial;
         let by = by.map(|names| format!(", approved by {names}")).unwrap_or_default();
         note(
@@ -199,15 +224,19 @@ impl Sides<'_> {
                 to.serial
             ),
         )?;
-        let begun = relocation::begin(&self.files, keyring, &old, &new, &to, args.epochs);
-        match begun.map_err(init::coded) {
+        let wanted = Wanted {
+            mode,
+            epochs: args.epochs,
+        };
+        match relocation::begin(&self.files, keyring, &old, &new, &to, wanted, cut) {
             Ok((next, findings)) => {
                 told::findings(&findings);
                 Ok(next)
             }
             Err(error) => {
-                note(store, "failed", error.to_string())?;
-                Err(error)
+                let waits = matches!(&error, InitError::Officer(OfficerError::NotYetTrusted(_)));
+                note(store, if waits { "waits" } else { "failed" }, error.to_string())?;
+                Err(init::coded(error))
             }
         }
     }
@@ -290,9 +319,11 @@ fn user_pin(config: &Config) -> anyhow::Result<SecretString> {
     }
 }
 
-fn so_pin(config: &Config, file: Option<&Path>) -> anyhow::Result<SecretString> {
-    match file {
-        Some(file) => init::from_file(file),
-        None => init::ask(config, "security officer's PIN"),
+/// Where keys are marked by the vendor's tool it is in nobody's hands here.
+fn so_pin(mode: KekMode, config: &Config, file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
+    match (mode, file) {
+        (KekMode::OfficerSets | KekMode::NoTrusted, _) => Ok(None),
+        (KekMode::SessionSource, Some(file)) => init::from_file(file).map(Some),
+        (KekMode::SessionSource, None) => init::ask(config, "security officer's PIN").map(Some),
     }
 }

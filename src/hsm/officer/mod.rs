@@ -6,6 +6,7 @@
 //! `panvault-platform`.
 
 mod client_key;
+mod convey;
 mod error;
 mod keks;
 mod later;

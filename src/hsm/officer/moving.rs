@@ -4,7 +4,6 @@
 //! A token is opened, used and closed before the other is: some modules are one library, which a process initialises once.
 
 use cryptoki::object::ObjectClass;
-use cryptoki::session::UserType;
 use cryptoki_sys as sys;
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +11,9 @@ use super::provision::Made;
 use super::roles::{Role, note};
 use super::{MOST_KEKS, Officer, OfficerError, decode_id};
 use crate::hsm::check::check;
-use crate::hsm::pkcs11::template::{Name, conveyance_public, fingerprint_unwrap};
+use crate::hsm::pkcs11::template::{Name, fingerprint_unwrap};
 use crate::hsm::pkcs11::{Handle, Oaep, Search, Signing, describe};
-use crate::hsm::proof::{FINGERPRINT_CHECK, LABEL, is_extractable, rsa_parts, sign};
+use crate::hsm::proof::{FINGERPRINT_CHECK, LABEL, labelled, sign};
 use crate::hsm::{Finding, Generation, KekMode, KekRef, Keyset, MacRef, PairRef, PublicKey};
 use crate::id::{NoRandom, fill_random};
 
@@ -32,11 +31,18 @@ impl Tag {
         fill_random(&mut tag)?;
         Ok(Self(tag))
     }
+
+    /// Whether a CKA_ID is of that move.
+    pub(super) fn is_of(self, id: &[u8]) -> bool {
+        id.len() == 16 && id.starts_with(&self.0)
+    }
 }
 
 /// The new HSM's own keys, and the one that others are wrapped under for it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Arrival {
+    pub(in crate::hsm) mode: KekMode,
     pub(in crate::hsm) keks: Vec<KekRef>,
     pub(in crate::hsm) audit: PairRef,
     pub(in crate::hsm) transport: PairRef,
@@ -60,66 +66,55 @@ impl Arrival {
 /// A fingerprint key, wrapped under the conveyance key by each padding that the old HSM has.
 #[derive(Debug)]
 pub struct Conveyed {
-    check: String,
-    wrapped: Vec<(Oaep, Vec<u8>)>,
+    pub(super) check: String,
+    pub(super) wrapped: Vec<(Oaep, Vec<u8>)>,
 }
 
 impl Officer<'_> {
-    /// Refuses a token with keys of a vault's, or on which TRUSTED is worth nothing. Nothing is made that stays.
+    /// Refuses a token with keys of a vault's, or on which TRUSTED is worth nothing; keys of a move with this tag may be there.
+    /// Nothing is made that stays.
     ///
     /// # Errors
     /// [`OfficerError::LostKeyring`], [`OfficerError::Policy`], [`OfficerError::Unavailable`].
-    pub fn awaits_move(&self) -> Result<(), OfficerError> {
-        self.try_module(KekMode::SessionSource)?;
-        self.refuse_unknown(KekMode::SessionSource, None)
-    }
-
-    /// Refuses keys that cannot move: a fingerprint key that stays in its HSM.
-    ///
-    /// # Errors
-    /// [`OfficerError::Policy`], which says what is possible; [`OfficerError::Keys`], [`OfficerError::Unavailable`].
-    pub fn may_move(&self, keyset: &Keyset) -> Result<(), OfficerError> {
-        if keyset.mode != KekMode::SessionSource {
-            return Err(OfficerError::Policy(
-                "only a vault whose KEKs were made in mode session-source can be moved by this command: the vendor's tool may copy \
-                 all keys into another HSM, and `panvault key adopt` takes that"
-                    .to_owned(),
-            ));
-        }
-        let mut staying = Vec::new();
-        for (id, check) in keyset.fingerprints() {
-            let key = self.fingerprint_key(id, check)?;
-            if !is_extractable(&self.session, key)? {
-                staying.push(describe(&self.session, key));
+    pub fn awaits_move(&self, mode: KekMode, cut: Option<Tag>) -> Result<(), OfficerError> {
+        self.try_module(mode)?;
+        let mut unknown = Vec::new();
+        for object in labelled(&self.session)? {
+            let id = self.session.attribute(object, sys::CKA_ID)?;
+            if !cut.is_some_and(|tag| tag.is_of(&id)) {
+                unknown.push(describe(&self.session, object));
             }
         }
-        if staying.is_empty() {
-            return Ok(());
+        match unknown.is_empty() {
+            true => Ok(()),
+            false => Err(OfficerError::LostKeyring(unknown.join(", "))),
         }
-        Err(OfficerError::Policy(format!(
-            "{} cannot leave this HSM, because it was made so by an earlier version, and what it made is stored nowhere else: the \
-             vault stays with this HSM, or the vendor's tool copies all keys into another one, which `panvault key adopt` takes",
-            staying.join(", ")
-        )))
     }
 
-    /// Makes the keys of the new HSM: as many KEK epochs as said, behind those of `before`, and a pair of each role that there is
-    /// one of. All carry the tag.
+    /// Makes the keys of the new HSM: as many KEK epochs as said, behind those of `before`, kept as `mode` says, and a pair of each
+    /// role that there is one of. All carry the tag.
     ///
     /// # Errors
-    /// As [`OfficerError`] lists them; nothing that this call made is left then, unless the token stopped working.
-    pub fn arrive(&mut self, before: &Keyset, epochs: u32, tag: Tag) -> Result<Arrival, OfficerError> {
+    /// As [`OfficerError`] lists them; nothing that this call made is left then, unless the token stopped working, or it is
+    /// [`OfficerError::NotYetTrusted`]: the vendor's officer has to mark the KEKs.
+    pub fn arrive(&mut self, before: &Keyset, mode: KekMode, epochs: u32, tag: Tag) -> Result<Arrival, OfficerError> {
         self.tag = Some(tag);
         let mut made = Vec::new();
-        let arrived = self.make_own(before, epochs, &mut made);
+        let arrived = self.make_own(before, mode, epochs, &mut made);
         if arrived.is_err() {
             self.undo(&made);
         }
         arrived
     }
 
-    fn make_own(&self, before: &Keyset, epochs: u32, made: &mut Vec<Made>) -> Result<Arrival, OfficerError> {
-        let templates = self.try_module(before.mode)?;
+    fn make_own(
+        &self,
+        before: &Keyset,
+        mode: KekMode,
+        epochs: u32,
+        made: &mut Vec<Made>,
+    ) -> Result<Arrival, OfficerError> {
+        let templates = self.try_module(mode)?;
         let there = before.keks.iter().chain(&before.shredded).chain(&before.former.keks);
         let there: Vec<KekRef> = there.cloned().collect();
         let highest = there.iter().map(|kek| kek.epoch.0).max().unwrap_or(0);
@@ -130,8 +125,9 @@ impl Officer<'_> {
             )));
         }
         // first, because this is where a PIN may be refused
-        let keks = self.make_keks(before.mode, last, &there, &templates, made)?;
+        let keks = self.make_keks(mode, last, &there, &templates, made)?;
         Ok(Arrival {
+            mode,
             keks,
             audit: self.pair(Role::Audit, made)?,
             transport: self.pair(Role::Transport, made)?,
@@ -139,56 +135,6 @@ impl Officer<'_> {
             platform: self.keep_or_make(None, before.platform.is_some(), Role::Platform, made)?,
             conveyance: self.pair(Role::Conveyance, made)?,
         })
-    }
-
-    /// Wraps every fingerprint key of the keyset, which is in this token, under `to`, which the security officer calls TRUSTED for
-    /// the time of this call: it is an object of this session alone.
-    ///
-    /// # Errors
-    /// [`OfficerError::NeedsOfficerPin`], [`OfficerError::PinRefused`], [`OfficerError::Keys`], [`OfficerError::Policy`],
-    /// [`OfficerError::Unavailable`].
-    pub fn convey(&self, keyset: &Keyset, to: &PublicKey) -> Result<Vec<Conveyed>, OfficerError> {
-        let so_pin = self.so_pin.ok_or(OfficerError::NeedsOfficerPin("session-source"))?;
-        let (n, e) = rsa_parts(to).ok_or_else(|| OfficerError::Keys("the conveyance key is no RSA key".to_owned()))?;
-        self.logout()?;
-        let public = self.login(UserType::So, so_pin, "security officer's").and_then(|()| {
-            let public = self.session.create_object(&conveyance_public(&n, &e));
-            self.logout()?;
-            Ok(public?)
-        });
-        self.login(UserType::User, self.user_pin, "user")?;
-        let public = public?;
-        let wrapped = self.wrap_all(keyset, public);
-        self.session.destroy(public)?;
-        wrapped
-    }
-
-    fn wrap_all(&self, keyset: &Keyset, public: Handle) -> Result<Vec<Conveyed>, OfficerError> {
-        let mut all = Vec::new();
-        for (id, check) in keyset.fingerprints() {
-            let key = self.fingerprint_key(id, check)?;
-            let mut wrapped = Vec::new();
-            let mut why = None;
-            for hash in [Oaep::Sha256, Oaep::Sha1] {
-                match self.session.wrap_oaep(hash, public, key) {
-                    Ok(blob) => wrapped.push((hash, blob)),
-                    Err(ckr) if ckr.is_fatal() => return Err(ckr.into()),
-                    Err(ckr) => why = Some(ckr),
-                }
-            }
-            if wrapped.is_empty() {
-                let why = why.map(|ckr| ckr.to_string()).unwrap_or_default();
-                return Err(OfficerError::Policy(format!(
-                    "{} cannot be wrapped under the conveyance key: {why}",
-                    describe(&self.session, key)
-                )));
-            }
-            all.push(Conveyed {
-                check: check.to_owned(),
-                wrapped,
-            });
-        }
-        Ok(all)
     }
 
     /// Takes the fingerprint keys in, proves that they are the same, destroys the conveyance pair, and gives the keyset of this
@@ -251,12 +197,14 @@ impl Officer<'_> {
         )))
     }
 
-    /// Destroys all that a move with this tag left in the token, and gives how many objects that were.
+    /// Destroys all that a move with this tag left in the token, but for KEKs where `but_keks` says so, and gives how many objects
+    /// that were.
     ///
     /// # Errors
     /// [`OfficerError::Unavailable`].
-    pub fn discard(&self, tag: Tag) -> Result<usize, OfficerError> {
-        let all = self.objects_with(|id| id.len() == 16 && id.starts_with(&tag.0))?;
+    pub fn discard(&self, tag: Tag, but_keks: bool) -> Result<usize, OfficerError> {
+        let mut all = self.objects_with(|id| tag.is_of(id))?;
+        all.retain(|object| !(but_keks && self.awaits_officer(KekMode::OfficerSets, *object)));
         for object in &all {
             self.session.destroy(*object)?;
         }
@@ -264,7 +212,7 @@ impl Officer<'_> {
     }
 
     /// The token objects with such a CKA_ID.
-    fn objects_with(&self, is_right: impl Fn(&[u8]) -> bool) -> Result<Vec<Handle>, OfficerError> {
+    pub(super) fn objects_with(&self, is_right: impl Fn(&[u8]) -> bool) -> Result<Vec<Handle>, OfficerError> {
         let mut all = Vec::new();
         for class in [
             ObjectClass::SECRET_KEY,
@@ -294,26 +242,6 @@ impl Officer<'_> {
         })?;
         let missing = || OfficerError::Keys("the conveyance key went from the new HSM".to_owned());
         found.first().copied().ok_or_else(missing)
-    }
-
-    /// The key under that CKA_ID that has this check value.
-    fn fingerprint_key(&self, id: &str, check: &str) -> Result<Handle, OfficerError> {
-        let bytes = decode_id(id)?;
-        for key in self.session.find(&Search {
-            class: Some(ObjectClass::SECRET_KEY),
-            id: Some(&bytes),
-            token_objects: true,
-            ..Search::default()
-        })? {
-            match sign(&self.session, key, Signing::HmacSha256, FINGERPRINT_CHECK) {
-                Ok(made) if hex(&made) == check.to_ascii_lowercase() => return Ok(key),
-                Err(ckr) if ckr.is_fatal() => return Err(ckr.into()),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Err(OfficerError::Keys(format!(
-            "fingerprint key (CKA_ID {id}) is missing or was swapped"
-        )))
     }
 }
 

@@ -80,7 +80,7 @@ impl Officer<'_> {
             }
         }
         let templates = self.try_module(plan.mode)?;
-        self.refuse_unknown(plan.mode, plan.existing.as_ref())?;
+        self.refuse_unknown(plan)?;
 
         let mut made = Vec::new();
         let result = self.make(plan, &serial, &templates, &mut made);
@@ -118,9 +118,9 @@ impl Officer<'_> {
     }
 
     /// Keys under our labels that the keyset does not name would be lost, or found instead of the right ones.
-    pub(super) fn refuse_unknown(&self, mode: KekMode, existing: Option<&Keyset>) -> Result<(), OfficerError> {
+    fn refuse_unknown(&self, plan: &Plan) -> Result<(), OfficerError> {
         let mut known = BTreeSet::new();
-        if let Some(keyset) = existing {
+        if let Some(keyset) = &plan.existing {
             let pairs = [&keyset.locker, &keyset.platform].into_iter().flatten();
             let ids = keyset.keks.iter().chain(&keyset.shredded).map(|kek| kek.id.as_str());
             let ids = ids.chain(pairs.map(|pair| pair.id.as_str()));
@@ -133,7 +133,7 @@ impl Officer<'_> {
         let mut unknown = Vec::new();
         for object in labelled(&self.session)? {
             let id = self.session.attribute(object, sys::CKA_ID)?.to_vec();
-            if !known.contains(&id) && !self.awaits_officer(mode, object) {
+            if !known.contains(&id) && !self.awaits_officer(plan.mode, object) {
                 unknown.push(describe(&self.session, object));
             }
         }

@@ -52,11 +52,11 @@ fn keyset(place: &Place) -> Keyset {
 fn moved(place: &Place, old: &Keyset, to: &Config, tag: Tag) -> Keyset {
     with_officer(place, &place.config(), |officer| officer.may_move(old).unwrap());
     let arrival = with_officer(place, to, |officer| {
-        officer.awaits_move().unwrap();
-        officer.arrive(old, 2, tag).unwrap()
+        officer.awaits_move(KekMode::SessionSource, None).unwrap();
+        officer.arrive(old, KekMode::SessionSource, 2, tag).unwrap()
     });
     let conveyed = with_officer(place, &place.config(), |officer| {
-        officer.convey(old, arrival.conveyance()).unwrap()
+        officer.convey(old, arrival.conveyance(), tag).unwrap()
     });
     with_officer(place, to, |officer| {
         let (keyset, findings) = officer
@@ -132,15 +132,15 @@ scenarios! {
     fn what_a_cut_move_left_is_told_by_its_tag(place) {
         let (old, to) = (keyset(place), other(place));
         let tag = Tag::random().unwrap();
-        let made = with_officer(place, &to, |officer| officer.arrive(&old, 2, tag).unwrap());
+        let made = with_officer(place, &to, |officer| officer.arrive(&old, KekMode::SessionSource, 2, tag).unwrap());
         assert_eq!(made.keks.len(), 2);
-        let left = with_officer(place, &to, |officer| officer.awaits_move());
+        let left = with_officer(place, &to, |officer| officer.awaits_move(KekMode::SessionSource, None));
         assert!(matches!(left, Err(OfficerError::LostKeyring(_))), "{left:?}");
-        let count = |tag| with_officer(place, &to, |officer| officer.discard(tag).unwrap());
+        let count = |tag| with_officer(place, &to, |officer| officer.discard(tag, false).unwrap());
         assert_eq!(count(Tag::random().unwrap()), 0);
         // two KEKs; audit, transport, locker and conveyance pair
         assert_eq!(count(tag), 10);
-        with_officer(place, &to, |officer| officer.awaits_move().unwrap());
+        with_officer(place, &to, |officer| officer.awaits_move(KekMode::SessionSource, None).unwrap());
         moved(place, &old, &to, tag);
     }
 

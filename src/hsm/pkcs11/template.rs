@@ -9,7 +9,8 @@ use cryptoki_sys as sys;
 use cryptoki_sys::CK_MECHANISM_TYPE;
 
 pub(crate) use self::rsa::{
-    LOCKER_USES, client_pair, conveyance, conveyance_public, locker, platform, rsa_public, transport,
+    LOCKER_USES, client_pair, conveyance, conveyance_public, conveyance_unmarked, locker, platform, rsa_public,
+    transport,
 };
 use super::attribute::Template;
 use crate::hsm::KekMode;

@@ -96,6 +96,16 @@ pub(crate) fn conveyance_public(n: &[u8], e: &[u8]) -> Template {
         .yes(sys::CKA_TRUSTED)
 }
 
+/// Likewise, for the vendor's officer to mark: an object of the token, until it is used.
+pub(crate) fn conveyance_unmarked(name: &Name<'_>, n: &[u8], e: &[u8]) -> Template {
+    rsa_public(n, e)
+        .bytes(sys::CKA_ID, name.id)
+        .bytes(sys::CKA_LABEL, name.label.as_bytes())
+        .yes(sys::CKA_TOKEN)
+        .no(sys::CKA_ENCRYPT)
+        .yes(sys::CKA_WRAP)
+}
+
 /// A pair of a client's, to be read out: mechanism, public half, private half.
 pub(crate) fn client_pair() -> (CK_MECHANISM_TYPE, Template, Template) {
     let public = Template::new()
