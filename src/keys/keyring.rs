@@ -11,7 +11,7 @@
 pub(super) mod file;
 mod life;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -251,6 +251,7 @@ impl Keyring {
         let keks = &self.keyset.keks;
         let ascending = keks.iter().zip(keks.iter().skip(1)).all(|(a, b)| a.epoch < b.epoch);
         let all = || keks.iter().chain(&self.keyset.shredded).chain(&self.keyset.former.keks);
+        let epochs: BTreeSet<Epoch> = all().map(|kek| kek.epoch).collect();
         let mut ids: Vec<&str> = all().map(|kek| kek.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -259,6 +260,7 @@ impl Keyring {
             (!ascending, "its KEK epochs do not ascend"),
             (keks.iter().any(|kek| kek.epoch.0 == 0), "KEK epochs count from 1"),
             (ids.len() != all().count(), "two KEK epochs are one key"),
+            (epochs.len() != all().count(), "two KEKs have one epoch"),
             (
                 keks.iter().all(|kek| kek.epoch != self.active_epoch),
                 "it has no KEK of the active epoch",

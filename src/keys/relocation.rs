@@ -148,6 +148,11 @@ impl Files {
         }
         .map_err(|fault| KeyringError { path, fault })?;
         let now = Keyring::load(&self.keyring)?;
+        if *now.vault() != journal.vault {
+            let fault = KeyringFault::Senseless("it tells of another vault's move: move it away");
+            let path = self.journal();
+            return Err(KeyringError { path, fault });
+        }
         Ok(Some(match now.keyset().token_serial == journal.to.serial {
             true => Stage::Done,
             false => Stage::Begun(Box::new(journal)),
@@ -271,7 +276,9 @@ pub fn begin(
     files.note(&journal)?;
     let made = make(files, keyring, old, new, &mut journal);
     let waits = matches!(&made, Err(InitError::Officer(OfficerError::NotYetTrusted(_))));
-    if made.is_err() && !waits && abandon(files, keyset, old, new, &journal).is_err() {
+    // a keyring that is there although its writing failed is gone on with
+    let is_there = files.next().exists();
+    if made.is_err() && !waits && !is_there && abandon(files, keyset, old, new, &journal).is_err() {
         tracing::warn!("keys of the move are left in the new token: the next run removes them");
     }
     made

@@ -17,6 +17,7 @@ fn records_that_do_not_open_stay_behind_by_their_number_only() {
         "{unfinished}"
     );
     assert!(said(&daemon.try_run(&["dev"]), 77).contains("half-way"));
+    said(&place.moves(&daemon, &["--leave", "2"]), 3);
     let told = said(&place.moves(&daemon, &["--leave", "1"]), 0);
     assert!(told.contains("1 records did not open"), "{told}");
     let serial = place.serial.clone();

@@ -105,7 +105,7 @@ fn a_move_is_refused_and_changes_nothing() {
     std::fs::write(&file, theirs).unwrap();
     std::fs::create_dir(place.path("theirs")).unwrap();
     let made = std::process::Command::new(crate::support::daemon::PROGRAM)
-        .args(["init", "--config", &file, "--so-pin-file", &so])
+        .args(["init", "--config", &file, "--mode", "no-trusted"])
         .output()
         .unwrap();
     said(&made, 0);
@@ -130,6 +130,47 @@ fn a_move_is_refused_and_changes_nothing() {
         .unwrap();
     let told = said(&output, 77);
     assert!(told.contains("keys that the keyring does not name"), "{told}");
+    assert_eq!(place.everything(), before);
+
+    // whose fingerprint key cannot leave
+    let program = || std::process::Command::new(crate::support::daemon::PROGRAM);
+    let of_theirs = place.path("of-theirs");
+    said(
+        &program()
+            .args(["backup", &of_theirs, "--config", &file])
+            .output()
+            .unwrap(),
+        0,
+    );
+    let elsewhere = place.path("theirs-to.toml");
+    let text = std::fs::read_to_string(&configuration).unwrap();
+    std::fs::write(
+        &elsewhere,
+        text.replace("state_dir = \"state\"", "state_dir = \"theirs\"")
+            .replace("token-taken", "token-other"),
+    )
+    .unwrap();
+    let stays = program()
+        .args([
+            "key",
+            "move",
+            "--config",
+            &file,
+            "--to",
+            &elsewhere,
+            "--serial",
+            &place.serial,
+            "--backup",
+            &of_theirs,
+        ])
+        .args(officers)
+        .output()
+        .unwrap();
+    let stays = said(&stays, 77);
+    assert!(
+        stays.contains("mode no-trusted cannot be moved") && stays.contains("key adopt"),
+        "{stays}"
+    );
     assert_eq!(place.everything(), before);
 
     daemon.up();

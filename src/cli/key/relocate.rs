@@ -150,11 +150,10 @@ pub(super) fn run(args: &MoveArgs) -> anyhow::Result<Exit> {
         stage => sides.begin(args, &store, &keyring, stage, &subject)?,
     };
     grounds::of_one_move(&keyring, &next, &args.serial)?;
-    let done = sides.records(&store, &keyring, &next)?;
-    if done.faults > args.leave && !done.concluded {
+    let done = sides.records(&store, &keyring, &next, args.leave)?;
+    if !is_accepted(&done, args.leave) {
         return told::unopened(args, &done);
     }
-    sides.conclude(&store, &keyring, &next, &done)?;
     let kept = sides
         .files
         .take_place(&next)
@@ -241,18 +240,9 @@ impl Sides<'_> {
         }
     }
 
-    /// Moves the records, as often as it takes.
-    fn records(&self, store: &Offline, keyring: &Keyring, next: &Keyring) -> anyhow::Result<Relocated> {
+    /// Moves the records, and puts the end on record where what stays behind may.
+    fn records(&self, store: &Offline, keyring: &Keyring, next: &Keyring, leave: u64) -> anyhow::Result<Relocated> {
         let progress = Progress::start();
-        self.with_workers(store, keyring, next, async |relocation| {
-            relocation.hand_over().await?;
-            relocation
-                .records(|moved| progress.say(format!("{moved} records moved")))
-                .await
-        })
-    }
-
-    fn conclude(&self, store: &Offline, keyring: &Keyring, next: &Keyring, done: &Relocated) -> anyhow::Result<()> {
         let serial = |keyring: &Keyring| keyring.keyset().token_serial.clone();
         let detail = format!(
             "the token with serial {} in the place of {}",
@@ -260,7 +250,13 @@ impl Sides<'_> {
             serial(keyring)
         );
         self.with_workers(store, keyring, next, async |relocation| {
-            relocation.conclude(done, &detail).await
+            relocation.hand_over().await?;
+            let told = |moved| progress.say(format!("{moved} records moved"));
+            let done = relocation.records(told).await?;
+            if is_accepted(&done, leave) {
+                relocation.conclude(&done, &detail).await?;
+            }
+            Ok(done)
         })
     }
 
@@ -301,6 +297,11 @@ impl Sides<'_> {
             })
         })
     }
+}
+
+/// Whether what does not open may stay behind: just so many were said, or it is on record.
+fn is_accepted(done: &Relocated, leave: u64) -> bool {
+    done.concluded || done.faults == 0 || done.faults == leave
 }
 
 fn note(store: &Offline, outcome: &str, detail: String) -> anyhow::Result<()> {

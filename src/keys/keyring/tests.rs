@@ -413,6 +413,7 @@ fn a_vault_in_another_hsm_knows_what_it_left() {
         assert!(matches!(other.checked(), Err(KeyringFault::Senseless(_))));
     };
     senseless(|other| other.marks.clear());
+    senseless(|other| other.keyset.keks[0].epoch = Epoch(2));
     senseless(|other| other.keyset.former.audits = 2);
     senseless(|other| other.keyset.former.transports = 3);
     senseless(|other| drop(other.keyset.former.keks.pop()));

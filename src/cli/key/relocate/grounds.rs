@@ -7,6 +7,7 @@ use crate::audit::Head;
 use crate::cli::Exit;
 use crate::cli::backup::coded;
 use crate::cli::offline::{Offline, store_fault};
+use crate::cli::progress::Progress;
 use crate::config::Config;
 use crate::keys::{EpochState, Keyring};
 use crate::store::Store;
@@ -89,8 +90,11 @@ pub(super) fn backup(dir: Option<&Path>, store: &Offline, keyring: &Keyring) -> 
             dir.display()
         )));
     }
+    let progress = Progress::start();
+    progress.say("reading the backup");
     // of no epoch: every byte is read for its own sake
     backup.prove(0).map_err(coded)?;
+    drop(progress);
     let behind = store.store().health().audit_seq.saturating_sub(head.seq);
     Ok(format!(
         "backup of {}, {behind} audit records before this, manifest sha256 {}",
