@@ -9,6 +9,9 @@
     reason = "a test program: what fails here fails the test"
 )]
 
+#[path = "moving/place.rs"]
+#[allow(dead_code, reason = "not all of it is used here")]
+mod place;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -419,6 +422,51 @@ fn a_token_is_adopted_only_when_two_agreed() {
     office.up();
     let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
     assert!(trail.contains("approved by alice and bob"), "{trail}");
+}
+
+#[test]
+fn a_vault_moves_to_another_hsm_only_when_two_agreed() {
+    let Some(mut office) = office("a_vault_moves_to_another_hsm_only_when_two_agreed", "[\"key-move\"]") else {
+        return;
+    };
+    office.enroll(ALICE);
+    office.enroll(BOB);
+    let place = place::Place::beside(&mut office.daemon, "other");
+    let before = place.everything();
+    let approve = |person: Person, name: &str, serial: &str| {
+        let file = office.daemon.dir().join(person.name).join(format!("{name}-{serial}"));
+        let file = file.to_str().unwrap().to_owned();
+        office.by(person, &["key", "move", "--serial", serial, "--approve", &file], 0);
+        file
+    };
+    let (alice, bob) = (
+        approve(ALICE, "move", &place.serial),
+        approve(BOB, "move", &place.serial),
+    );
+    let other = approve(BOB, "move", "0123");
+    for (approvals, because) in [
+        (&[][..], "two operators"),
+        (&["--approval", &alice], "1 given"),
+        (&["--approval", &alice, "--approval", &alice], "1 given"),
+        (&["--approval", &alice, "--approval", &other], "for something else"),
+    ] {
+        let refused = place::said(&place.moves(&office.daemon, approvals), 1);
+        assert!(
+            refused.contains(because) && refused.contains("nothing was changed"),
+            "{refused}"
+        );
+        assert_eq!(place.everything(), before, "{because}");
+    }
+    let told = place::said(
+        &place.moves(&office.daemon, &["--approval", &alice, "--approval", &bob]),
+        0,
+    );
+    assert!(told.contains("under KEK epoch 9"), "{told}");
+    let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
+    assert!(
+        trail.contains("\"key-move\"") && trail.contains("approved by alice and bob"),
+        "{trail}"
+    );
 }
 
 #[test]

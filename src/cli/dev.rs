@@ -64,6 +64,7 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<Exit> {
     let dir = directory(&args.dir)?;
     let config = configure(&dir, args.module.as_deref())?;
     super::restore::refuse_half(&config)?;
+    super::key::refuse_moving(&config)?;
     let lacks_client = !clients(&dir, &config).is_empty();
     if !super::init::is_complete(&config) || super::init::lacks_a_key(&config) || lacks_client {
         set_up(&dir, &config)?;

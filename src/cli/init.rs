@@ -2,6 +2,7 @@
 
 mod operators;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -95,6 +96,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let config = &instance.config;
     refuse_root(config)?;
     super::restore::refuse_half(config)?;
+    super::key::refuse_moving(config)?;
     // A module reads its settings from the environment of the process that loads it, so the work is done in a process
     // that starts with them.
     if let Some(status) = again_with(config)? {
@@ -273,7 +275,11 @@ pub(super) fn refuse_root(config: &Config) -> anyhow::Result<()> {
 
 /// Runs this same command in a process with the module's environment, where this one does not have it yet.
 pub(super) fn again_with(config: &Config) -> anyhow::Result<Option<Exit>> {
-    let environment = &config.hsm.environment;
+    again_in(&config.hsm.environment)
+}
+
+/// Likewise, of any environment.
+pub(super) fn again_in(environment: &BTreeMap<String, String>) -> anyhow::Result<Option<Exit>> {
     if environment
         .iter()
         .all(|(name, value)| std::env::var(name).is_ok_and(|set| set == *value))

@@ -180,7 +180,7 @@ fn epochs(keyring: &Keyring) -> Vec<Value> {
         let text = |at: Option<UnixMillis>| at.map(|at| at.to_string());
         json!({
             "epoch": epoch.0, "state": state, "id": keyring.kek(epoch).map(|kek| kek.id.as_str()),
-            "compromised": text(mark.compromised), "destroyed": text(mark.destroyed),
+            "compromised": text(mark.compromised), "destroyed": text(mark.destroyed), "left": text(mark.left),
         })
     });
     told.collect()
@@ -224,6 +224,11 @@ fn tell(keyring: &Keyring, found: &Inventory) -> anyhow::Result<()> {
         let id = keyring.kek(*epoch).map(|kek| kek.id.as_str()).unwrap_or_default();
         if let Some(at) = mark.destroyed {
             terminal::say(format!("kek {:<8} destroyed on {at}; CKA_ID {id}", epoch.0));
+        } else if let Some(at) = mark.left {
+            terminal::say(format!(
+                "kek {:<8} in a HSM that was left on {at}; CKA_ID {id}",
+                epoch.0
+            ));
         }
     }
     terminal::say("");

@@ -1,11 +1,13 @@
 //! `key`: the vault's keys as others need them.
 
 mod adopt;
+mod relocate;
 
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
+pub(super) use self::relocate::refuse_moving;
 use super::admin::{self, Common};
 use super::instance::{self, Instance};
 use super::{Exit, Which, terminal};
@@ -74,6 +76,8 @@ pub(crate) enum KeyCommand {
     },
     /// Take another token for the vault's: one that holds the same keys, in the place of a HSM that is gone
     Adopt(adopt::AdoptArgs),
+    /// Move to a HSM that has other keys: every record is opened in the old one and sealed in the new one. Cut, it goes on
+    Move(relocate::MoveArgs),
 }
 
 /// A role whose keys are rotated.
@@ -124,6 +128,7 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<Exit> {
         KeyCommand::Certificate { epoch, out, common } => admin::certificate(common, *epoch, out.as_deref()),
         KeyCommand::Compromise { epoch, reason, common } => admin::compromise(common, *epoch, reason.as_deref()),
         KeyCommand::Adopt(args) => adopt::run(args),
+        KeyCommand::Move(args) => relocate::run(args),
         KeyCommand::Rotate { role, wait, common } => match role {
             RotateRole::Kek => admin::rotate(common, *wait),
             RotateRole::Fingerprint => admin::rotate_fingerprint(common, *wait),

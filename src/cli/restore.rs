@@ -73,6 +73,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
     let config = &instance.config;
     init::refuse_root(config)?;
+    super::key::refuse_moving(config)?;
     if Client::new(instance.admin_socket())?.reachable() {
         return Err(Exit::Failure.because("a daemon serves this instance: stop it first; nothing was changed"));
     }
@@ -150,7 +151,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     });
     for (epoch, under) in &dead {
         terminal::say(format!(
-            "{} tokens and {} other records open no more: they are under KEK epoch {epoch}, which was destroyed",
+            "{} tokens and {} other records open no more: they are under KEK epoch {epoch}, which was destroyed, or is in a HSM that was left",
             under.tokens, under.documents
         ));
     }
@@ -167,7 +168,7 @@ fn dead(restored: &Restored, life: &Lifecycle) -> Vec<(u32, Under)> {
     let gone = |epoch: u32| {
         matches!(
             life.state(Epoch(epoch)),
-            Some(EpochState::Destroying | EpochState::Destroyed)
+            Some(EpochState::Destroying | EpochState::Destroyed | EpochState::Left)
         )
     };
     let under = restored.under.iter().map(|(epoch, under)| (*epoch, *under));

@@ -86,6 +86,7 @@ pub(super) fn run(which: &Which, allow_root: bool) -> anyhow::Result<Exit> {
     }
     let instance = Instance::find(which)?;
     super::restore::refuse_half(&instance.config)?;
+    super::key::refuse_moving(&instance.config)?;
     process(instance.config, Extra::default(), |_| Box::pin(async { Ok(()) }))
 }
 

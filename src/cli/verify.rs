@@ -75,6 +75,12 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
                 done.dead
             ));
         }
+        if done.left > 0 {
+            terminal::say(format!(
+                "{} more open no more: they did not open in the HSM before, when the vault left it",
+                done.left
+            ));
+        }
     }
     Ok(if done.faults == 0 { Exit::Ok } else { Exit::Fault })
 }

@@ -29,6 +29,7 @@ impl Default for DualControlSpec {
             operations: BTreeSet::from([
                 Guarded::KeyAdopt,
                 Guarded::KeyDestroy,
+                Guarded::KeyMove,
                 Guarded::KeyRotate,
                 Guarded::Export,
                 Guarded::Restore,

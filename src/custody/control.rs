@@ -14,6 +14,8 @@ pub enum Guarded {
     KeyAdopt,
     /// An epoch's KEK is destroyed, or called compromised.
     KeyDestroy,
+    /// The vault moves to a HSM with other keys.
+    KeyMove,
     /// A key is replaced by the next.
     KeyRotate,
     /// Cards leave in bulk.
@@ -31,9 +33,10 @@ pub enum Guarded {
 
 impl Guarded {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::KeyAdopt,
         Self::KeyDestroy,
+        Self::KeyMove,
         Self::KeyRotate,
         Self::Export,
         Self::Erase,
@@ -47,6 +50,7 @@ impl Guarded {
         match self {
             Self::KeyAdopt => "key-adopt",
             Self::KeyDestroy => "key-destroy",
+            Self::KeyMove => "key-move",
             Self::KeyRotate => "key-rotate",
             Self::Export => "export",
             Self::Erase => "erase",

@@ -85,6 +85,7 @@ fn with_tools(
         );
     }
     of_attacks.outcomes("", attack_all(session, tools, &templates, &keys)?);
+    probe::fingerprints(session, tools, &keys.fingerprints, &mut of_attacks).map_err(unavailable)?;
     let weak = of_attacks.gaps();
     findings.append(of_attacks);
     if strict && module_keeps_word && !weak.is_empty() {

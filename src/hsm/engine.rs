@@ -6,7 +6,7 @@ mod settle;
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::keyed::at;
+use self::keyed::held;
 use self::settle::epoch_of;
 use super::check::{check, report};
 use super::dek::{Ivs, using};
@@ -149,7 +149,7 @@ impl Engine {
             Job::Rewrap { from, to, dek, parts } => self.rewrap(*from, *to, dek, parts),
             Job::Seal { epoch, mac, parts } => self.seal(*epoch, mac.as_ref(), parts),
             Job::Sign { generation, message } => {
-                let (key, how) = *at(&self.shared.keys.audits, *generation)?;
+                let (key, how) = *held(&self.shared.keys.audits, *generation)?;
                 sign(&self.session, key, how, message).map(Reply::Sign)
             }
             Job::SignLocker { message } => {
@@ -171,7 +171,7 @@ impl Engine {
     /// The key that a JWE was encrypted to.
     fn recipient(&self, job: &Job) -> Option<&Recipient> {
         match job {
-            Job::OpenJwe { generation, .. } => at(&self.shared.keys.transports, *generation).ok(),
+            Job::OpenJwe { generation, .. } => held(&self.shared.keys.transports, *generation).ok(),
             Job::OpenLocker { .. } => self.shared.keys.locker.as_ref(),
             Job::Kek { .. }
             | Job::Mac { .. }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::check::unavailable;
 use super::pkcs11::{Handle, RawSession, Search};
 use super::token::Token;
-use super::{Config, Keyset, StartFault};
+use super::{Config, Keyset, Rotated, StartFault};
 
 /// The token and the vault's keys in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,15 +133,16 @@ impl Token {
 
 /// Role, epoch or generation, CKA_ID.
 fn sought(keyset: &Keyset) -> Vec<(Role, Option<u32>, &str)> {
+    let former = |role| usize::try_from(keyset.former.of(role)).unwrap_or(usize::MAX);
     let keks = keyset.keks.iter();
     let mut all: Vec<(Role, Option<u32>, &str)> = keks
         .map(|kek| (Role::Kek, Some(kek.epoch.0), kek.id.as_str()))
         .collect();
     let fingerprints = (1..).zip(keyset.fingerprints());
     all.extend(fingerprints.map(|(number, (id, _))| (Role::Fingerprint, Some(number), id)));
-    let audits = (1..).zip(keyset.audits());
+    let audits = (1..).zip(keyset.audits()).skip(former(Rotated::Audit));
     all.extend(audits.map(|(number, (id, _))| (Role::Audit, Some(number), id)));
-    let transports = (1..).zip(keyset.transports());
+    let transports = (1..).zip(keyset.transports()).skip(former(Rotated::Transport));
     all.extend(transports.map(|(number, (id, _))| (Role::Transport, Some(number), id)));
     all.extend(keyset.locker.iter().map(|pair| (Role::Locker, None, pair.id.as_str())));
     let platform = keyset.platform.iter();
@@ -159,11 +160,12 @@ const USAGE: [(CK_ATTRIBUTE_TYPE, &str); 7] = [
     (sys::CKA_DERIVE, "derive"),
 ];
 
-const PROTECTION: [(CK_ATTRIBUTE_TYPE, &str); 8] = [
+const PROTECTION: [(CK_ATTRIBUTE_TYPE, &str); 9] = [
     (sys::CKA_PRIVATE, "private"),
     (sys::CKA_SENSITIVE, "sensitive"),
     (sys::CKA_ALWAYS_SENSITIVE, "always-sensitive"),
     (sys::CKA_EXTRACTABLE, "EXTRACTABLE"),
+    (sys::CKA_WRAP_WITH_TRUSTED, "under-a-trusted-key-only"),
     (sys::CKA_NEVER_EXTRACTABLE, "never-extractable"),
     (sys::CKA_LOCAL, "made-in-the-token"),
     (sys::CKA_TRUSTED, "trusted"),

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod dek;
 mod engine;
+mod former;
 mod frame;
 mod handover;
 mod inventory;
@@ -31,6 +32,7 @@ mod token;
 pub mod worker;
 
 pub use client::Client;
+pub use former::Former;
 pub use handover::Handover;
 pub use inventory::{Inventory, KeyFacts, Role, TokenFacts, inventory};
 #[cfg(test)]
@@ -58,6 +60,16 @@ pub enum KekMode {
     OfficerSets,
     /// The security officer made a TRUSTED session key that the user copied; DEKs carry WRAP_WITH_TRUSTED.
     SessionSource,
+}
+
+impl KekMode {
+    /// Whether the user cannot make keys that are TRUSTED, so that who marks them is the security officer.
+    pub(crate) fn has_trusted(self) -> bool {
+        match self {
+            Self::NoTrusted => false,
+            Self::OfficerSets | Self::SessionSource => true,
+        }
+    }
 }
 
 /// A public key whose private half is in the HSM.
@@ -140,6 +152,9 @@ pub struct Keyset {
     /// The keys that follow the fingerprint, the audit and the transport key above.
     #[serde(default, skip_serializing_if = "Later::is_empty")]
     pub later: Later,
+    /// Those of the keys above, and other KEKs, that are in HSMs which the vault has left.
+    #[serde(default, skip_serializing_if = "Former::is_empty")]
+    pub former: Former,
 }
 
 /// A key pair that a dialect needs.

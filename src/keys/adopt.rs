@@ -11,7 +11,7 @@ use crate::hsm::officer::Officer;
 use crate::hsm::{Config, Keyset, Rotated};
 
 /// A token by what people know it by.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TokenName {
     /// Its label.
     pub label: String,

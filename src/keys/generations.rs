@@ -71,7 +71,8 @@ impl Keyring {
 
     /// The state of each generation of a role.
     pub fn states(&self, role: Rotated) -> Vec<KeyState> {
-        states(&self.generations, role, self.keyset().generations(role))
+        let former = self.keyset().former.of(role);
+        states(&self.generations, role, self.keyset().generations(role), former)
     }
 
     /// The audit key that signs.
@@ -106,6 +107,9 @@ impl Keyring {
         for role in [Rotated::Audit, Rotated::Fingerprint, Rotated::Transport] {
             if self.active(role) > self.keyset().generations(role) {
                 return Some("a key in use is not among its keys");
+            }
+            if self.active(role).0 <= self.keyset().former.of(role) {
+                return Some("a key in use is in a HSM that was left");
             }
         }
         let mut ids: Vec<&str> = self.keyset().fingerprints().map(|(id, _)| id).collect();
@@ -148,12 +152,16 @@ impl Keyring {
     }
 }
 
-pub(super) fn states(steps: &Generations, role: Rotated, there: Generation) -> Vec<KeyState> {
+/// `former`: so many of them, from the first one on, are in a HSM that was left.
+pub(super) fn states(steps: &Generations, role: Rotated, there: Generation, former: u32) -> Vec<KeyState> {
     let active = steps.active(role);
     (1..=there.0)
         .map(|generation| KeyState {
             generation,
-            state: EpochState::among(generation, active.0),
+            state: match generation <= former {
+                true => EpochState::Left,
+                false => EpochState::among(generation, active.0),
+            },
             until: match role {
                 Rotated::Transport => Generation(generation)
                     .index()

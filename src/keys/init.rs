@@ -227,11 +227,16 @@ fn summary(
         (Role::Kek(kek.epoch), kept)
     });
     let same_transport = before.is_some_and(|before| before.transport_id == keyset.transport_id);
+    // what stayed in a HSM that was left is no key of this one
+    let is_here = |role: Rotated, generation: u32| generation > keyset.former.of(role);
     let others = [
-        (Role::Fingerprint, before.is_some()),
-        (Role::Audit, before.is_some()),
-        (Role::Transport, same_transport),
+        (Rotated::Fingerprint, (Role::Fingerprint, before.is_some())),
+        (Rotated::Audit, (Role::Audit, before.is_some())),
+        (Rotated::Transport, (Role::Transport, same_transport)),
     ];
+    let others = others
+        .into_iter()
+        .filter_map(|(role, key)| is_here(role, 1).then_some(key));
     let pair = |role, of: fn(&Keyset) -> Option<&PairRef>| {
         let kept = before.is_some_and(|before| of(before) == of(keyset));
         of(keyset).map(|_| (role, kept))
@@ -243,7 +248,8 @@ fn summary(
     let later = [Rotated::Fingerprint, Rotated::Audit, Rotated::Transport];
     let later = later.into_iter().flat_map(|role| {
         let there = before.map_or(Generation::FIRST, |before| before.generations(role));
-        (2..=keyset.generations(role).0).map(move |number| (Role::Later(role, Generation(number)), number <= there.0))
+        let numbers = (2..=keyset.generations(role).0).filter(move |number| is_here(role, *number));
+        numbers.map(move |number| (Role::Later(role, Generation(number)), number <= there.0))
     });
     let all = keks.chain(others).chain(pairs.into_iter().flatten()).chain(later);
     let (kept, made): (Vec<_>, Vec<_>) = all.partition(|(_, kept)| *kept);

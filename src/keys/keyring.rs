@@ -8,10 +8,10 @@
 //! The signature covers [`signed_form`] of `panvault keyring v1` and the bytes of the member `keyring` as they stand
 //! there. The file has one form only: a single other byte is refused.
 
-mod file;
+pub(super) mod file;
 mod life;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -250,7 +250,8 @@ impl Keyring {
         self.check_marks()?;
         let keks = &self.keyset.keks;
         let ascending = keks.iter().zip(keks.iter().skip(1)).all(|(a, b)| a.epoch < b.epoch);
-        let all = || keks.iter().chain(&self.keyset.shredded);
+        let all = || keks.iter().chain(&self.keyset.shredded).chain(&self.keyset.former.keks);
+        let epochs: BTreeSet<Epoch> = all().map(|kek| kek.epoch).collect();
         let mut ids: Vec<&str> = all().map(|kek| kek.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -259,6 +260,7 @@ impl Keyring {
             (!ascending, "its KEK epochs do not ascend"),
             (keks.iter().any(|kek| kek.epoch.0 == 0), "KEK epochs count from 1"),
             (ids.len() != all().count(), "two KEK epochs are one key"),
+            (epochs.len() != all().count(), "two KEKs have one epoch"),
             (
                 keks.iter().all(|kek| kek.epoch != self.active_epoch),
                 "it has no KEK of the active epoch",

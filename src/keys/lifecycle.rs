@@ -29,6 +29,8 @@ pub enum EpochState {
     Destroying,
     /// Gone from the HSM: what was sealed under it opens nowhere any more.
     Destroyed,
+    /// In a HSM that the vault has left: opens nothing here.
+    Left,
 }
 
 impl EpochState {
@@ -63,6 +65,9 @@ pub struct EpochMark {
     /// It is destroyed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destroyed: Option<UnixMillis>,
+    /// The vault has left the HSM that it is in since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<UnixMillis>,
 }
 
 /// Why a step is not made.
@@ -86,6 +91,12 @@ pub enum Refused {
     /// It is destroyed already.
     #[error("KEK epoch {} was destroyed on {}: `panvault key certificate --epoch {}` prints its shred certificate", .0.0, .1, .0.0)]
     Destroyed(Epoch, UnixMillis),
+    /// It is in another HSM.
+    #[error(
+        "KEK epoch {} is in a HSM that this vault left on {}: nothing here can use or destroy it, its vendor's tool erases that HSM",
+        .0.0, .1
+    )]
+    Left(Epoch, UnixMillis),
     /// There is no destruction to be ended.
     #[error("KEK epoch {} is not being destroyed", .0.0)]
     NotDestroying(Epoch),
@@ -139,6 +150,7 @@ impl Lifecycle {
             EpochMark {
                 destroying: Some(_), ..
             } => EpochState::Destroying,
+            EpochMark { left: Some(_), .. } => EpochState::Left,
             EpochMark {
                 compromised: Some(_), ..
             } => EpochState::Compromised,
@@ -168,7 +180,13 @@ impl Lifecycle {
             }
             EpochState::Destroying => Err(Refused::Destroying(epoch)),
             EpochState::Destroyed => Err(Refused::Destroyed(epoch, self.destroyed_at(epoch))),
+            EpochState::Left => Err(self.left(epoch)),
         }
+    }
+
+    fn left(&self, epoch: Epoch) -> Refused {
+        let at = self.epochs.get(&epoch).and_then(|mark| mark.left);
+        Refused::Left(epoch, at.unwrap_or(UnixMillis(0)))
     }
 
     fn destroyed_at(&self, epoch: Epoch) -> UnixMillis {
@@ -195,8 +213,10 @@ impl Lifecycle {
     /// [`Refused`]: nothing has changed.
     pub fn compromise(&mut self, epoch: Epoch, reason: Option<String>, now: UnixMillis) -> Result<(), Refused> {
         let state = self.state(epoch).ok_or(Refused::Unknown(epoch))?;
+        let left = self.left(epoch);
         let mark = self.epochs.entry(epoch).or_default();
         match state {
+            EpochState::Left => return Err(left),
             EpochState::PreActive | EpochState::Active | EpochState::Deactivated => {}
             EpochState::Compromised => return Err(Refused::Compromised(epoch, mark.compromised.unwrap_or(now))),
             EpochState::Destroying => return Err(Refused::Destroying(epoch)),
@@ -222,6 +242,7 @@ impl Lifecycle {
             // one that was never used is of no use any more
             EpochState::Compromised => Ok(()),
             EpochState::Active => Err(Refused::InUse(epoch)),
+            EpochState::Left => Err(self.left(epoch)),
             EpochState::PreActive => Err(Refused::Unused(epoch)),
             EpochState::Destroying => Err(Refused::Destroying(epoch)),
             EpochState::Destroyed => Err(Refused::Destroyed(epoch, self.destroyed_at(epoch))),
@@ -249,9 +270,11 @@ impl Lifecycle {
                 Ok(())
             }
             EpochState::Destroyed => Err(Refused::Destroyed(epoch, self.destroyed_at(epoch))),
-            EpochState::PreActive | EpochState::Active | EpochState::Deactivated | EpochState::Compromised => {
-                Err(Refused::NotDestroying(epoch))
-            }
+            EpochState::PreActive
+            | EpochState::Active
+            | EpochState::Deactivated
+            | EpochState::Compromised
+            | EpochState::Left => Err(Refused::NotDestroying(epoch)),
         }
     }
 

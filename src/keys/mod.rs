@@ -8,6 +8,7 @@ mod input;
 mod keyring;
 mod lifecycle;
 mod ops;
+pub mod relocation;
 mod rotation;
 mod seal;
 mod serving;
@@ -70,6 +71,15 @@ pub enum Error {
     /// The KEK was destroyed, or is being: what is sealed under it is gone for good, and that is no alarm.
     #[error("the KEK of epoch {} was destroyed on {on}: what was sealed under it opens no more", .epoch.0)]
     Destroyed {
+        /// Which.
+        epoch: Epoch,
+        /// When.
+        on: UnixMillis,
+    },
+    /// The KEK is in a HSM that the vault has left, where what is sealed under it did not open either, or it would have come along.
+    /// No alarm: it was told then.
+    #[error("the KEK of epoch {} is in a HSM that this vault left on {on}", .epoch.0)]
+    Left {
         /// Which.
         epoch: Epoch,
         /// When.

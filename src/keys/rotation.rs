@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::lifecycle::{ActiveEpoch, EpochState, Lifecycle, OpeningEpoch, Refused};
 use super::ops::Ops;
 use super::{Error, Keyring, KeyringError, KeyringFault, Keys, Place, Sealed, malformed, storable};
-use crate::hsm::{self, Boxed, Epoch, KekMode, Keyset, Reply, Rotated};
+use crate::hsm::{self, Boxed, Epoch, KekMode, Keyset, Plain, Reply, Rotated};
 use crate::id::UnixMillis;
 
 /// Why the vault stays with its epoch.
@@ -136,7 +136,7 @@ impl Keys {
     /// An epoch, to open what is sealed under it.
     ///
     /// # Errors
-    /// [`Error::Destroyed`]; [`hsm::Error::Malformed`]: there never was such an epoch.
+    /// [`Error::Destroyed`], [`Error::Left`]; [`hsm::Error::Malformed`]: there never was such an epoch.
     pub(super) fn opening(&self, epoch: Epoch) -> Result<OpeningEpoch, Error> {
         let life = self.epochs.life.read().unwrap_or_else(PoisonError::into_inner);
         life.opens(epoch).map_err(|refused| match refused {
@@ -148,6 +148,7 @@ impl Keys {
                     on: on.unwrap_or(UnixMillis(0)),
                 }
             }
+            Refused::Left(epoch, on) => Error::Left { epoch, on },
             other => malformed(&other.to_string()),
         })
     }
@@ -254,6 +255,47 @@ impl Keys {
         };
         if parts.len() != expected {
             return Err(malformed("the answer to a rewrap is not complete"));
+        }
+        let mut moved = Sealed {
+            epoch,
+            dek,
+            compartments: sealed.compartments.clone(),
+        };
+        for (there, part) in moved.compartments.iter_mut().zip(parts) {
+            there.part = part;
+        }
+        storable(moved)
+    }
+
+    /// The record, opened by `from`, which are the vault's keys in another HSM, and sealed by these under their active epoch; as it
+    /// is, where it is there already. Its compartments keep their revisions.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`], [`Error::Destroyed`], [`Error::Left`] where it does not open there; or either HSM's.
+    pub async fn take_over(&self, from: &Self, place: Place, sealed: &Sealed) -> Result<Sealed, Error> {
+        if sealed.epoch == self.active_epoch() {
+            return Ok(sealed.clone());
+        }
+        let kinds = sealed.compartments.iter();
+        let places: Vec<_> = kinds
+            .map(|there| place.aad(there.compartment, there.revision))
+            .collect();
+        let boxed = sealed.compartments.iter().zip(&places).map(|(there, aad)| Boxed {
+            aad: aad.clone(),
+            sealed: there.part.clone(),
+        });
+        let job = from.opening(sealed.epoch)?.open(sealed.dek.clone(), boxed.collect());
+        let Reply::Open(texts) = from.call(job).await? else {
+            return Err(malformed("not the answer to an open"));
+        };
+        let plain = places.into_iter().zip(texts).map(|(aad, text)| Plain { aad, text });
+        let to = self.sealing().await?;
+        let epoch = to.epoch();
+        let Reply::Seal { dek, parts, .. } = self.call(to.seal(None, plain.collect())).await? else {
+            return Err(malformed("not the answer to a seal"));
+        };
+        if parts.len() != sealed.compartments.len() {
+            return Err(malformed("the answer to a seal is not complete"));
         }
         let mut moved = Sealed {
             epoch,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::generations::{Generations, KeyState, Overlap, audit_of, states};
 use super::{EpochState, Error, Keyring, KeyringError, KeyringFault, Keys, NotMoved, TransportPublic, malformed};
 use crate::hsm::{
-    Generation, Handover, Job, KeyFingerprint, Keyset, PublicKey, Reply, Rotated, SignatureFault, signed_form,
+    Former, Generation, Handover, Job, KeyFingerprint, Keyset, PublicKey, Reply, Rotated, SignatureFault, signed_form,
 };
 use crate::id::UnixMillis;
 
@@ -20,6 +20,7 @@ pub(super) struct State {
     fingerprints: Generation,
     audits: Vec<PublicKey>,
     transports: Vec<TransportPublic>,
+    former: Former,
     /// Milliseconds.
     overlap: AtomicU64,
 }
@@ -32,6 +33,7 @@ impl State {
             fingerprints: keyset.generations(Rotated::Fingerprint),
             audits: keyset.audits().map(|(_, public)| public.clone()).collect(),
             transports: transports.collect::<Result<_, _>>()?,
+            former: keyset.former.clone(),
             overlap: AtomicU64::new(u64::try_from(OVERLAP.as_millis()).unwrap_or(u64::MAX)),
         })
     }
@@ -63,7 +65,8 @@ impl Keys {
     /// The state of each generation of a role.
     pub fn states(&self, role: Rotated) -> Vec<KeyState> {
         let there = self.generations.there(role);
-        self.generations.look(|steps| states(steps, role, there))
+        let former = self.generations.former.of(role);
+        self.generations.look(|steps| states(steps, role, there, former))
     }
 
     /// The public half of the audit key that signs.
@@ -206,7 +209,11 @@ impl Keys {
         let is_open = |key: &&KeyState| match key.state {
             EpochState::Active => true,
             EpochState::Deactivated => key.until.is_some_and(|until| now < until),
-            EpochState::PreActive | EpochState::Compromised | EpochState::Destroying | EpochState::Destroyed => false,
+            EpochState::PreActive
+            | EpochState::Compromised
+            | EpochState::Destroying
+            | EpochState::Destroyed
+            | EpochState::Left => false,
         };
         let open = states
             .iter()

@@ -5,7 +5,7 @@
 //! is read once more, and is a fault only if it stood so the whole time. Commits change a record and its entries
 //! together, and a store revision is never used twice, so that tells.
 
-mod documents;
+pub(super) mod documents;
 mod sealed;
 
 use std::ops::Bound;
@@ -129,6 +129,7 @@ impl Check<'_> {
             Some(Err(
                 IntegrityError::Damaged
                 | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::KekLeft { .. }
                 | IntegrityError::NewerFormat
                 | IntegrityError::Tampered,
             )) => {

@@ -97,7 +97,9 @@ impl Vault {
                 Ok(Taken::Card(card)) => exported.cards.push(*card),
                 Ok(Taken::LeftOut(why)) => exported.left_out = exported.left_out.and(why),
                 Ok(Taken::Gone) => {}
-                Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) => exported.left_out.destroyed += 1,
+                Err(Error::Integrity(IntegrityError::KekDestroyed { .. } | IntegrityError::KekLeft { .. })) => {
+                    exported.left_out.destroyed += 1;
+                }
                 Err(Error::Integrity(_)) => exported.left_out.unreadable += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -125,7 +127,12 @@ impl Vault {
         };
         let operations = &self.metrics.operations;
         operations.with_label_values(&[Operation::Export.as_str(), label]).inc();
-        let is_dead = matches!(&taken, Err(Error::Integrity(IntegrityError::KekDestroyed { .. })));
+        let is_dead = matches!(
+            &taken,
+            Err(Error::Integrity(
+                IntegrityError::KekDestroyed { .. } | IntegrityError::KekLeft { .. }
+            ))
+        );
         if !is_dead && let Err(Error::Integrity(_)) = &taken {
             self.alarm(Event {
                 outcome: "tampered".to_owned(),

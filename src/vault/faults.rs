@@ -30,6 +30,7 @@ impl From<keys::Error> for Error {
             keys::Error::Destroyed { epoch, on } => {
                 Self::Integrity(IntegrityError::KekDestroyed { epoch: epoch.0, on })
             }
+            keys::Error::Left { epoch, on } => Self::Integrity(IntegrityError::KekLeft { epoch: epoch.0, on }),
             keys::Error::Tampered => Self::Integrity(IntegrityError::Tampered),
             keys::Error::NewerFormat => Self::Integrity(IntegrityError::NewerFormat),
             keys::Error::Hsm(error) => error.into(),

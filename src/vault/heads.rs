@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::Vault;
+use super::sealer::Sealer;
 use super::types::{Error, IntegrityError};
 use crate::audit::{Head, REACH, SignedHead};
-use crate::id::UnixMillis;
+use crate::id::{UnixMillis, VaultId};
+use crate::store::Store;
 
 /// How many of the newest records are looked through for the last signed head at the start.
 const LOOK_BACK: u32 = 10_000;
@@ -63,25 +65,8 @@ impl Vault {
         if self.unsigned_records() == 0 {
             return Ok(());
         }
-        let seq = self.store.health().audit_seq;
-        let lines = self.store.audit(seq, 1).await?;
-        let last = lines.iter().find(|line| line.seq == seq);
-        let head = Head::after(last.ok_or(IntegrityError::Damaged)?);
-        let at = UnixMillis::now();
-        let statement = SignedHead::statement(&self.id, head, at);
-        let by = self.sealer.audit_public();
-        let signed = SignedHead {
-            vault: self.id.clone(),
-            head,
-            at,
-            public_key: by.clone(),
-            signature: self.sealer.sign(SignedHead::DOMAIN, &statement, by).await?,
-        };
-        // one that nobody can verify would look like a forgery for ever
-        if let Err(fault) = signed.verify() {
-            tracing::error!(%fault, "the HSM's signature of the audit trail's head does not hold");
-            return Err(IntegrityError::Damaged.into());
-        }
+        let signed = signed_end(self.store.as_ref(), &self.id, self.sealer.as_ref()).await?;
+        let seq = signed.head.seq;
         // a verifier looks no further back for what a head names; half of that leaves room for commits under way
         let behind = self.store.health().audit_seq.saturating_sub(seq);
         if behind > u64::try_from(REACH / 2).unwrap_or(u64::MAX) {
@@ -111,4 +96,31 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// The word of the audit key in use on how far the trail has come. It is not on record yet.
+///
+/// # Errors
+/// The HSM or the store does not work.
+pub(super) async fn signed_end(store: &dyn Store, id: &VaultId, sealer: &dyn Sealer) -> Result<SignedHead, Error> {
+    let seq = store.health().audit_seq;
+    let lines = store.audit(seq, 1).await?;
+    let last = lines.iter().find(|line| line.seq == seq);
+    let head = Head::after(last.ok_or(IntegrityError::Damaged)?);
+    let at = UnixMillis::now();
+    let statement = SignedHead::statement(id, head, at);
+    let by = sealer.audit_public();
+    let signed = SignedHead {
+        vault: id.clone(),
+        head,
+        at,
+        public_key: by.clone(),
+        signature: sealer.sign(SignedHead::DOMAIN, &statement, by).await?,
+    };
+    // one that nobody can verify would look like a forgery for ever
+    if let Err(fault) = signed.verify() {
+        tracing::error!(%fault, "the HSM's signature of the audit trail's head does not hold");
+        return Err(IntegrityError::Damaged.into());
+    }
+    Ok(signed)
 }

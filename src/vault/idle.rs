@@ -143,5 +143,6 @@ fn no_keys() -> Keyset {
         locker: None,
         platform: None,
         later: crate::hsm::Later::default(),
+        former: crate::hsm::Former::default(),
     }
 }

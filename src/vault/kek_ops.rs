@@ -10,7 +10,7 @@ use super::Vault;
 use super::tables;
 use super::types::{Error, IntegrityError};
 use crate::keys::{Keys, OpsToStore};
-use crate::store::{Commit, Part, Versioned, Write};
+use crate::store::{Commit, Part, Store, Versioned, Write};
 
 /// The figure is shown so often.
 const LOOK: Duration = Duration::from_secs(5);
@@ -56,8 +56,7 @@ impl Vault {
 
     /// Data keys that an epoch's KEK wrapped, at most; `None` where nothing is stored.
     pub(super) async fn stored_ops(&self, epoch: u32) -> Result<Option<u64>, Error> {
-        let held = self.store.get(Part::default(), &tables::kek_ops(epoch)).await?;
-        held.map(|held| read(&held)).transpose()
+        stored(self.store.as_ref(), epoch).await
     }
 
     async fn begin_ops(&self, keys: &Keys) -> Result<(), Error> {
@@ -82,13 +81,7 @@ impl Vault {
     }
 
     async fn put_ops(&self, ops: OpsToStore) -> Result<(), Error> {
-        let value = ops.count.to_be_bytes().to_vec();
-        let commit = Commit {
-            writes: vec![Write::Put(tables::kek_ops(ops.epoch.0), value)],
-            ..Commit::default()
-        };
-        self.store.commit(commit).await?;
-        Ok(())
+        put(self.store.as_ref(), ops).await
     }
 
     fn show_ops(&self, keys: &Keys) {
@@ -141,6 +134,23 @@ impl Told {
         }
         now
     }
+}
+
+/// As [`Vault::stored_ops`].
+pub(super) async fn stored(store: &dyn Store, epoch: u32) -> Result<Option<u64>, Error> {
+    let held = store.get(Part::default(), &tables::kek_ops(epoch)).await?;
+    held.map(|held| read(&held)).transpose()
+}
+
+/// Stores a count.
+pub(super) async fn put(store: &dyn Store, ops: OpsToStore) -> Result<(), Error> {
+    let value = ops.count.to_be_bytes().to_vec();
+    let commit = Commit {
+        writes: vec![Write::Put(tables::kek_ops(ops.epoch.0), value)],
+        ..Commit::default()
+    };
+    store.commit(commit).await?;
+    Ok(())
 }
 
 fn read(held: &Versioned) -> Result<u64, Error> {

@@ -87,7 +87,7 @@ pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};
 pub use login::LoginLimits;
 pub use refingerprint::{FingerprintStatus, GenerationStatus, RefingerprintStatus};
-pub use rotation::{Compromised, EpochStatus, KeyStatus, RotationError, RotationStatus};
+pub use rotation::{Compromised, EpochStatus, KeyStatus, Relocated, Relocation, RotationError, RotationStatus};
 pub use sweeper::Background;
 pub use tables::RECORD as RECORD_TABLE;
 pub(crate) use to_its_end::to_its_end;

@@ -3,9 +3,9 @@
 use super::types::{Error, Peer};
 use super::{RotationError, Vault, tables};
 use crate::audit::Event;
-use crate::hsm::{KeyFingerprint, Rotated};
+use crate::hsm::{Handover, KeyFingerprint, Rotated};
 use crate::keys::KeyState;
-use crate::store::{Commit, Part, Write};
+use crate::store::{Commit, Part, Store, Write};
 
 impl Vault {
     /// The keys of a role with their states.
@@ -83,19 +83,30 @@ impl Vault {
         if handovers.is_empty() {
             return Ok(());
         }
-        let held = self.store.get(Part::default(), &tables::handovers()).await?;
-        let number = held.and_then(|held| held.value.as_slice().try_into().ok());
-        let on_record = usize::try_from(number.map_or(0, u32::from_be_bytes)).unwrap_or(usize::MAX);
+        let on_record = handovers_on_record(self.store.as_ref()).await?;
         for (number, handover) in (1_u32..).zip(&handovers).skip(on_record) {
-            let commit = Commit {
-                writes: vec![Write::Put(tables::handovers(), number.to_be_bytes().to_vec())],
-                event: Some(Event::handover(handover.clone()).encode()),
-                ..Commit::default()
-            };
-            self.store.commit(commit).await?;
+            record_handover(self.store.as_ref(), number, handover).await?;
         }
         Ok(())
     }
+}
+
+/// How many of them the trail has.
+pub(super) async fn handovers_on_record(store: &dyn Store) -> Result<usize, Error> {
+    let held = store.get(Part::default(), &tables::handovers()).await?;
+    let number = held.and_then(|held| held.value.as_slice().try_into().ok());
+    Ok(usize::try_from(number.map_or(0, u32::from_be_bytes)).unwrap_or(usize::MAX))
+}
+
+/// Puts one on record: the `number`-th, from 1.
+pub(super) async fn record_handover(store: &dyn Store, number: u32, handover: &Handover) -> Result<(), Error> {
+    let commit = Commit {
+        writes: vec![Write::Put(tables::handovers(), number.to_be_bytes().to_vec())],
+        event: Some(Event::handover(handover.clone()).encode()),
+        ..Commit::default()
+    };
+    store.commit(commit).await?;
+    Ok(())
 }
 
 fn told(action: &str, asked_by: Peer, outcome: &str, detail: String) -> Event {

@@ -3,6 +3,8 @@
 
 mod compromise;
 mod moving;
+mod relocation;
+mod under;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -20,6 +22,7 @@ use crate::keys::{EpochState, Keys, NotMoved};
 use crate::store::{Commit, Part, Write};
 
 pub use self::compromise::Compromised;
+pub use self::relocation::{Relocated, Relocation};
 
 /// The format of [`Progress`] in the store.
 const VERSION: u8 = 1;

@@ -96,6 +96,7 @@ impl Names {
             Error::Integrity(
                 error @ (IntegrityError::Damaged
                 | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::KekLeft { .. }
                 | IntegrityError::NewerFormat
                 | IntegrityError::Tampered),
             ) => Refusal::failed(error),

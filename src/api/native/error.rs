@@ -23,14 +23,15 @@ impl From<Error> for Problem {
                 let seconds = error.retry_after_s();
                 Self::not_now(code, error).after(seconds)
             }
-            Error::Integrity(error @ IntegrityError::KekDestroyed { .. }) => {
+            Error::Integrity(error @ (IntegrityError::KekDestroyed { .. } | IntegrityError::KekLeft { .. })) => {
                 Self::new(Code::KeyDestroyed, sentence(&error))
             }
             Error::Integrity(error) => {
                 let code = match error {
-                    IntegrityError::Damaged | IntegrityError::KekDestroyed { .. } | IntegrityError::Tampered => {
-                        Code::Integrity
-                    }
+                    IntegrityError::Damaged
+                    | IntegrityError::KekDestroyed { .. }
+                    | IntegrityError::KekLeft { .. }
+                    | IntegrityError::Tampered => Code::Integrity,
                     IntegrityError::NewerFormat => Code::Internal,
                 };
                 Self::broken(code, error)

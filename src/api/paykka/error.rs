@@ -90,6 +90,7 @@ impl From<Error> for Refusal {
             Error::Integrity(
                 error @ (IntegrityError::Damaged
                 | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::KekLeft { .. }
                 | IntegrityError::NewerFormat
                 | IntegrityError::Tampered),
             ) => Self::failed(error),

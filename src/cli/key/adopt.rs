@@ -46,6 +46,7 @@ pub(super) fn run(args: &AdoptArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?;
     let config = &instance.config;
     init::refuse_root(config)?;
+    super::refuse_moving(config)?;
     if let Some(ended) = init::again_with(config)? {
         return Ok(ended);
     }

@@ -19,8 +19,8 @@ impl Engine {
             Job::Seal { mac, .. } => mac
                 .as_ref()
                 .is_none_or(|(generation, _)| at(&keys.fingerprints, *generation).is_ok()),
-            Job::Sign { generation, .. } => at(&keys.audits, *generation).is_ok(),
-            Job::OpenJwe { generation, .. } => at(&keys.transports, *generation).is_ok(),
+            Job::Sign { generation, .. } => held(&keys.audits, *generation).is_ok(),
+            Job::OpenJwe { generation, .. } => held(&keys.transports, *generation).is_ok(),
             Job::Kek { .. }
             | Job::Open { .. }
             | Job::OpenLocker { .. }
@@ -62,5 +62,11 @@ impl Engine {
 /// The key of that generation; `execute` has refused those that are not there.
 pub(super) fn at<T>(keys: &[T], generation: Generation) -> Result<&T, Ckr> {
     let key = generation.index().and_then(|index| keys.get(index));
+    key.ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))
+}
+
+/// Likewise, where it is in this HSM.
+pub(super) fn held<T>(keys: &[Option<T>], generation: Generation) -> Result<&T, Ckr> {
+    let key = at(keys, generation)?.as_ref();
     key.ok_or(Ckr::new("panvault", cryptoki_sys::CKR_KEY_HANDLE_INVALID))
 }

@@ -5,7 +5,7 @@ use cryptoki_sys as sys;
 
 use super::provision::Made;
 use super::roles::note;
-use super::{Officer, OfficerError, Plan};
+use super::{Officer, OfficerError};
 use crate::hsm::dek::{DekTemplates, Ivs};
 use crate::hsm::pkcs11::template::{Name, kek_copy};
 use crate::hsm::pkcs11::{Handle, describe};
@@ -20,20 +20,21 @@ struct NewKek {
 }
 
 impl Officer<'_> {
-    /// The epochs that the plan has and `existing` has not.
+    /// The epochs up to `last` that `existing` has not.
     pub(super) fn make_keks(
         &self,
-        plan: &Plan,
+        mode: KekMode,
+        last: u32,
         existing: &[KekRef],
         templates: &DekTemplates,
         made: &mut Vec<Made>,
     ) -> Result<Vec<KekRef>, OfficerError> {
         let highest = existing.iter().map(|kek| kek.epoch.0).max().unwrap_or(0);
-        let epochs: Vec<Epoch> = (highest.saturating_add(1)..=plan.keks).map(Epoch).collect();
+        let epochs: Vec<Epoch> = (highest.saturating_add(1)..=last).map(Epoch).collect();
         if epochs.is_empty() {
             return Ok(Vec::new());
         }
-        let keks = match plan.mode {
+        let keks = match mode {
             KekMode::NoTrusted => self.make_directly(&epochs, templates, made)?,
             KekMode::OfficerSets => self.marked(&epochs, templates)?,
             KekMode::SessionSource => self.copy_from_sources(&epochs, templates, made)?,

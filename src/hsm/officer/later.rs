@@ -14,7 +14,10 @@ impl Officer<'_> {
         let existing = plan.existing.as_ref().map(|keyset| &keyset.later);
         let mut later = existing.cloned().unwrap_or_default();
         // as of the first one: only requests on their way were encrypted for it
-        for pair in &mut later.transports {
+        let former = plan.existing.as_ref().map_or(0, |keyset| keyset.former.transports);
+        // the first transport key is none of these
+        let former = usize::try_from(former.saturating_sub(1)).unwrap_or(usize::MAX);
+        for pair in later.transports.iter_mut().skip(former) {
             if !self.is_there(&pair.id)? {
                 *pair = self.pair(Role::Transport, made)?;
             }
@@ -33,7 +36,7 @@ impl Officer<'_> {
             match role {
                 Rotated::Audit => later.audits.push(self.pair(Role::Audit, made)?),
                 Rotated::Fingerprint => {
-                    let (id, check) = self.make_fingerprint(made)?;
+                    let (id, check) = self.make_fingerprint(plan.mode, made)?;
                     later.fingerprints.push(MacRef { id, check });
                 }
                 Rotated::Transport => later.transports.push(self.pair(Role::Transport, made)?),
@@ -42,7 +45,7 @@ impl Officer<'_> {
         Ok(later)
     }
 
-    fn pair(&self, role: Role, made: &mut Vec<Made>) -> Result<PairRef, OfficerError> {
+    pub(super) fn pair(&self, role: Role, made: &mut Vec<Made>) -> Result<PairRef, OfficerError> {
         let (id, public) = self.make_pair(role, made)?;
         Ok(PairRef { id, public })
     }

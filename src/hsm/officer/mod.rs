@@ -6,9 +6,11 @@
 //! `panvault-platform`.
 
 mod client_key;
+mod convey;
 mod error;
 mod keks;
 mod later;
+mod moving;
 mod provision;
 mod roles;
 
@@ -18,6 +20,7 @@ use secrecy::SecretString;
 pub use self::client_key::ClientKey;
 pub use self::error::OfficerError;
 use self::error::refused_pin;
+pub use self::moving::{Arrival, Conveyed, Tag};
 pub use self::provision::{KEKS, MOST_KEKS, Plan, Provisioned};
 use super::check::check;
 use super::pkcs11::{Module, RawSession, Search};
@@ -33,6 +36,8 @@ pub struct Officer<'a> {
     strict: bool,
     so_pin: Option<&'a SecretString>,
     user_pin: &'a SecretString,
+    /// What the CKA_IDs of keys that are made begin with.
+    tag: Option<Tag>,
     _lock: StartLock,
 }
 
@@ -88,6 +93,7 @@ impl<'a> Officer<'a> {
             strict: config.strict,
             so_pin,
             user_pin,
+            tag: None,
             _lock: lock,
         })
     }

@@ -93,7 +93,7 @@ impl Officer<'_> {
     }
 
     /// Whether the module enforces what the mode rests on; and how it wants to be asked.
-    fn try_module(&self, mode: KekMode) -> Result<DekTemplates, OfficerError> {
+    pub(super) fn try_module(&self, mode: KekMode) -> Result<DekTemplates, OfficerError> {
         let mut findings = Findings::default();
         probe::required(&self.module.mechanisms()?, &mut findings)?;
         let tools = Tools::make(&self.session, None)?;
@@ -153,14 +153,15 @@ impl Officer<'_> {
     ) -> Result<(Keyset, Vec<Finding>), OfficerError> {
         let existing = plan.existing.as_ref();
         let mut keks = existing.map(|keyset| keyset.keks.clone()).unwrap_or_default();
-        // First, because this is where a PIN may be refused or the vendor's officer be waited for.
+        // KEKs first, because this is where a PIN may be refused or the vendor's officer be waited for.
         let shredded = existing.map(|keyset| keyset.shredded.clone()).unwrap_or_default();
         // the number of an epoch is never given again
-        let there: Vec<_> = keks.iter().chain(&shredded).cloned().collect();
-        keks.extend(self.make_keks(plan, &there, templates, made)?);
+        let former = existing.map(|keyset| keyset.former.clone()).unwrap_or_default();
+        let there: Vec<_> = keks.iter().chain(&shredded).chain(&former.keks).cloned().collect();
+        keks.extend(self.make_keks(plan.mode, plan.keks, &there, templates, made)?);
         let fingerprint = match existing {
             Some(keyset) => (keyset.fingerprint_id.clone(), keyset.fingerprint_check.clone()),
-            None => self.make_fingerprint(made)?,
+            None => self.make_fingerprint(plan.mode, made)?,
         };
         let audit = match existing {
             Some(keyset) => (keyset.audit_id.clone(), keyset.audit_public.clone()),
@@ -168,7 +169,7 @@ impl Officer<'_> {
         };
         // The roles that may be made anew: only requests on their way were encrypted for them.
         let transport = match existing {
-            Some(keyset) if self.is_there(&keyset.transport_id)? => {
+            Some(keyset) if former.transports > 0 || self.is_there(&keyset.transport_id)? => {
                 (keyset.transport_id.clone(), keyset.transport_public.clone())
             }
             _ => self.make_pair(Role::Transport, made)?,
@@ -193,13 +194,14 @@ impl Officer<'_> {
             locker,
             platform,
             later,
+            former,
         };
         let checked = check(&self.module, &self.session, &keyset, self.strict)?;
         Ok((keyset, checked.findings.into_inner()))
     }
 
     /// The pair that is there, or a new one where one was there or is wanted.
-    fn keep_or_make(
+    pub(super) fn keep_or_make(
         &self,
         there: Option<&PairRef>,
         wanted: bool,
@@ -229,7 +231,7 @@ impl Officer<'_> {
     }
 
     /// Takes back what an unfinished ceremony made: keys that no keyset names would stand in the next one's way.
-    fn undo(&self, made: &[Made]) {
+    pub(super) fn undo(&self, made: &[Made]) {
         for key in made {
             // Errors here leave what the next run reports as keys without a keyring.
             let found = self.session.find(&Search {
@@ -243,10 +245,13 @@ impl Officer<'_> {
         }
     }
 
-    /// A fresh CKA_ID.
+    /// A fresh CKA_ID; of a move, behind its tag.
     pub(super) fn new_id(&self) -> Result<Vec<u8>, OfficerError> {
         let mut id = vec![0u8; 16];
         self.session.random(&mut id)?;
+        if let Some(tag) = &self.tag {
+            id.splice(..tag.0.len(), tag.0);
+        }
         Ok(id)
     }
 

@@ -4,14 +4,17 @@ use cryptoki_sys as sys;
 
 use super::provision::Made;
 use super::{Officer, OfficerError};
-use crate::hsm::PublicKey;
-use crate::hsm::pkcs11::template::{Name, audit_ed25519, audit_p256, fingerprint, locker, platform, transport};
+use crate::hsm::pkcs11::template::{
+    Name, audit_ed25519, audit_p256, conveyance, conveyed, fingerprint, locker, platform, transport,
+};
 use crate::hsm::pkcs11::{Ckr, Handle, Signing, Template};
 use crate::hsm::proof::{FINGERPRINT_CHECK, LABEL, sign};
+use crate::hsm::{KekMode, PublicKey};
 
 #[derive(Clone, Copy)]
 pub(super) enum Role {
     Audit,
+    Conveyance,
     Locker,
     Platform,
     Transport,
@@ -19,9 +22,13 @@ pub(super) enum Role {
 
 impl Officer<'_> {
     /// CKA_ID and check value.
-    pub(super) fn make_fingerprint(&self, made: &mut Vec<Made>) -> Result<(String, String), OfficerError> {
+    pub(super) fn make_fingerprint(
+        &self,
+        mode: KekMode,
+        made: &mut Vec<Made>,
+    ) -> Result<(String, String), OfficerError> {
         let (id, label) = (self.new_id()?, format!("{LABEL}fingerprint"));
-        let template = fingerprint(&Name { id: &id, label: &label });
+        let template = fingerprint(&Name { id: &id, label: &label }, mode.has_trusted());
         let key = self.session.generate_key(sys::CKM_GENERIC_SECRET_KEY_GEN, &template)?;
         let hex = note(made, label, id);
         self.confirm_token_object(key)?;
@@ -38,6 +45,7 @@ impl Officer<'_> {
                 let (public, private, how) = self.generate_audit(&Name { id: &id, label: &label })?;
                 (label, public, private, Some(how))
             }
+            Role::Conveyance => self.rsa(&id, "conveyance", |name| conveyance(name, conveyed()))?,
             Role::Locker => self.rsa(&id, "locker", locker)?,
             Role::Platform => self.rsa(&id, "platform", platform)?,
             Role::Transport => self.rsa(&id, "transport", transport)?,

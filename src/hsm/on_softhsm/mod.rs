@@ -8,6 +8,7 @@ mod ceremony;
 mod jobs;
 mod jwe;
 mod later;
+mod moving;
 mod platform;
 mod shred;
 mod start;

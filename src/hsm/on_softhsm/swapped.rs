@@ -150,7 +150,7 @@ scenarios! {
         let id = bytes(&keyset.fingerprint_id);
         place.intrude(UserType::User, |_, session| {
             remove(session, &id);
-            let template = fingerprint(&Name { id: &id, label: "panvault-fingerprint" });
+            let template = fingerprint(&Name { id: &id, label: "panvault-fingerprint" }, true);
             session.generate_key(sys::CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap();
         });
         refused(place, &keyset, &["fingerprint key", "swapped"]);

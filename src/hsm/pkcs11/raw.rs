@@ -229,8 +229,18 @@ impl RawSession {
     }
 
     pub(crate) fn wrap(&self, mechanism: CK_MECHANISM_TYPE, kek: Handle, key: Handle) -> Result<Vec<u8>, Ckr> {
+        self.wrap_by(plain(mechanism), kek, key)
+    }
+
+    /// Wraps with RSA-OAEP.
+    pub(crate) fn wrap_oaep(&self, hash: Oaep, public: Handle, key: Handle) -> Result<Vec<u8>, Ckr> {
+        let mut of_oaep = oaep(hash);
+        self.wrap_by(with_params(sys::CKM_RSA_PKCS_OAEP, &mut of_oaep), public, key)
+    }
+
+    /// What `mechanism` points to must outlive this, as it does in the two above.
+    fn wrap_by(&self, mut mechanism: CK_MECHANISM, kek: Handle, key: Handle) -> Result<Vec<u8>, Ckr> {
         let call = function("C_WrapKey", self.functions.list.C_WrapKey)?;
-        let mut mechanism = plain(mechanism);
         // 32 bytes become 40; RSA, tried by the start-up check, gives a modulus.
         let mut blob = vec![0u8; LONGEST_ATTRIBUTE];
         let mut written = ulong(blob.len());
@@ -257,8 +267,35 @@ impl RawSession {
         blob: &[u8],
         template: &Template,
     ) -> Result<Handle, Ckr> {
+        self.unwrap_by(plain(mechanism), kek, blob, template)
+    }
+
+    /// Unwraps with RSA-OAEP.
+    pub(crate) fn unwrap_oaep(
+        &self,
+        hash: Oaep,
+        private: Handle,
+        blob: &[u8],
+        template: &Template,
+    ) -> Result<Handle, Ckr> {
+        let mut of_oaep = oaep(hash);
+        self.unwrap_by(
+            with_params(sys::CKM_RSA_PKCS_OAEP, &mut of_oaep),
+            private,
+            blob,
+            template,
+        )
+    }
+
+    /// As [`Self::wrap_by`].
+    fn unwrap_by(
+        &self,
+        mut mechanism: CK_MECHANISM,
+        kek: Handle,
+        blob: &[u8],
+        template: &Template,
+    ) -> Result<Handle, Ckr> {
         let call = function("C_UnwrapKey", self.functions.list.C_UnwrapKey)?;
-        let mut mechanism = plain(mechanism);
         let mut flat = Flat::of(template);
         let mut handle = 0;
         // SAFETY: the module only reads `blob` (its C type lacks the const); all pointers outlive the call.

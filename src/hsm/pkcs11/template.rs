@@ -8,7 +8,10 @@ mod rsa;
 use cryptoki_sys as sys;
 use cryptoki_sys::CK_MECHANISM_TYPE;
 
-pub(crate) use self::rsa::{LOCKER_USES, client_pair, locker, platform, rsa_public, transport};
+pub(crate) use self::rsa::{
+    LOCKER_USES, client_pair, conveyance, conveyance_public, conveyance_unmarked, locker, platform, rsa_public,
+    transport,
+};
 use super::attribute::Template;
 use crate::hsm::KekMode;
 
@@ -51,11 +54,10 @@ pub(crate) struct Name<'a> {
 
 impl DekRules {
     pub(crate) fn new(mode: KekMode, value_len: bool) -> Self {
-        let trusted = match mode {
-            KekMode::NoTrusted => false,
-            KekMode::OfficerSets | KekMode::SessionSource => true,
-        };
-        Self { trusted, value_len }
+        Self {
+            trusted: mode.has_trusted(),
+            value_len,
+        }
     }
 
     /// What the KEK says every key unwrapped by it must be.
@@ -174,9 +176,36 @@ pub(crate) fn kek_copy(name: &Name<'_>) -> Template {
         .no(sys::CKA_MODIFIABLE)
 }
 
-/// The fingerprint key. GENERIC_SECRET, because most modules have no key of the HMAC's own type.
-pub(crate) fn fingerprint(name: &Name<'_>) -> Template {
-    hidden(Template::new().ulong(sys::CKA_VALUE_LEN, 32), name)
+/// The fingerprint key. GENERIC_SECRET, because most modules have no key of the HMAC's own type. Where the user cannot make a
+/// TRUSTED key (`trusted`) it can leave under one, and only so: what it made cannot be made anew by another key.
+pub(crate) fn fingerprint(name: &Name<'_>, trusted: bool) -> Template {
+    let template = fingerprint_use(hidden(Template::new(), name)).ulong(sys::CKA_VALUE_LEN, 32);
+    match trusted {
+        true => leaving(template),
+        false => template,
+    }
+}
+
+/// The fingerprint key as another HSM takes it in: as it was, so that it can move on.
+pub(crate) fn fingerprint_unwrap(name: &Name<'_>) -> Template {
+    leaving(fingerprint_use(hidden(
+        Template::secret_key(sys::CKK_GENERIC_SECRET),
+        name,
+    )))
+}
+
+/// What the conveyance key gives, whoever unwraps with it.
+pub(crate) fn conveyed() -> Template {
+    let name = Name { id: &[], label: "" };
+    fingerprint_unwrap(&name).without(sys::CKA_ID).without(sys::CKA_LABEL)
+}
+
+fn leaving(template: Template) -> Template {
+    template.yes(sys::CKA_EXTRACTABLE).yes(sys::CKA_WRAP_WITH_TRUSTED)
+}
+
+fn fingerprint_use(template: Template) -> Template {
+    template
         .yes(sys::CKA_SIGN)
         .no(sys::CKA_VERIFY)
         .no(sys::CKA_ENCRYPT)

@@ -193,5 +193,6 @@ pub(in crate::hsm) fn keyset() -> Keyset {
         locker: None,
         platform: None,
         later: crate::hsm::Later::default(),
+        former: crate::hsm::Former::default(),
     }
 }

@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::hsm::WrappedKey;
 use crate::hsm::dek::{DekTemplates, using};
 use crate::hsm::pkcs11::template::{DekRules, DekUse, WRAP, rsa_public};
-use crate::hsm::pkcs11::{Ckr, Handle, RawSession, Template};
+use crate::hsm::pkcs11::{Ckr, Handle, Oaep, RawSession, Template};
 
 /// A KEK, and a DEK that it wraps.
 pub(crate) struct Target<'a> {
@@ -39,6 +39,17 @@ impl Tools {
         // A module without public session objects has no such attack either.
         let rsa = rsa.and_then(|(n, e)| session.create_object(&rsa_public(n, e).yes(sys::CKA_WRAP)).ok());
         Ok(Self { aes, rsa })
+    }
+
+    /// Which of them wrap a key that none of them may wrap.
+    pub(super) fn wraps(&self, session: &RawSession, key: Handle) -> Result<Vec<(&'static str, bool)>, Ckr> {
+        let own = refused(session.wrap(WRAP, self.aes, key))?;
+        let mut tried = vec![("fingerprint-wrap-own-key", own.is_some())];
+        if let Some(rsa) = self.rsa {
+            let wrapped = refused(session.wrap_oaep(Oaep::Sha1, rsa, key))?;
+            tried.push(("fingerprint-wrap-own-rsa", wrapped.is_some()));
+        }
+        Ok(tried)
     }
 
     pub(crate) fn destroy(self, session: &RawSession) -> Result<(), Ckr> {
@@ -195,7 +206,7 @@ fn change_kek(session: &RawSession, target: &Target<'_>) -> Result<Vec<(&'static
 }
 
 /// What an attempt gave that should have been refused. Only a token that does not work is an error.
-fn refused<T>(attempt: Result<T, Ckr>) -> Result<Option<T>, Ckr> {
+pub(super) fn refused<T>(attempt: Result<T, Ckr>) -> Result<Option<T>, Ckr> {
     match attempt {
         Ok(granted) => Ok(Some(granted)),
         Err(ckr) if ckr.is_fatal() && !by_policy(ckr) => Err(ckr),

@@ -1,11 +1,13 @@
 //! The start-up check: what the module does, tried out, because the mechanism list and the attributes do not tell.
 
 mod attacks;
+mod fingerprint;
 mod mechanisms;
 mod scratch;
 mod trusted;
 
 pub(crate) use attacks::{Target, Tools, attack};
+pub(crate) use fingerprint::fingerprints;
 pub(crate) use mechanisms::required;
 pub(crate) use scratch::learn;
 pub(crate) use trusted::{cannot_make_trusted, known_trusted_only};

@@ -22,16 +22,23 @@ const fn flag(kind: CK_ATTRIBUTE_TYPE, name: &'static str, wanted: bool, grave: 
     }
 }
 
-/// What holds for every key of ours that must not leave.
-const HIDDEN: [Flag; 7] = [
+/// What holds for every key of ours.
+const HIDDEN: [Flag; 5] = [
     flag(sys::CKA_TOKEN, "CKA_TOKEN", true, false),
     flag(sys::CKA_PRIVATE, "CKA_PRIVATE", true, true),
     flag(sys::CKA_SENSITIVE, "CKA_SENSITIVE", true, true),
-    flag(sys::CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, true),
-    flag(sys::CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", true, false),
     flag(sys::CKA_MODIFIABLE, "CKA_MODIFIABLE", false, false),
     flag(sys::CKA_DERIVE, "CKA_DERIVE", false, false),
 ];
+
+/// And for those that must not leave.
+const STAYING: [Flag; 2] = [
+    flag(sys::CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, true),
+    flag(sys::CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", true, false),
+];
+
+/// And for one that may leave, under a key that the security officer called TRUSTED.
+const LEAVING: [Flag; 1] = [flag(sys::CKA_WRAP_WITH_TRUSTED, "CKA_WRAP_WITH_TRUSTED", true, true)];
 
 /// What a KEK must not do besides.
 const KEK: [Flag; 4] = [
@@ -44,6 +51,7 @@ const KEK: [Flag; 4] = [
 /// How a KEK differs from its template.
 pub(super) fn kek(session: &RawSession, key: Handle, name: &str) -> Result<Vec<Weakness>, Ckr> {
     let mut all = flags(session, key, name, &HIDDEN)?;
+    all.extend(flags(session, key, name, &STAYING)?);
     all.extend(flags(session, key, name, &KEK)?);
     all.extend(number(
         session,
@@ -66,8 +74,28 @@ pub(super) fn role(
     allowed: &[CK_MECHANISM_TYPE],
 ) -> Result<Vec<Weakness>, Ckr> {
     let mut all = flags(session, key, name, &HIDDEN)?;
+    all.extend(flags(session, key, name, &STAYING)?);
     all.extend(mechanisms(session, key, name, allowed)?);
     Ok(all)
+}
+
+/// How a fingerprint key differs from its template: it stays, or, where the user cannot make a TRUSTED key (`trusted`), leaves
+/// under such a key only.
+pub(super) fn fingerprint(session: &RawSession, key: Handle, name: &str, trusted: bool) -> Result<Vec<Weakness>, Ckr> {
+    let mut all = flags(session, key, name, &HIDDEN)?;
+    let how: &[Flag] = match trusted && is_extractable(session, key)? {
+        true => &LEAVING,
+        false => &STAYING,
+    };
+    all.extend(flags(session, key, name, how)?);
+    all.extend(mechanisms(session, key, name, &[sys::CKM_SHA256_HMAC])?);
+    Ok(all)
+}
+
+/// Whether a key can leave at all.
+pub(crate) fn is_extractable(session: &RawSession, key: Handle) -> Result<bool, Ckr> {
+    let value = read(session, key, sys::CKA_EXTRACTABLE)?;
+    Ok(value.is_some_and(|value| value.first() == Some(&sys::CK_TRUE)))
 }
 
 fn flags(session: &RawSession, key: Handle, name: &str, wanted: &[Flag]) -> Result<Vec<Weakness>, Ckr> {

@@ -4,6 +4,7 @@ mod attributes;
 mod kek;
 mod role;
 
+pub(crate) use attributes::is_extractable;
 pub(crate) use role::{rsa_parts, works};
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use super::dek::DekTemplates;
 use super::jwe::Recipient;
 use super::pkcs11::{Ckr, Handle, OpenFault, RawSession, Search, Signing};
 use super::probe::Findings;
-use super::{Canary, Epoch, Keyset, PublicKey, StartFault};
+use super::{Canary, Epoch, Keyset, PublicKey, Rotated, StartFault};
 
 /// What the labels of all our keys begin with.
 pub(crate) const LABEL: &str = "panvault-";
@@ -25,10 +26,10 @@ pub(crate) const FINGERPRINT_CHECK: &[u8] = b"panvault fingerprint check v1";
 /// Our keys' handles, each proved.
 pub(crate) struct Keys {
     pub(crate) keks: BTreeMap<Epoch, Kek>,
-    /// By generation, as those of the next two.
+    /// By generation, as those of the next two. Those that are in a HSM which the vault has left are none.
     pub(crate) fingerprints: Vec<Handle>,
-    pub(crate) audits: Vec<(Handle, Signing)>,
-    pub(crate) transports: Vec<Recipient>,
+    pub(crate) audits: Vec<Option<(Handle, Signing)>>,
+    pub(crate) transports: Vec<Option<Recipient>>,
     pub(crate) locker: Option<Recipient>,
     pub(crate) platform: Option<Handle>,
 }
@@ -76,18 +77,27 @@ pub(crate) fn prove(session: &RawSession, keyset: &Keyset, templates: &DekTempla
     }
     let mut fingerprints = Vec::new();
     for (id, check) in keyset.fingerprints() {
-        let found = role::fingerprint(session, id, check, &mut weaknesses);
+        let found = role::fingerprint(session, id, check, templates.rules.trusted, &mut weaknesses);
         fingerprints.extend(named(found, &mut wrong)?);
     }
     let mut audits = Vec::new();
-    for (id, public) in keyset.audits() {
-        let found = named(role::audit(session, id, public, &mut weaknesses), &mut wrong)?;
-        audits.extend(found.map(|key| (key, signing(public))));
+    for ((id, public), is_there) in keyset.audits().zip(keyset.in_token(Rotated::Audit)) {
+        let found = match is_there {
+            true => named(role::audit(session, id, public, &mut weaknesses), &mut wrong)?,
+            false => None,
+        };
+        audits.push(found.map(|key| (key, signing(public))));
     }
     let mut transports = Vec::new();
-    for (id, public) in keyset.transports() {
-        let found = role::transport(session, id, public, &mut findings, &mut weaknesses);
-        transports.extend(named(found, &mut wrong)?);
+    for ((id, public), is_there) in keyset.transports().zip(keyset.in_token(Rotated::Transport)) {
+        let found = match is_there {
+            true => named(
+                role::transport(session, id, public, &mut findings, &mut weaknesses),
+                &mut wrong,
+            )?,
+            false => None,
+        };
+        transports.push(found);
     }
     let locker = match &keyset.locker {
         Some(pair) => named(role::locker(session, pair, &mut findings, &mut weaknesses), &mut wrong)?,

@@ -12,11 +12,13 @@ use crate::hsm::pkcs11::{Ckr, Handle, Oaep, RawSession, Rsa, Search, Signing};
 use crate::hsm::probe::Findings;
 use crate::hsm::{PairRef, PublicKey};
 
-/// The fingerprint key: its HMAC of a fixed text is the one that `init` noted.
+/// The fingerprint key: its HMAC of a fixed text is the one that `init` noted. It may leave under a TRUSTED key, where the user
+/// cannot make one: `trusted`.
 pub(super) fn fingerprint(
     session: &RawSession,
     hex: &str,
     check: &str,
+    trusted: bool,
     weaknesses: &mut Vec<Weakness>,
 ) -> Result<Handle, Wrong> {
     let name = format!("fingerprint key (CKA_ID {hex})");
@@ -24,7 +26,7 @@ pub(super) fn fingerprint(
         let made = sign(session, key, Signing::HmacSha256, FINGERPRINT_CHECK)?;
         Ok(data_encoding::HEXLOWER.encode(&made) == check.to_ascii_lowercase())
     })?;
-    weaknesses.extend(attributes::role(session, key, &name, &[sys::CKM_SHA256_HMAC])?);
+    weaknesses.extend(attributes::fingerprint(session, key, &name, trusted)?);
     Ok(key)
 }
 

@@ -11,7 +11,7 @@ use super::KeyringFault;
 const MODE: u32 = 0o640;
 
 /// The whole file, if it is a plain one of at most `max` bytes that only its owner may write.
-pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, KeyringFault> {
+pub(in crate::keys) fn read(path: &Path, max: u64) -> Result<Vec<u8>, KeyringFault> {
     let unreadable = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => KeyringFault::Missing,
         _ => KeyringFault::Unreadable(error.to_string()),
@@ -41,7 +41,7 @@ pub(super) fn prepare(path: &Path) -> io::Result<()> {
 }
 
 /// Replaces the file durably: after an error or a power cut either the old content is there or the new.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::keys) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (new, mut file) = create_beside(path)?;
     let written = file
         .write_all(bytes)
@@ -54,6 +54,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
         return Err(error);
     }
+    sync_dir(path)
+}
+
+/// Makes what happened to names in the file's directory durable.
+pub(in crate::keys) fn sync_dir(path: &Path) -> io::Result<()> {
     let dir = match path.parent() {
         Some(dir) if dir != Path::new("") => dir,
         _ => Path::new("."),

@@ -1,14 +1,15 @@
 //! The keyring as the life of its KEK epochs.
 
 use super::{Keyring, KeyringFault};
-use crate::hsm::{Epoch, KekRef};
+use crate::hsm::{Epoch, Handover, KekRef, Keyset};
 use crate::id::UnixMillis;
+use crate::keys::generations::Overlap;
 use crate::keys::lifecycle::{Lifecycle, Refused};
 
 impl Keyring {
     /// Its epochs, and what befell them.
     pub fn lifecycle(&self) -> Lifecycle {
-        let keks = self.keyset.keks.iter().chain(&self.keyset.shredded);
+        let keks = self.all_keks();
         let epochs = keks.map(|kek| {
             let mark = self.marks.get(&kek.epoch).cloned().unwrap_or_default();
             (kek.epoch, mark)
@@ -33,9 +34,12 @@ impl Keyring {
                 .get(&kek.epoch)
                 .is_some_and(|mark| mark.destroying.is_some())
         };
-        let (shredded, keks): (Vec<_>, Vec<_>) = keyring.keyset.keks.drain(..).partition(gone);
-        keyring.keyset.keks = keks;
-        keyring.keyset.shredded.extend(shredded);
+        let keyset = &mut keyring.keyset;
+        for keks in [&mut keyset.keks, &mut keyset.former.keks] {
+            let (shredded, there): (Vec<_>, Vec<_>) = keks.drain(..).partition(gone);
+            *keks = there;
+            keyset.shredded.extend(shredded);
+        }
         keyring.keyset.shredded.sort_by_key(|kek| kek.epoch);
         keyring.checked()
     }
@@ -56,8 +60,38 @@ impl Keyring {
 
     /// The KEK of an epoch, whatever its state.
     pub fn kek(&self, epoch: Epoch) -> Option<&KekRef> {
-        let mut keks = self.keyset.keks.iter().chain(&self.keyset.shredded);
-        keks.find(|kek| kek.epoch == epoch)
+        self.all_keks().find(|kek| kek.epoch == epoch)
+    }
+
+    fn all_keks(&self) -> impl Iterator<Item = &KekRef> {
+        let keyset = &self.keyset;
+        keyset.keks.iter().chain(&keyset.shredded).chain(&keyset.former.keks)
+    }
+
+    /// The same vault in another HSM: `keyset` is what that one has, made of this keyring's, and the audit key that was in use has
+    /// named the one that signs there.
+    ///
+    /// # Errors
+    /// [`KeyringFault::Senseless`].
+    pub(in crate::keys) fn moved(&self, keyset: Keyset, handover: Handover) -> Result<Self, KeyringFault> {
+        let at = handover.at;
+        let first = keyset.keks.first().ok_or(KeyringFault::Senseless("it has no KEK"))?;
+        let mut next = Self {
+            active_epoch: first.epoch,
+            active_since: Some(at),
+            ..self.clone()
+        };
+        for kek in &self.keyset.keks {
+            next.marks.entry(kek.epoch).or_default().left = Some(at);
+        }
+        let steps = &mut next.generations;
+        steps.audits.push(handover);
+        for overlap in &mut steps.transports {
+            overlap.until = overlap.until.min(at);
+        }
+        steps.transports.push(Overlap { at, until: at });
+        next.keyset = keyset;
+        next.checked()
     }
 
     /// Marks belong to epochs that there are, and say of just those of [`crate::hsm::Keyset::shredded`] that they go.
@@ -67,9 +101,15 @@ impl Keyring {
         let wrong = self.marks.iter().any(|(epoch, mark)| {
             let goes = mark.destroying.is_some();
             let ended_only = mark.destroyed.is_some() && !goes;
-            ended_only || of(&keyset.shredded, epoch) != goes || of(&keyset.keks, epoch) == goes
+            let left = mark.left.is_some() && !goes;
+            let there = of(&keyset.keks, epoch);
+            ended_only
+                || of(&keyset.shredded, epoch) != goes
+                || of(&keyset.former.keks, epoch) != left
+                || there == (goes || left)
         });
-        let unmarked = keyset.shredded.iter().any(|kek| !self.marks.contains_key(&kek.epoch));
+        let mut elsewhere = keyset.shredded.iter().chain(&keyset.former.keks);
+        let unmarked = elsewhere.any(|kek| !self.marks.contains_key(&kek.epoch));
         if wrong || unmarked {
             return Err(KeyringFault::Senseless("its marks of KEK epochs do not fit its KEKs"));
         }

@@ -6,7 +6,8 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 
 use super::*;
-use crate::hsm::{Canary, Generation, Handover, KekMode, KekRef, Rotated, SealedPart, WrappedKey};
+use crate::hsm::{Canary, Former, Generation, Handover, KekMode, KekRef, PairRef, Rotated, SealedPart, WrappedKey};
+use crate::keys::generations::Overlap;
 use crate::keys::{EpochState, Refused};
 
 fn keyset(audit_public: PublicKey) -> Keyset {
@@ -39,6 +40,7 @@ fn keyset(audit_public: PublicKey) -> Keyset {
         locker: None,
         platform: None,
         later: crate::hsm::Later::default(),
+        former: crate::hsm::Former::default(),
     }
 }
 
@@ -337,6 +339,104 @@ fn the_life_of_epochs_is_read_as_it_was_written() {
         senseless(|k| drop(k.marks.insert(Epoch(7), EpochMark::default()))),
         what
     );
+}
+
+/// What a move makes of a keyring: of former keys only their public halves count, and numbers go on.
+#[test]
+fn a_vault_in_another_hsm_knows_what_it_left() {
+    let mut first = keyring();
+    first.generations.transports.push(Overlap {
+        at: UnixMillis(6),
+        until: UnixMillis(99),
+    });
+    first.keyset.later.transports.push(pair("13"));
+    let first = first.checked().unwrap();
+    let (old, new) = (signer(1), signer(2));
+    let at = UnixMillis(50);
+    let statement = Handover::statement(first.vault(), at, &old.1, &new.1).unwrap();
+    let signature = old.0.sign(&crate::hsm::signed_form(Handover::DOMAIN, &statement));
+    let handover = Handover::new(first.vault().clone(), at, old.1, new.1.clone(), signature.as_ref());
+    let mut keyset = first.keyset.clone();
+    keyset.former = Former {
+        keks: std::mem::take(&mut keyset.keks),
+        audits: 1,
+        transports: 2,
+    };
+    keyset.keks = vec![KekRef {
+        epoch: Epoch(3),
+        id: "03".to_owned(),
+        ..keyset.former.keks[0].clone()
+    }];
+    keyset.later.audits.push(PairRef {
+        id: "14".to_owned(),
+        public: new.1.clone(),
+    });
+    keyset.later.transports.push(pair("15"));
+    let moved = first.moved(keyset, handover).unwrap();
+
+    let states = |role| moved.states(role).iter().map(|key| key.state).collect::<Vec<_>>();
+    assert_eq!(states(Rotated::Audit), [EpochState::Left, EpochState::Active]);
+    assert_eq!(
+        states(Rotated::Transport),
+        [EpochState::Left, EpochState::Left, EpochState::Active]
+    );
+    assert_eq!(states(Rotated::Fingerprint), [EpochState::Active]);
+    assert!(
+        moved
+            .states(Rotated::Transport)
+            .iter()
+            .all(|key| key.until.is_none_or(|until| until <= at))
+    );
+    let life = moved.lifecycle();
+    let epochs: Vec<_> = life
+        .states()
+        .into_iter()
+        .map(|(epoch, state)| (epoch.0, state))
+        .collect();
+    assert_eq!(
+        epochs,
+        [(1, EpochState::Left), (2, EpochState::Left), (3, EpochState::Active)]
+    );
+    assert_eq!((moved.active_epoch(), moved.active_since()), (Epoch(3), at));
+    assert_eq!(moved.kek(Epoch(1)).unwrap().id, "01");
+    assert_eq!(moved.audit_history().unwrap().len(), 2);
+    let draft = moved.draft().unwrap();
+    let SignedKeyring(bytes) = {
+        let signature = new.0.sign(&draft.message());
+        draft.signed(signature.as_ref()).unwrap()
+    };
+    assert_eq!(Keyring::parse(&bytes), Ok(moved.clone()));
+
+    let senseless = |change: fn(&mut Keyring)| {
+        let mut other = moved.clone();
+        change(&mut other);
+        assert!(matches!(other.checked(), Err(KeyringFault::Senseless(_))));
+    };
+    senseless(|other| other.marks.clear());
+    senseless(|other| other.keyset.keks[0].epoch = Epoch(2));
+    senseless(|other| other.keyset.former.audits = 2);
+    senseless(|other| other.keyset.former.transports = 3);
+    senseless(|other| drop(other.keyset.former.keks.pop()));
+    senseless(|other| {
+        other
+            .keyset
+            .keks
+            .splice(0..0, other.keyset.former.keks.clone())
+            .for_each(drop)
+    });
+    // one that is known to be destroyed is none that was left
+    let after = moved.after_destruction(Epoch(1), "01", UnixMillis(60)).unwrap();
+    assert_eq!(after.lifecycle().state(Epoch(1)), Some(EpochState::Destroyed));
+    assert_eq!(after.keyset().former.keks.len(), 1);
+}
+
+fn pair(id: &str) -> PairRef {
+    let public = PublicKey::Rsa {
+        n: "wAAB".to_owned(),
+        e: "AQAB".to_owned(),
+    };
+    let id = id.to_owned();
+    PairRef { id, public }
 }
 
 fn signed_after(dir: &tempfile::TempDir) -> Keyring {

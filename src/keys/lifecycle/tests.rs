@@ -19,6 +19,41 @@ fn fresh() -> Lifecycle {
     Lifecycle::new(Epoch(1), UnixMillis(0), epochs.collect())
 }
 
+/// After a move: the first epoch stayed in the HSM before.
+fn moved() -> Lifecycle {
+    let epochs = (1..=EPOCHS).map(|epoch| {
+        let left = (epoch == 1).then_some(UnixMillis(7));
+        (
+            Epoch(epoch),
+            EpochMark {
+                left,
+                ..EpochMark::default()
+            },
+        )
+    });
+    Lifecycle::new(Epoch(2), UnixMillis(0), epochs.collect())
+}
+
+#[test]
+fn an_epoch_that_was_left_does_nothing_and_nothing_is_done_to_it() {
+    let mut life = moved();
+    let before = life.clone();
+    assert_eq!(life.state(Epoch(1)), Some(EpochState::Left));
+    let left = Refused::Left(Epoch(1), UnixMillis(7));
+    assert_eq!(life.opens(Epoch(1)), Err(left.clone()));
+    assert_eq!(life.compromise(Epoch(1), None, UnixMillis(8)), Err(left.clone()));
+    assert_eq!(life.destroy(Epoch(1), UnixMillis(8)), Err(left));
+    assert_eq!(
+        life.destroyed(Epoch(1), UnixMillis(8)),
+        Err(Refused::NotDestroying(Epoch(1)))
+    );
+    assert_eq!(life, before);
+    // a certificate of another history of the vault says more
+    life.was_destroyed(Epoch(1), UnixMillis(9)).unwrap();
+    assert_eq!(life.state(Epoch(1)), Some(EpochState::Destroyed));
+    assert_eq!(life.rotate(UnixMillis(10)), Ok(Epoch(3)), "it is not gone back to");
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // one that is not there, too
     let epoch = || 0..=EPOCHS + 1;

@@ -42,6 +42,7 @@ impl Check<'_> {
             Some(Err(
                 IntegrityError::Damaged
                 | IntegrityError::KekDestroyed { .. }
+                | IntegrityError::KekLeft { .. }
                 | IntegrityError::NewerFormat
                 | IntegrityError::Tampered,
             )) => {
@@ -58,6 +59,6 @@ impl Check<'_> {
 }
 
 /// For people. A name may be a text of a merchant's client, so it is not shown.
-pub(super) fn named(address: &Address) -> String {
+pub(in crate::vault) fn named(address: &Address) -> String {
     format!("document {} of merchant {}", hex(&address.key()), address.merchant)
 }

@@ -55,6 +55,9 @@ pub struct Verified {
     /// Records and documents whose KEK was destroyed: they open nowhere any more, and that is no fault.
     #[serde(default)]
     pub dead: u64,
+    /// Records and documents whose KEK is in a HSM that the vault has left: they did not open there either.
+    #[serde(default)]
+    pub left: u64,
     /// What is wrong.
     pub faults: u64,
 }
@@ -175,6 +178,10 @@ impl Walk<'_> {
                 self.verified.dead += 1;
                 return Ok(());
             }
+            Err(Error::Integrity(IntegrityError::KekLeft { .. })) => {
+                self.verified.left += 1;
+                return Ok(());
+            }
             looked => looked?,
         };
         if let Some(what) = found_wrong {
@@ -213,6 +220,10 @@ impl Walk<'_> {
             Ok(_) => {}
             Err(keys::Error::Destroyed { .. }) => {
                 self.verified.dead += 1;
+                return Ok(());
+            }
+            Err(keys::Error::Left { .. }) => {
+                self.verified.left += 1;
                 return Ok(());
             }
             Err(keys::Error::Tampered) => self.told(key, found, &name, TAMPERED).await?,

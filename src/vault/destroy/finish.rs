@@ -134,9 +134,11 @@ impl Vault {
                     let report = keys.destroy_again(epoch).await.map_err(NotMoved::Keys)?;
                     self.came_back(epoch, &report).await
                 }
-                EpochState::PreActive | EpochState::Active | EpochState::Deactivated | EpochState::Compromised => {
-                    Ok(())
-                }
+                EpochState::PreActive
+                | EpochState::Active
+                | EpochState::Deactivated
+                | EpochState::Compromised
+                | EpochState::Left => Ok(()),
             };
             // what the token keeps of one epoch is no reason to leave the others
             match done {

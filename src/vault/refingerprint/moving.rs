@@ -139,8 +139,8 @@ impl Vault {
     /// The record found under the active key; `None` where it is already.
     async fn refingerprinted(&self, key: Key, found: Versioned, to: Generation) -> Result<Option<Moved>, Error> {
         let moved = self.under_key(&key, &found, to).await;
-        // of a backup from before the destruction: it stays as dead as it is
-        if let Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) = &moved {
+        // of a backup from before the destruction, or it did not open before the vault moved: it stays as dead as it is
+        if let Err(Error::Integrity(IntegrityError::KekDestroyed { .. } | IntegrityError::KekLeft { .. })) = &moved {
             return Ok(None);
         }
         if let Err(Error::Integrity(fault)) = &moved {

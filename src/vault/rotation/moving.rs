@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::under::{Put, under};
 use super::{Progress, TABLES};
 use crate::audit::Event;
 use crate::hsm::Epoch;
 use crate::id::UnixMillis;
-use crate::keys::Sealed;
+use crate::keys::{Place, Sealed};
 use crate::store::Write;
 use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned};
 use crate::vault::batch::each;
-use crate::vault::documents::{Address, Row};
 use crate::vault::moving::{PAGE, PAUSE, Page, groups};
-use crate::vault::record::Record;
+use crate::vault::sealer::{Fut, Sealer};
 use crate::vault::types::{Error, IntegrityError};
 use crate::vault::{Vault, tables};
 
@@ -32,6 +32,15 @@ struct Moved {
     key: Key,
     rev: u64,
     value: Vec<u8>,
+}
+
+/// The vault's own keys, under their active epoch.
+struct Rewrap<'a>(&'a dyn Sealer);
+
+impl Put for Rewrap<'_> {
+    fn put<'a>(&'a self, place: Place, sealed: &'a Sealed) -> Fut<'a, Sealed> {
+        self.0.rewrap(place, sealed)
+    }
 }
 
 impl Vault {
@@ -164,12 +173,9 @@ impl Vault {
 
     /// The entry under the active epoch; `None` where it is there already.
     async fn moved(&self, key: Key, found: Versioned, to: Epoch) -> Result<Option<Moved>, Error> {
-        let value = match key.0.first() {
-            Some(&tables::RECORD) => self.moved_record(&key, &found.value, to).await,
-            _ => self.moved_document(&key, &found.value, to).await,
-        };
-        // of a backup from before the destruction: it stays as dead as it is
-        if let Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) = &value {
+        let value = under(&key, &found.value, to, &Rewrap(self.sealer.as_ref())).await;
+        // of a backup from before the destruction, or it did not open before the vault moved: it stays as dead as it is
+        if let Err(Error::Integrity(IntegrityError::KekDestroyed { .. } | IntegrityError::KekLeft { .. })) = &value {
             return Ok(None);
         }
         if let Err(Error::Integrity(fault)) = &value {
@@ -182,34 +188,6 @@ impl Vault {
         }
         let rev = found.rev;
         Ok(value?.map(|value| Moved { key, rev, value }))
-    }
-
-    async fn moved_record(&self, key: &Key, value: &[u8], to: Epoch) -> Result<Option<Vec<u8>>, Error> {
-        let (repository, token) = tables::owner_of(key, value).ok_or(IntegrityError::Damaged)?;
-        let mut record = Record::decode(value, repository, &token)?;
-        if record.sealed.is_none() {
-            return Ok(None);
-        }
-        let sealed = record.sealed()?;
-        if sealed.epoch == to {
-            return Ok(None);
-        }
-        record.sealed = Some(self.sealer.rewrap(record.place(), &sealed).await?.encode());
-        Ok(Some(record.encode()?))
-    }
-
-    async fn moved_document(&self, key: &Key, value: &[u8], to: Epoch) -> Result<Option<Vec<u8>>, Error> {
-        let address = Address::parse(key).ok_or(IntegrityError::Damaged)?;
-        let mut row = Row::decode(value, &address)?;
-        let Some(secret) = &mut row.sealed else {
-            return Ok(None);
-        };
-        let sealed = Sealed::decode(&secret.sealed)?;
-        if sealed.epoch == to {
-            return Ok(None);
-        }
-        secret.sealed = self.sealer.rewrap(secret.place(), &sealed).await?.encode();
-        Ok(Some(row.encode()?))
     }
 
     /// Commits what is still as it was read, with the progress; the next pass finds what is not.

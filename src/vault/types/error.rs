@@ -157,6 +157,17 @@ pub enum IntegrityError {
         /// When.
         on: UnixMillis,
     },
+    /// The KEK that it is sealed under is in a HSM that the vault has left. It did not open there either, which was told then. No
+    /// alarm.
+    #[error(
+        "the KEK of epoch {epoch} is in a HSM that this vault left on {on}: what is still sealed under it opens no more"
+    )]
+    KekLeft {
+        /// Which.
+        epoch: u32,
+        /// When.
+        on: UnixMillis,
+    },
     /// Ciphertext that does not open in its place.
     #[error("the record was tampered with")]
     Tampered,

@@ -61,6 +61,14 @@ async fn every_error_of_the_core_has_its_status_and_code() {
             410,
             "key_destroyed",
         ),
+        (
+            integrity(IntegrityError::KekLeft {
+                epoch: 1,
+                on: UnixMillis(1),
+            }),
+            410,
+            "key_destroyed",
+        ),
         (integrity(IntegrityError::Tampered), 500, "integrity"),
         (integrity(IntegrityError::Damaged), 500, "integrity"),
         (integrity(IntegrityError::NewerFormat), 500, "internal"),

@@ -70,6 +70,42 @@ fn rsa_pair(name: &Name<'_>, meant: &RsaUse) -> (CK_MECHANISM_TYPE, Template, Te
     (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
 }
 
+/// The pair under which another HSM's keys are wrapped for this one: mechanism, public half, private half. It unwraps nothing but
+/// keys as `unwraps` has them, and is there for the time of a move.
+pub(crate) fn conveyance(name: &Name<'_>, unwraps: Template) -> (CK_MECHANISM_TYPE, Template, Template) {
+    let public = shown(name)
+        .ulong(sys::CKA_MODULUS_BITS, TRANSPORT_BITS)
+        .bytes(sys::CKA_PUBLIC_EXPONENT, &[1, 0, 1])
+        .no(sys::CKA_ENCRYPT)
+        .no(sys::CKA_VERIFY)
+        .yes(sys::CKA_WRAP);
+    let private = hidden(Template::new(), name)
+        .no(sys::CKA_DECRYPT)
+        .no(sys::CKA_SIGN)
+        .yes(sys::CKA_UNWRAP)
+        .only_for(&[sys::CKM_RSA_PKCS_OAEP])
+        .unwraps_only(unwraps);
+    (sys::CKM_RSA_PKCS_KEY_PAIR_GEN, public, private)
+}
+
+/// Its public half in the HSM that is left: of the session alone, and TRUSTED, so that only the security officer makes it.
+pub(crate) fn conveyance_public(n: &[u8], e: &[u8]) -> Template {
+    rsa_public(n, e)
+        .no(sys::CKA_ENCRYPT)
+        .yes(sys::CKA_WRAP)
+        .yes(sys::CKA_TRUSTED)
+}
+
+/// Likewise, for the vendor's officer to mark: an object of the token, until it is used.
+pub(crate) fn conveyance_unmarked(name: &Name<'_>, n: &[u8], e: &[u8]) -> Template {
+    rsa_public(n, e)
+        .bytes(sys::CKA_ID, name.id)
+        .bytes(sys::CKA_LABEL, name.label.as_bytes())
+        .yes(sys::CKA_TOKEN)
+        .no(sys::CKA_ENCRYPT)
+        .yes(sys::CKA_WRAP)
+}
+
 /// A pair of a client's, to be read out: mechanism, public half, private half.
 pub(crate) fn client_pair() -> (CK_MECHANISM_TYPE, Template, Template) {
     let public = Template::new()
