@@ -84,10 +84,10 @@ impl Backup {
         Ok(text)
     }
 
-    /// Hands all entries on, in order.
+    /// Hands all entries on, and behind them the changes, in order.
     pub(super) fn entries(&self, mut take: impl FnMut(&[Change]) -> Result<(), Error>) -> Result<(), Error> {
         let files = self.manifest.files().iter();
-        for listed in files.filter(|file| matches!(file.name, FileName::Entries(_))) {
+        for listed in files.filter(|file| matches!(file.name, FileName::Entries(_) | FileName::Changes(_))) {
             let mut file = self.file(listed)?;
             let mut chunk = Vec::with_capacity(CHUNK);
             while let Some(change) = entries::read(&mut file).map_err(|e| cannot(listed.name, &e))? {
