@@ -10,6 +10,7 @@
 
 mod file;
 mod life;
+mod succession;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

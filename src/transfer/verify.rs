@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ring::digest::{Context, SHA256};
 
 use super::manifest::{Listed, TEXT_MAX};
-use super::{Error, FileName, Manifest, ManifestFault, Verdict, entries};
+use super::{Error, FileName, LaterKeyring, Manifest, ManifestFault, Verdict, entries};
 use crate::audit::LINE_MAX;
 use crate::hsm::KeyFingerprint;
 use crate::keys::Keyring;
@@ -54,6 +54,22 @@ impl Backup {
             manifest,
             verdict,
         })
+    }
+
+    /// The same, if the audit key of this fingerprint signed it, or is one that a later keyring joins to that one: each key
+    /// in it was named by the one before.
+    ///
+    /// # Errors
+    /// Another key signed it.
+    pub fn pinned(mut self, pin: &KeyFingerprint, later: Option<&LaterKeyring>) -> Result<Self, Error> {
+        let joined = later.and_then(|later| later.keyring().audit_history().ok());
+        let pin = match joined {
+            // the one that signed is in it: it follows the backup's
+            Some(keys) if keys.contains(pin) => self.manifest.key(),
+            _ => *pin,
+        };
+        self.verdict = self.manifest.authenticate(Some(&pin)).map_err(distrusted)?;
+        Ok(self)
     }
 
     /// What it says it is.
