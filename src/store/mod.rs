@@ -34,7 +34,7 @@ pub struct Config {
     pub audit_window: u64,
     /// Where the audit segment files go; inside `dir` if not given.
     pub audit_dir: Option<PathBuf>,
-    /// A segment file that has reached this many bytes is followed by a new one.
+    /// A segment file that has reached this many bytes is followed by a new one, as one is whose UTC day is over.
     pub audit_segment_bytes: u64,
     /// The table (first key byte) whose entries are the records that [`Commit::records`] counts, so that
     /// [`Store::verify`] can count them again. `None`: not compared.

@@ -9,6 +9,8 @@ use crate::store::chain::{Head, seq_of};
 use crate::store::sled::Loader;
 use crate::store::{Change, Told, Write};
 
+mod days;
+
 const P: Part = Part(0);
 
 fn config(dir: &Path) -> Config {
