@@ -12,6 +12,8 @@
 mod bad;
 #[path = "backup/cut.rs"]
 mod cut;
+#[path = "backup/goes_on.rs"]
+mod goes_on;
 #[path = "backup/later.rs"]
 mod later;
 #[path = "backup/load.rs"]

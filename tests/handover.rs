@@ -152,6 +152,153 @@ fn an_audit_key_names_the_next_and_both_pins_verify() {
     daemon.run(&["verify"], 0);
 }
 
+/// Restores into an empty state directory, whatever was there.
+fn restored(daemon: &Daemon, from: &Path, more: &[&str], code: i32) -> String {
+    let state = daemon.dir().join("state");
+    if state.exists() {
+        std::fs::remove_dir_all(&state).unwrap();
+    }
+    said(&place::restore(daemon, from, more), code)
+}
+
+#[test]
+fn a_backup_from_before_is_restored_with_the_trail_and_the_certificates_of_after() {
+    let mut daemon = Daemon::start();
+    let made = |daemon: &Daemon, uses: &str| {
+        let body = serde_json::json!({"card": support::daemon::card(VISA), "uses": uses});
+        let answer = daemon.call("POST", "/v1/tokens", &body);
+        answer.json()["token"].as_str().unwrap().to_owned()
+    };
+    let (kept, gone) = (made(&daemon, "multi"), made(&daemon, "multi"));
+    let (used, unused) = (made(&daemon, "single"), made(&daemon, "single"));
+    let early = daemon.dir().join("early");
+    place::backup(&daemon, &early);
+    let one = place::audit_key(&daemon);
+    prepare(&mut daemon);
+    daemon.run(&["key", "rotate", "--role", "audit"], 0);
+    let two = place::audit_key(&daemon);
+    let deleted = daemon.call("DELETE", &format!("/v1/tokens/{gone}"), &Value::Null);
+    assert_eq!((deleted.status, daemon.reveal(&used).status), (200, 200));
+    let trail = daemon.dir().join("trail");
+    std::fs::create_dir(&trail).unwrap();
+    std::fs::write(
+        trail.join("1.jsonl"),
+        daemon.run(&["audit", "tail", "--lines", "100000"], 0),
+    )
+    .unwrap();
+    daemon.stop();
+    let keyring = place::lose_state(&daemon, "lost").join("keyring.json");
+    let (trail, keyring) = (trail.to_str().unwrap().to_owned(), keyring.to_str().unwrap().to_owned());
+
+    // without a keyring that knows the second key, and with ones that do not
+    let told = restored(&daemon, &early, &["--key", &one, "--audit", &trail], 1);
+    assert!(
+        told.contains("--keyring") && told.contains("nothing was changed"),
+        "{told}"
+    );
+    let old = early.join("keyring.json").to_str().unwrap().to_owned();
+    let with = |keyring: &str| ["--audit", &trail, "--keyring", keyring].map(str::to_owned);
+    let told = restored(&daemon, &early, &with(&old).each_ref().map(String::as_str), 1);
+    assert!(told.contains("no keyring that is here knows the later key"), "{told}");
+    let other = Daemon::start();
+    let others = other.dir().join("state/keyring.json").to_str().unwrap().to_owned();
+    let told = restored(&daemon, &early, &with(&others).each_ref().map(String::as_str), 1);
+    assert!(
+        told.contains("another vault's") && told.contains("nothing was changed"),
+        "{told}"
+    );
+    let forged = daemon.dir().join("forged.json");
+    let text = std::fs::read_to_string(&keyring).unwrap();
+    std::fs::write(&forged, text.replacen("\"created\": 1", "\"created\": 2", 1)).unwrap();
+    let forged = forged.to_str().unwrap().to_owned();
+    restored(&daemon, &early, &with(&forged).each_ref().map(String::as_str), 1);
+    let strange = format!("SHA256:{}", "A".repeat(43));
+    restored(
+        &daemon,
+        &early,
+        &["--audit", &trail, "--keyring", &keyring, "--key", &strange],
+        3,
+    );
+
+    // with it, from the pin that was noted before, or the one that was noted since
+    for pin in [&one, &two] {
+        let told = restored(
+            &daemon,
+            &early,
+            &["--audit", &trail, "--keyring", &keyring, "--key", pin, "--json"],
+            0,
+        );
+        let figures: Value = serde_json::from_str(&told).unwrap();
+        let replayed = &figures["replayed"];
+        assert_eq!(figures["authentic"], true, "{figures}");
+        assert_eq!(figures["audit_key"], *two, "{figures}");
+        let counts = ["deleted", "spent", "handovers", "strange_handovers"].map(|name| replayed[name].as_u64());
+        assert_eq!(counts, [1, 1, 1, 0].map(Some), "{figures}");
+    }
+    assert_eq!(place::audit_key(&daemon), two);
+    daemon.run(&["check", "store"], 0);
+    daemon.run(&["audit", "verify"], 0);
+    daemon.up();
+    for (token, status) in [(&kept, 200), (&gone, 404), (&used, 410), (&unused, 200)] {
+        assert_eq!(daemon.reveal(token).status, status);
+    }
+    daemon.tokenize(VISA);
+    let out = export(&daemon, "export");
+    for pin in [&one, &two] {
+        let good = verified(&out, pin, 0);
+        assert!(
+            good.contains("records: authentic") && good.contains("changed 1 times"),
+            "{good}"
+        );
+    }
+
+    // a certificate that the second key signed
+    daemon.run(&["key", "rotate", "--wait"], 0);
+    let late = daemon.dir().join("late");
+    place::backup(&daemon, &late);
+    let certificate = daemon.dir().join("shred.json").to_str().unwrap().to_owned();
+    let destroy = [
+        "key",
+        "destroy",
+        "--epoch",
+        "1",
+        "--out",
+        &certificate,
+        "--backup",
+        late.to_str().unwrap(),
+    ];
+    daemon.run(&destroy, 0);
+    daemon.stop();
+    let shredded = ["--accept-returning", "--shredded", &certificate];
+    let told = restored(&daemon, &early, &shredded, 3);
+    assert!(told.contains("no shred certificate of this vault"), "{told}");
+    let told = restored(&daemon, &early, &[&shredded[..], &["--keyring", &keyring]].concat(), 0);
+    assert!(told.contains("tokens and") && told.contains("open no more"), "{told}");
+    daemon.up();
+    assert_eq!(daemon.reveal(&kept).status, 410);
+    daemon.tokenize(VISA);
+    daemon.run(&["audit", "verify"], 0);
+    daemon.stop();
+
+    // found by itself: beside the segment files, above them, and where it belongs
+    let beside = PathBuf::from(&trail).join("keyring.json");
+    std::fs::copy(&keyring, &beside).unwrap();
+    let told = restored(&daemon, &early, &["--audit", &trail], 0);
+    assert!(told.contains("the audit key was changed 1 times"), "{told}");
+    std::fs::remove_file(&beside).unwrap();
+    let above = daemon.dir().join("keyring.json");
+    std::fs::copy(&keyring, &above).unwrap();
+    restored(&daemon, &early, &["--audit", &trail], 0);
+    std::fs::remove_file(&above).unwrap();
+    let state = daemon.dir().join("state");
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    std::fs::copy(&keyring, state.join("keyring.json")).unwrap();
+    said(&place::restore(&daemon, &early, &["--audit", &trail]), 0);
+    assert_eq!(place::audit_key(&daemon), two);
+    daemon.run(&["check", "store"], 0);
+}
+
 /// The keyring is written before the trail: where it was cut off in between, the next head comes behind the handover.
 #[test]
 fn a_handover_that_is_not_on_record_is_put_there() {

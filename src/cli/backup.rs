@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use hyper::Method;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -19,7 +18,7 @@ use crate::transfer::{Error, Manifest, Piece, Pieces, Source, Writing};
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
-    /// Where it is written: a directory that is not there, is empty, or has a backup that was cut
+    /// Where it is written: a directory that is not there, is empty, or has a backup that was cut, which goes on there
     out: PathBuf,
     #[command(flatten)]
     which: Which,
@@ -35,6 +34,9 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<Exit> {
     let instance = Instance::find(&args.which)?.with_pin(&args.pin);
     let client = Client::new(instance.admin_socket())?;
     let mut writing = Writing::begin(&args.out).map_err(coded)?;
+    for name in writing.changed() {
+        terminal::remark(format!("{name} is not as it was written: it is copied again"));
+    }
     let progress = Progress::start();
     let manifest = if client.reachable() {
         served(&client, &mut writing, &progress)?
@@ -47,14 +49,15 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<Exit> {
         terminal::json(&json!({
             "dir": args.out, "vault": manifest.vault(), "made_at": manifest.made_at().to_string(),
             "revision": mark.rev, "records": mark.records, "audit_head": mark.head.to_string(),
-            "bytes": manifest.bytes(), "key": manifest.key(), "sha256": manifest.digest(),
+            "bytes": manifest.bytes(), "kept_bytes": writing.kept(), "key": manifest.key(), "sha256": manifest.digest(),
         }))?;
     } else {
         terminal::say(format!(
-            "{out}: {} records at revision {}, {} bytes; audit head {}; signed by {}",
+            "{out}: {} records at revision {}, {} bytes{}; audit head {}; signed by {}",
             mark.records,
             mark.rev,
             manifest.bytes(),
+            kept(&writing, "of which the run before had written"),
             mark.head,
             manifest.key()
         ));
@@ -64,14 +67,17 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<Exit> {
 
 fn served(client: &Client, writing: &mut Writing, progress: &Progress) -> anyhow::Result<Manifest> {
     let (mut pieces, mut manifest) = (Pieces::default(), None);
-    client.stream(Method::POST, "/admin/backup", |bytes| {
+    let offer = serde_json::to_value(writing.offer())?;
+    client.stream_of("/admin/backup", &offer, |bytes| {
         pieces.add(bytes);
         while let Some(piece) = pieces.next_piece()? {
             manifest = take(writing, piece, progress)?;
         }
         Ok(())
     })?;
-    manifest.ok_or_else(|| Exit::Unavailable.because("the daemon went before the backup was whole: run it again"))
+    manifest.ok_or_else(|| {
+        Exit::Unavailable.because("the daemon went before the backup was whole: run it again, it goes on where it was")
+    })
 }
 
 fn stopped(instance: &Instance, writing: &mut Writing, progress: &Progress) -> anyhow::Result<Manifest> {
@@ -89,6 +95,7 @@ fn stopped(instance: &Instance, writing: &mut Writing, progress: &Progress) -> a
             ..Commit::default()
         };
         source.store.commit(event).await.map_err(Error::from).map_err(coded)?;
+        let offer = writing.offer().clone();
         let (to, mut from) = mpsc::channel(2);
         // it owns its end: where the writing fails the sending must hear of it, and not wait for ever
         let write = async move {
@@ -98,7 +105,7 @@ fn stopped(instance: &Instance, writing: &mut Writing, progress: &Progress) -> a
             }
             anyhow::Ok(manifest)
         };
-        let (sent, written) = tokio::join!(source.send(to), write);
+        let (sent, written) = tokio::join!(source.send(&offer, to), write);
         // where the writing failed the sending did too, and knows less
         let written = written?;
         sent.map_err(coded)?;
@@ -111,8 +118,17 @@ fn stopped(instance: &Instance, writing: &mut Writing, progress: &Progress) -> a
 
 fn take(writing: &mut Writing, piece: Piece, progress: &Progress) -> anyhow::Result<Option<Manifest>> {
     let manifest = writing.take(piece).map_err(coded)?;
-    progress.say(format!("{} MiB", writing.bytes() >> 20));
+    progress.say(format!("{} MiB{}", writing.bytes() >> 20, kept(writing, "kept")));
     Ok(manifest)
+}
+
+/// How much was there already, after a comma.
+fn kept(writing: &Writing, what: &str) -> String {
+    match writing.kept() {
+        0 => String::new(),
+        bytes if bytes < 1 << 20 => format!(", {what} {bytes} bytes"),
+        bytes => format!(", {what} {} MiB", bytes >> 20),
+    }
 }
 
 /// With its exit code.

@@ -113,35 +113,15 @@ impl Client {
         })
     }
 
-    /// Hands the bytes of the answer on as they come, to its end.
-    pub(super) fn stream(
-        &self,
-        method: Method,
-        path: &str,
-        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        self.handed_on(method, path, None, &mut take)
-    }
-
-    /// The same, of a request with a body.
+    /// Sends a request with a body, and hands the bytes of the answer on as they come, to its end.
     pub(super) fn stream_of(
         &self,
         path: &str,
         body: &Value,
         mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        self.handed_on(Method::POST, path, Some(body), &mut take)
-    }
-
-    fn handed_on(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        take: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
         self.runtime.block_on(async {
-            let answer = self.send(method, path, body).await?;
+            let answer = self.send(Method::POST, path, Some(body)).await?;
             // what is streamed comes with 200; with 202 it waits
             if answer.status() != StatusCode::OK {
                 let status = answer.status();

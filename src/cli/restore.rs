@@ -1,6 +1,6 @@
 //! `restore`: a backup into an empty place. Needs no HSM: what it opens is known when the daemon starts on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -16,10 +16,12 @@ use super::{Exit, Which, init, shredded, terminal};
 use crate::config::Config;
 use crate::custody::Guarded;
 use crate::hsm::{Epoch, KeyFingerprint};
-use crate::keys::{EpochState, Lifecycle};
+use crate::keys::{EpochState, Keyring, Lifecycle};
 use crate::store::Store;
 use crate::telemetry::Metrics;
-use crate::transfer::{Agreeing, Backup, Later, Manifest, Plan, Restored, Target, Verdict, is_half_restored, restore};
+use crate::transfer::{
+    Agreeing, Backup, Later, LaterKeyring, Manifest, Plan, Restored, Target, Verdict, is_half_restored, restore,
+};
 use crate::vault::epochs::Under;
 
 #[derive(Debug, Args)]
@@ -33,6 +35,10 @@ pub(crate) struct RestoreArgs {
     /// The audit trail after the backup: segment files (*.jsonl). What it says was deleted or spent is so again
     #[arg(long, value_name = "DIR")]
     audit: Option<PathBuf>,
+    /// The vault's keyring.json of after a rotation of the audit key that came after the backup; by default one that is in the
+    /// state directory, or in or above the directory of --audit, is used where it fits
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
     /// What was deleted, spent or taken back after the backup may come back
     #[arg(long)]
     accept_returning: bool,
@@ -78,9 +84,17 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         return Err(Exit::Failure.because("a daemon serves this instance: stop it first; nothing was changed"));
     }
     let pin = args.key.as_deref().map(KeyFingerprint::parse).transpose()?;
-    let backup = Backup::open(&args.from, pin.as_ref()).map_err(coded)?;
+    let backup = Backup::open(&args.from, None).map_err(coded)?;
+    let successor = successor(args, config, &backup)?;
+    let backup = match &pin {
+        Some(pin) => backup.pinned(pin, successor.as_ref()).map_err(coded)?,
+        None => backup,
+    };
     let manifest = backup.manifest();
-    let keyring = backup.proved_keyring().map_err(coded)?;
+    let keyring = match &successor {
+        Some(later) => later.keyring().clone(),
+        None => backup.proved_keyring().map_err(coded)?,
+    };
     let keys = keyring.audit_history()?;
     let certificates = args.shredded.iter();
     let certificates = certificates.map(|path| shredded::read(path, manifest.vault(), &keys));
@@ -100,6 +114,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         state_dir: config.state_dir.clone(),
         store: config.store.clone(),
         keyring: config.keyring_path(),
+        keyring_there: successor.as_ref().map(|later| later.text().to_vec()),
         made: (init::store_mark(config), init::STORE_MADE.to_owned()),
     };
     let (shown, subject) = (args.approvals.shown()?, subject(manifest));
@@ -111,6 +126,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let plan = Plan {
         backup: &backup,
         later: later.as_ref(),
+        keyring: successor.as_ref(),
         accept_returning: args.accept_returning,
         agreed: Some(&agreed),
     };
@@ -128,7 +144,7 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         terminal::json(&json!({
             "vault": restored.vault, "records": restored.records, "revision": mark.rev,
             "audit_head": mark.head.to_string(), "made_at": manifest.made_at().to_string(), "authentic": authentic,
-            "key": manifest.key(), "audit_through": restored.through, "replayed": restored.replayed,
+            "key": manifest.key(), "audit_key": keys.last(), "audit_through": restored.through, "replayed": restored.replayed,
             "dead": dead.iter().map(|(_, under)| under.all()).sum::<u64>(),
         }))?;
         return Ok(Exit::Ok);
@@ -149,6 +165,13 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
             manifest.key()
         ),
     });
+    if let (Some(later), Some(now)) = (&successor, keys.last()) {
+        let count = later.rotations(&backup).map_err(coded)?;
+        terminal::say(format!(
+            "the keyring is a later one: the audit key was changed {count} times since the backup, each by the key before, and is \
+             {now} now"
+        ));
+    }
     for (epoch, under) in &dead {
         terminal::say(format!(
             "{} tokens and {} other records open no more: they are under KEK epoch {epoch}, which was destroyed, or is in a HSM that was left",
@@ -161,6 +184,24 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     }
     terminal::remark("Start the daemon; it refuses a HSM that does not have this vault's keys.");
     Ok(Exit::Ok)
+}
+
+/// The later keyring: the one that was named, or one that lies where it would be left and knows an audit key that the
+/// backup does not.
+fn successor(args: &RestoreArgs, config: &Config, backup: &Backup) -> anyhow::Result<Option<LaterKeyring>> {
+    if let Some(path) = &args.keyring {
+        return LaterKeyring::load(path, backup).map(Some).map_err(coded);
+    }
+    let trail = args.audit.as_deref();
+    let mut places = vec![config.keyring_path()];
+    places.extend(trail.map(|trail| trail.join(Keyring::FILE)));
+    places.extend(trail.and_then(Path::parent).map(|above| above.join(Keyring::FILE)));
+    // what does not fit is no keyring of this restoration, and what is missing then is told where it is missed
+    let fits = |path: &PathBuf| {
+        let later = LaterKeyring::load(path, backup).ok()?;
+        later.rotations(backup).is_ok_and(|count| count > 0).then_some(later)
+    };
+    Ok(places.iter().find_map(fits))
 }
 
 /// What is sealed under KEKs that are destroyed.

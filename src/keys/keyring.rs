@@ -10,6 +10,7 @@
 
 pub(super) mod file;
 mod life;
+mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

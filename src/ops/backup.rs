@@ -4,22 +4,29 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::channel::Channel;
 use tokio::sync::mpsc;
 
 use super::Services;
-use super::answer::{Admin, Refusal, of_kind};
+use super::answer::{Admin, LargeJson, Refusal, of_kind};
 use crate::audit::Event;
-use crate::transfer::{Error, Piece};
+use crate::transfer::{Error, Kept, Piece};
 use crate::vault::accounts::AdminActor;
 
-/// Streams pieces, the manifest last.
+/// Streams pieces, the manifest last. The body is what the caller has of a backup that was cut, `{}` for nothing.
 ///
 /// That it begins is on record before anything is handed out, and so is in the backup, under a signed head where the HSM gives
 /// one; that the backup was signed is behind that.
-pub(super) async fn stream(State(services): State<Arc<Services>>, Admin(admin): Admin) -> Result<Response, Refusal> {
+pub(super) async fn stream(
+    State(services): State<Arc<Services>>,
+    Admin(admin): Admin,
+    LargeJson(kept): LargeJson<Kept>,
+) -> Result<Response, Refusal> {
+    let refused = |error: Error| Refusal::new(StatusCode::CONFLICT, error.to_string());
+    services.backups.admit(&kept).map_err(refused)?;
     let event = Event {
         peer: Some(admin.peer),
         ..Event::new("backup", "begun")
@@ -28,7 +35,7 @@ pub(super) async fn stream(State(services): State<Arc<Services>>, Admin(admin): 
     super::audit::sign_now(&services).await;
     let (mut out, body) = Channel::<Bytes, Error>::new(2);
     let (to, mut pieces) = mpsc::channel(2);
-    let made = tokio::spawn(make(services, admin, to));
+    let made = tokio::spawn(make(services, admin, kept, to));
     tokio::spawn(async move {
         while let Some(piece) = pieces.recv().await {
             // The caller left.
@@ -45,8 +52,8 @@ pub(super) async fn stream(State(services): State<Arc<Services>>, Admin(admin): 
 }
 
 /// What is to be told where it came to nothing.
-async fn make(services: Arc<Services>, admin: AdminActor, to: mpsc::Sender<Piece>) -> Option<Piece> {
-    let event = match services.backups.send(to).await {
+async fn make(services: Arc<Services>, admin: AdminActor, kept: Kept, to: mpsc::Sender<Piece>) -> Option<Piece> {
+    let event = match services.backups.send(&kept, to).await {
         Ok(manifest) => {
             tracing::info!(manifest = manifest.digest(), "a backup was signed");
             let mark = manifest.mark();

@@ -84,6 +84,19 @@ pub fn seq_of(line: &[u8]) -> Option<u64> {
     std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()
 }
 
+/// When a line's event happened, in milliseconds since 1970, where the event has a number `at` that says.
+pub fn at_of(line: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        event: Event,
+    }
+    #[derive(serde::Deserialize)]
+    struct Event {
+        at: u64,
+    }
+    serde_json::from_slice::<Line>(line).ok().map(|line| line.event.at)
+}
+
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     for (to, from) in hash.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use super::chain::Head;
 use super::limits::{self, SCAN_MAX};
 use super::{
-    AuditLine, Change, Commit, Cond, Depth, Error, Fut, Health, Key, Mark, Outcome, Page, Part, Report, Store,
-    Versioned, Write,
+    AuditLine, Commit, Cond, Depth, Error, Fut, Health, Key, Mark, Outcome, Page, Part, Report, Store, Told, Versioned,
+    Write,
 };
 
 /// A store in memory. For tests only: "durable" is kept for the life of the value.
@@ -101,24 +101,24 @@ impl Store for MemoryStore {
         })
     }
 
-    fn checkpoint(&self, to: mpsc::Sender<Vec<Change>>) -> Fut<'_, Mark> {
+    fn checkpoint(&self, to: mpsc::Sender<Told>) -> Fut<'_, Mark> {
         Box::pin(async move {
-            let (changes, mark) = {
+            let (entries, mark) = {
                 let state = self.state();
-                let change = |(key, entry): (&Key, &Versioned)| Change {
-                    key: key.clone(),
-                    now: Some(entry.clone()),
-                };
-                let changes: Vec<Change> = state.entries.iter().map(change).collect();
+                let entries: Vec<_> = state
+                    .entries
+                    .iter()
+                    .map(|(key, entry)| (key.clone(), entry.clone()))
+                    .collect();
                 let mark = Mark {
                     rev: state.rev,
                     records: state.records,
                     head: state.head,
                 };
-                (changes, mark)
+                (entries, mark)
             };
             let gone = || Error::Unavailable("nobody takes the checkpoint any more".to_owned());
-            to.send(changes).await.map_err(|_| gone())?;
+            to.send(Told::Entries(entries)).await.map_err(|_| gone())?;
             Ok(mark)
         })
     }

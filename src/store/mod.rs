@@ -34,7 +34,7 @@ pub struct Config {
     pub audit_window: u64,
     /// Where the audit segment files go; inside `dir` if not given.
     pub audit_dir: Option<PathBuf>,
-    /// A segment file that has reached this many bytes is followed by a new one.
+    /// A segment file that has reached this many bytes is followed by a new one, as one is whose UTC day is over.
     pub audit_segment_bytes: u64,
     /// The table (first key byte) whose entries are the records that [`Commit::records`] counts, so that
     /// [`Store::verify`] can count them again. `None`: not compared.
@@ -223,6 +223,15 @@ pub struct Change {
     pub now: Option<Versioned>,
 }
 
+/// What a checkpoint tells. Who applies all entries, and behind them all changes in their order, has the state at its mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The next entries, in the order of their keys, each key once. Each is as new as the checkpoint's beginning, or newer.
+    Entries(Vec<(Key, Versioned)>),
+    /// The next changes since the checkpoint began, of any keys, in the order in which they were made.
+    Changes(Vec<Change>),
+}
+
 /// At which point of a store's life a checkpoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -248,11 +257,11 @@ pub trait Store: Send + Sync {
     /// Audit lines from sequence number `from` on, at most `limit` (and at most 10,000), whether still in the store or already in segments.
     fn audit(&self, from: u64, limit: u32) -> Fut<'_, Vec<AuditLine>>;
 
-    /// Tells the state of all tables at one revision while others write: changes in the order in which they must be
-    /// applied, a later one of the same key counts. The state stands once all are applied and the mark is given; the audit
-    /// trail is in it up to the mark's head, for [`Store::audit`] to read. A few at a time; [`Error::Unavailable`] also
-    /// where `to` is read so slowly that too many changes wait for it.
-    fn checkpoint(&self, to: mpsc::Sender<Vec<Change>>) -> Fut<'_, Mark>;
+    /// Tells the state of all tables at one revision while others write, as [`Told`] says: a scan, and every change since
+    /// it began. The state stands once the mark is given; the audit trail is in it up to the mark's head, for
+    /// [`Store::audit`] to read. A few at a time; [`Error::Unavailable`] also where `to` is read so slowly that too many
+    /// changes wait for it.
+    fn checkpoint(&self, to: mpsc::Sender<Told>) -> Fut<'_, Mark>;
 
     /// What it says of itself; cheap.
     fn health(&self) -> Health;

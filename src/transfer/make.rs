@@ -1,22 +1,25 @@
 //! Making a backup of a store, also while it serves.
+//!
+//! It is the store at one revision: a checkpoint's entries, and behind them every change since the checkpoint began, up to its
+//! mark. A backup that was cut goes on as a new checkpoint of the whole store, not as the rest of the old one: what came, changed
+//! or went meanwhile is right because all of it was read again. Only what the writer already has, byte for byte, is not sent
+//! ([`Kept`]). So one that went on is the very backup that a new one at the same revision would be, its manifest signs digests of
+//! what was read here, and nothing rests on what is in the writer's directory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
 use tokio::sync::mpsc;
 
-use super::manifest::{Digest, Draft, Listed};
-use super::{Error, FileName, Manifest, Piece, entries};
+use super::kept::{End, KeptFile};
+use super::manifest::Draft;
+use super::sending::{Laying, Outgoing, PIECE};
+use super::{Error, FileName, Kept, Manifest, Piece, entries};
 use crate::audit::Head;
 use crate::id::VaultId;
 use crate::keys::{Keyring, Keys};
-use crate::store::{self, Mark, Store};
+use crate::store::{self, Change, Mark, Store, Told};
 
-/// A file that has reached this many bytes is followed by a new one.
-const FILE: u64 = 64 << 20;
-/// Bytes of a piece, about.
-const PIECE: usize = 256 << 10;
 /// Audit lines read at once.
 const LINES: u32 = 1000;
 
@@ -33,32 +36,56 @@ pub struct Source {
 }
 
 impl Source {
-    /// Hands a backup on, piece by piece. It stands at one revision of the store: the last one before the entries ended.
+    /// Whether a backup of this vault can go on where one was cut that left these.
     ///
     /// # Errors
-    /// The store or the HSM does not work, the audit trail is broken, or nobody takes the pieces any more. The backup is
-    /// not whole then.
-    pub async fn send(&self, to: mpsc::Sender<Piece>) -> Result<Manifest, Error> {
-        let mut out = Outgoing {
-            to,
-            file: None,
-            files: Vec::new(),
-        };
-        out.begin(FileName::Keyring).await?;
+    /// It was another vault's.
+    pub fn admit(&self, kept: &Kept) -> Result<(), Error> {
+        match kept.vault() {
+            Some(other) if *other != self.vault => Err(Error::InTheWay(format!(
+                "what is there is a backup of vault {other} that was cut, and this is vault {}: name another directory; nothing \
+                 was changed",
+                self.vault
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands a backup on, piece by piece; what the writer has already by its number. It stands at one revision of the store:
+    /// the last one before the entries ended.
+    ///
+    /// # Errors
+    /// What is kept is another vault's; the store or the HSM does not work, the audit trail is broken, or nobody takes the
+    /// pieces any more. The backup is not whole then.
+    pub async fn send(&self, kept: &Kept, to: mpsc::Sender<Piece>) -> Result<Manifest, Error> {
+        self.admit(kept)?;
+        let mut out = Outgoing::new(to);
         let (text, keyring) = self.keyring_text()?;
-        out.data(text).await?;
-        let mark = self.entries(&mut out).await?;
-        self.audit(&mut out, &mark.head).await?;
-        out.end();
+        self.begin(&mut out, text).await?;
+        let mark = self.files(kept, &mut out).await?;
+        let (files, to) = out.end();
         let manifest = |fault| Error::Hsm(format!("{fault}"));
         // the key that the keyring in the backup names, also where another one came since
         let by = keyring.audit_public();
-        let draft = Draft::new(&self.vault, &mark, out.files, by).map_err(manifest)?;
+        let draft = Draft::new(&self.vault, &mark, files, by).map_err(manifest)?;
         let signature = self.keys.sign(Draft::DOMAIN, &draft.signed_bytes(), by).await;
         let text = draft.signed(&signature.map_err(|error| Error::Hsm(error.to_string()))?);
         let signed = Manifest::parse(&text).map_err(manifest)?;
-        out.to.send(Piece::Manifest(text)).await.map_err(gone)?;
+        Outgoing::new(to).send(Piece::Manifest(text)).await?;
         Ok(signed)
+    }
+
+    async fn begin(&self, out: &mut Outgoing, keyring: Vec<u8>) -> Result<(), Error> {
+        out.send(Piece::Of(self.vault.clone())).await?;
+        out.begin(FileName::Keyring).await?;
+        out.data(keyring).await
+    }
+
+    /// All files behind the keyring.
+    async fn files(&self, kept: &Kept, out: &mut Outgoing) -> Result<Mark, Error> {
+        let mark = self.entries(kept, out).await?;
+        self.audit(kept, out, &mark.head).await?;
+        Ok(mark)
     }
 
     /// The keyring's file as it stands, if it is this vault's.
@@ -74,20 +101,30 @@ impl Source {
         Ok((text, keyring))
     }
 
-    async fn entries(&self, out: &mut Outgoing) -> Result<Mark, Error> {
-        let (to, mut changes) = mpsc::channel(8);
+    async fn entries(&self, kept: &Kept, out: &mut Outgoing) -> Result<Mark, Error> {
+        let (to, mut told) = mpsc::channel(8);
         // it owns its end: where the writing fails the checkpoint must hear of it, and not wait for ever
         let write = async move {
-            let (mut number, mut buffer) = (0, Vec::with_capacity(2 * PIECE));
-            while let Some(next) = changes.recv().await {
-                for change in &next {
-                    entries::write(change, &mut buffer);
+            let mut laying = Laying::begin(kept.entries(), 0, FileName::Entries(1), out).await?;
+            let (mut item, mut changed) = (Vec::new(), Vec::new());
+            while let Some(next) = told.recv().await {
+                match next {
+                    Told::Entries(entries) => {
+                        for (key, entry) in entries {
+                            let change = Change { key, now: Some(entry) };
+                            item.clear();
+                            entries::write(&change, &mut item);
+                            laying.add(&change.key.0, &item, out).await?;
+                        }
+                    }
+                    Told::Changes(changes) => changes.iter().for_each(|change| entries::write(change, &mut changed)),
                 }
-                if buffer.len() >= PIECE {
-                    out.append(&mut number, FileName::Entries, &mut buffer).await?;
+                if changed.len() >= PIECE {
+                    out.changed(std::mem::take(&mut changed)).await?;
                 }
             }
-            out.append(&mut number, FileName::Entries, &mut buffer).await
+            laying.end(out).await?;
+            out.changed(changed).await
         };
         let (mark, written) = tokio::join!(self.store.checkpoint(to), write);
         // where the writing failed the checkpoint did too, and knows less
@@ -95,87 +132,36 @@ impl Source {
         Ok(mark?)
     }
 
-    async fn audit(&self, out: &mut Outgoing, end: &Head) -> Result<(), Error> {
-        let mut head = Head::START;
+    async fn audit(&self, kept: &Kept, out: &mut Outgoing, end: &Head) -> Result<(), Error> {
+        // another history may have been longer
+        let known = |file: &&KeptFile| file.chunks.last().is_some_and(|chunk| chunk.end <= End::of(end.seq));
+        let count = kept.audit().iter().take_while(known).count();
+        let kept_files = kept.audit().get(..count).unwrap_or_default();
+        let mut laying = Laying::begin(kept_files, kept.entry_chunks(), FileName::Audit(1), out).await?;
+        let (mut head, mut bytes) = (Head::START, Vec::new());
         while head.seq < end.seq {
             let first = head.seq + 1;
-            let mut buffer = Vec::with_capacity(2 * PIECE);
             for line in self.store.audit(first, LINES).await? {
                 if head.seq == end.seq {
                     break;
                 }
                 let broken = |e| store::Error::Corrupt(format!("the audit chain is broken: {e}"));
                 head.follow(&line.line).map_err(broken)?;
-                buffer.extend_from_slice(&line.line);
-                buffer.push(b'\n');
+                bytes.clear();
+                bytes.extend_from_slice(&line.line);
+                bytes.push(b'\n');
+                laying.add(&End::of(head.seq).0, &bytes, out).await?;
             }
             if head.seq < first {
                 return Err(store::Error::Corrupt(format!("audit record {first} is missing")).into());
             }
-            out.append(&mut 0, |_| FileName::Audit(first), &mut buffer).await?;
         }
         if head != *end {
             return Err(store::Error::Corrupt("the audit chain does not end as the store says".to_owned()).into());
         }
-        Ok(())
+        laying.end(out).await
     }
 }
 
-/// The files on their way, and what they are made of.
-struct Outgoing {
-    to: mpsc::Sender<Piece>,
-    file: Option<(FileName, u64, Context)>,
-    files: Vec<Listed>,
-}
-
-impl Outgoing {
-    async fn begin(&mut self, name: FileName) -> Result<(), Error> {
-        self.end();
-        self.file = Some((name, 0, Context::new(&SHA256)));
-        self.to.send(Piece::File(name)).await.map_err(gone)
-    }
-
-    async fn data(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
-        if let Some((_, length, hash)) = &mut self.file {
-            *length = length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            hash.update(&bytes);
-        }
-        self.to.send(Piece::Data(bytes)).await.map_err(gone)
-    }
-
-    /// Adds to a file of this kind, or to a new one where there is none or it is large enough.
-    async fn append(
-        &mut self,
-        number: &mut u32,
-        name: impl Fn(u32) -> FileName,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        let fits = self.file.as_ref().is_some_and(|(now, length, _)| {
-            std::mem::discriminant(now) == std::mem::discriminant(&name(0)) && *length < FILE
-        });
-        if !fits {
-            *number += 1;
-            self.begin(name(*number)).await?;
-        }
-        self.data(std::mem::take(buffer)).await
-    }
-
-    fn end(&mut self) {
-        if let Some((name, bytes, hash)) = self.file.take() {
-            let mut sha256 = [0; 32];
-            sha256.copy_from_slice(hash.finish().as_ref());
-            self.files.push(Listed {
-                name,
-                bytes,
-                sha256: Digest(sha256),
-            });
-        }
-    }
-}
-
-fn gone<T>(_: mpsc::error::SendError<T>) -> Error {
-    Error::Files("who writes the backup has gone".to_owned())
-}
+#[cfg(test)]
+mod tests;

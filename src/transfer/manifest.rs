@@ -11,7 +11,8 @@ use crate::hsm::{KeyFingerprint, PublicKey, SignatureFault};
 use crate::id::{UnixMillis, VaultId};
 use crate::store::Mark;
 
-const FORMAT: u64 = 1;
+/// The format that is written. Format 1 had changes among the entries, in the order in which they came, and is read as well.
+pub(super) const FORMAT: u64 = 2;
 const KIND: &str = "backup";
 /// The longest text that is read as a manifest, in bytes.
 pub(super) const TEXT_MAX: usize = 16 << 20;
@@ -152,7 +153,7 @@ impl Manifest {
         let mut members = canonical::read(text).map_err(ManifestFault::NotJson)?;
         let shape = |what: &str| ManifestFault::Shape(what.to_owned());
         match members.get("format").and_then(Value::as_u64) {
-            Some(FORMAT) => (),
+            Some(1 | FORMAT) => (),
             Some(newer) if newer > FORMAT => return Err(ManifestFault::NewerFormat(newer)),
             _ => return Err(shape("its format is not a number that there was")),
         }
@@ -229,7 +230,7 @@ impl Manifest {
         data_encoding::HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA256, &self.text).as_ref())
     }
 
-    /// Its files in their order: keyring, entries, audit trail.
+    /// Its files in their order: keyring, entries, changes, audit trail.
     pub(super) fn files(&self) -> &[Listed] {
         &self.body.files
     }
@@ -256,7 +257,9 @@ impl Body {
             return Err("it has no keyring");
         }
         let entries = names.iter().filter(|name| matches!(name, FileName::Entries(_)));
-        let gapless = (1u32..).zip(entries).all(|(n, name)| *name == FileName::Entries(n));
+        let changes = names.iter().filter(|name| matches!(name, FileName::Changes(_)));
+        let gapless = (1u32..).zip(entries).all(|(n, name)| *name == FileName::Entries(n))
+            && (1u32..).zip(changes).all(|(n, name)| *name == FileName::Changes(n));
         if !gapless {
             return Err("a file of entries is missing in it");
         }

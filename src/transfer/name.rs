@@ -13,6 +13,8 @@ pub enum FileName {
     Keyring,
     /// Entries of the store; the first file is number 1.
     Entries(u32),
+    /// What was changed while the entries were read, to be applied behind all of them; the first file is number 1.
+    Changes(u32),
     /// Lines of the audit trail, by the number of the first.
     Audit(u64),
 }
@@ -27,6 +29,7 @@ impl fmt::Display for FileName {
         match self {
             Self::Keyring => f.write_str("keyring.json"),
             Self::Entries(number) => write!(f, "store/{number:08}.entries"),
+            Self::Changes(number) => write!(f, "changes/{number:08}.entries"),
             Self::Audit(first) => write!(f, "audit/{first:020}.jsonl"),
         }
     }
@@ -41,6 +44,8 @@ impl FromStr for FileName {
             Some(Self::Keyring)
         } else if let Some(number) = between("store/", ".entries") {
             number.parse().ok().map(Self::Entries)
+        } else if let Some(number) = between("changes/", ".entries") {
+            number.parse().ok().map(Self::Changes)
         } else {
             between("audit/", ".jsonl").and_then(|first| first.parse().ok().map(Self::Audit))
         };
@@ -69,7 +74,12 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in [FileName::Keyring, FileName::Entries(1), FileName::Audit(u64::MAX)] {
+        for name in [
+            FileName::Keyring,
+            FileName::Entries(1),
+            FileName::Changes(u32::MAX),
+            FileName::Audit(u64::MAX),
+        ] {
             assert_eq!(name.to_string().parse(), Ok(name));
         }
     }
@@ -85,6 +95,7 @@ mod tests {
             "store/1.entries",
             "store/+0000001.entries",
             "store/000000001.entries",
+            "changes/1.entries",
             "audit/1.jsonl",
             "audit/../../00000000000000000001.jsonl",
         ] {

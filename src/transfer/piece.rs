@@ -3,6 +3,7 @@
 //! On the wire a piece is a byte that says what, its length in four bytes, big-endian, and that many bytes.
 
 use super::FileName;
+use crate::id::VaultId;
 
 /// The longest piece that is taken, in bytes.
 const PIECE_MAX: usize = super::manifest::TEXT_MAX;
@@ -10,10 +11,16 @@ const PIECE_MAX: usize = super::manifest::TEXT_MAX;
 /// A part of a backup, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// A file begins; the one before is whole.
+    /// Whose backup it is, before all else.
+    Of(VaultId),
+    /// A file begins; the one before is whole: of changes the last one of these, else the last one of all others.
     File(FileName),
     /// The next bytes of the file.
     Data(Vec<u8>),
+    /// The next bytes of the file are those of a chunk that the writer has, by its number among those that it offered.
+    Keep(u32),
+    /// The next bytes of the file of changes, which is written beside the other.
+    Changed(Vec<u8>),
     /// The manifest: the backup is whole.
     Manifest(Vec<u8>),
     /// It will not be whole, and why.
@@ -28,13 +35,19 @@ pub struct NoPiece;
 impl Piece {
     /// The piece on the wire.
     pub fn encode(&self) -> Vec<u8> {
-        let name;
+        let (name, number);
         let (kind, bytes) = match self {
+            Self::Of(vault) => (b'V', vault.as_str().as_bytes()),
             Self::File(file) => {
                 name = file.to_string();
                 (b'F', name.as_bytes())
             }
             Self::Data(bytes) => (b'D', bytes.as_slice()),
+            Self::Keep(chunk) => {
+                number = chunk.to_be_bytes();
+                (b'K', number.as_slice())
+            }
+            Self::Changed(bytes) => (b'C', bytes.as_slice()),
             Self::Manifest(text) => (b'M', text.as_slice()),
             Self::Failed(why) => (b'E', why.as_bytes()),
         };
@@ -45,8 +58,11 @@ impl Piece {
     fn decode(kind: u8, bytes: &[u8]) -> Result<Self, NoPiece> {
         let text = || std::str::from_utf8(bytes).map_err(|_| NoPiece);
         Ok(match kind {
+            b'V' => Self::Of(VaultId::parse(text()?).map_err(|_| NoPiece)?),
             b'F' => Self::File(text()?.parse().map_err(|_| NoPiece)?),
             b'D' => Self::Data(bytes.to_vec()),
+            b'K' => Self::Keep(u32::from_be_bytes(bytes.try_into().map_err(|_| NoPiece)?)),
+            b'C' => Self::Changed(bytes.to_vec()),
             b'M' => Self::Manifest(bytes.to_vec()),
             b'E' => Self::Failed(text()?.to_owned()),
             _ => return Err(NoPiece),
@@ -94,6 +110,9 @@ mod tests {
     #[test]
     fn pieces_come_out_as_they_went_in_however_they_are_cut() {
         let sent = [
+            Piece::Of(VaultId::parse("vault_1").unwrap()),
+            Piece::Keep(7),
+            Piece::Changed(vec![1, 2]),
             Piece::File(FileName::Entries(1)),
             Piece::Data(vec![7; 1000]),
             Piece::Manifest(b"{}".to_vec()),
@@ -116,6 +135,8 @@ mod tests {
     fn other_bytes_are_refused() {
         for wire in [
             [b"X".as_slice(), &[0; 4]].concat(),
+            [b"K".as_slice(), &[0, 0, 0, 1, 0]].concat(),
+            [b"V".as_slice(), &[0, 0, 0, 1], b"/"].concat(),
             [b"D".as_slice(), &[0xff; 4]].concat(),
             [b"F".as_slice(), &[0, 0, 0, 2], b".."].concat(),
         ] {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 pub use super::stage::Target;
 use super::stage::{Begun, Stage};
-use super::{Backup, Error, Later};
+use super::{Backup, Error, Later, LaterKeyring};
 use crate::audit::Event;
+use crate::hsm::Handover;
 use crate::id::VaultId;
 use crate::store::sled::{Loader, SledStore};
 use crate::store::{self, Commit, Mark, Store};
@@ -27,6 +28,8 @@ pub struct Plan<'a> {
     pub backup: &'a Backup,
     /// The audit trail after it: what it says was deleted or spent is so again, and the trail goes on behind it.
     pub later: Option<&'a Later>,
+    /// The keyring that takes the place of the backup's: a later one.
+    pub keyring: Option<&'a LaterKeyring>,
     /// What was deleted or taken back after the backup may come back.
     pub accept_returning: bool,
     /// Asked of the restored store before it gets its place: who agreed, or why not.
@@ -102,7 +105,8 @@ async fn build(
     metrics: Metrics,
     step: &mut impl FnMut(&str),
 ) -> Result<Restored, Error> {
-    stage.keyring(&plan.backup.keyring()?)?;
+    let own = plan.backup.keyring()?;
+    stage.keyring(plan.keyring.map_or(own.as_slice(), LaterKeyring::text))?;
     step("loading entries and audit trail");
     let through = load(plan, &stage.store())?;
     let opened = SledStore::open(stage.store(), metrics).map_err(doubted)?;
@@ -153,7 +157,11 @@ async fn prove(
     };
     let agreed = agreed.map(|who| format!("; agreed to by {who}")).unwrap_or_default();
     step("doing deletions again");
-    let replayed = replay(store, manifest.mark().head.seq, through).await?;
+    let keyring = match plan.keyring {
+        Some(later) => later.keyring().clone(),
+        None => plan.backup.proved_keyring()?,
+    };
+    let replayed = replay(store, keyring.handovers(), manifest.mark().head.seq, through).await?;
     if plan.later.is_some() && through == manifest.mark().head.seq && !plan.accept_returning {
         return Err(Error::InTheWay(format!(
             "the audit trail that was given has nothing behind the backup's last record, {through}: what was deleted after it \
@@ -161,11 +169,11 @@ async fn prove(
              segment files yet), or say --accept-returning if that may be; nothing was changed"
         )));
     }
-    if replayed.handovers > 0 {
+    if replayed.strange_handovers > 0 {
         return Err(Error::InTheWay(
-            "the audit key was rotated after the backup was made, and the backup's keyring signs with the one before: the trail \
-             cannot go on behind heads of the later key. Use a backup from after the rotation, or restore this one without \
-             --audit (--accept-returning); nothing was changed"
+            "the audit key was rotated after the backup was made, and no keyring that is here knows the later key: the trail cannot \
+             go on behind its heads. Give the keyring.json of after the rotation with --keyring (of the state directory that was \
+             lost, or of a later backup), or restore without --audit (--accept-returning); nothing was changed"
                 .to_owned(),
         ));
     }
@@ -211,13 +219,13 @@ async fn prove(
 }
 
 /// Does again what the trail says was done behind record `after`, up to `through`: what it adds itself comes later.
-async fn replay(store: &Arc<dyn Store>, after: u64, through: u64) -> Result<Replayed, Error> {
+async fn replay(store: &Arc<dyn Store>, handovers: &[Handover], after: u64, through: u64) -> Result<Replayed, Error> {
     #[derive(serde::Deserialize)]
     struct Line {
         event: Event,
     }
     let failed = |error: vault::Error| Error::Damaged(format!("what was deleted cannot be deleted again: {error}"));
-    let mut replay = Replay::new(store.clone()).await.map_err(failed)?;
+    let mut replay = Replay::new(store.clone(), handovers.to_vec()).await.map_err(failed)?;
     let mut next = after + 1;
     while next <= through {
         let lines = store.audit(next, LINES).await?;

@@ -28,6 +28,8 @@ pub struct Target {
     pub store: store::Config,
     /// The keyring's file.
     pub keyring: PathBuf,
+    /// What stands there already and may: the keyring that is restored.
+    pub keyring_there: Option<Vec<u8>>,
     /// A file that says that the store was made once, and its text.
     pub made: (PathBuf, String),
 }
@@ -71,7 +73,7 @@ impl Stage {
             None => {}
         }
         for place in stage.places() {
-            if !is_free(&place)? {
+            if !is_free(&place)? && !stage.may_stand(&place)? {
                 return Err(Error::InTheWay(format!(
                     "{} is there: nothing is restored over a vault's state, and nothing was changed; stop the daemon, \
                      move {} away and make it again, empty",
@@ -118,7 +120,7 @@ impl Stage {
             if !from.exists() {
                 continue;
             }
-            if !is_free(&place)? {
+            if !is_free(&place)? && !self.may_stand(&place)? {
                 return Err(Error::InTheWay(format!(
                     "{} came to be while a backup was put in place: move {} away and restore again",
                     place.display(),
@@ -153,6 +155,17 @@ impl Stage {
             self.target.made.0.clone(),
             self.target.keyring.clone(),
         ]
+    }
+
+    /// Whether it is the keyring that comes there anyhow.
+    fn may_stand(&self, place: &Path) -> Result<bool, Error> {
+        match &self.target.keyring_there {
+            Some(text) if place == self.target.keyring => {
+                let there = fs::read(place).map_err(failed("cannot read", place))?;
+                Ok(there == *text)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn proved(&self) -> Result<Option<String>, Error> {
@@ -194,6 +207,7 @@ mod tests {
             state_dir: dir.to_owned(),
             store,
             keyring: dir.join("keyring.json"),
+            keyring_there: None,
             made: (dir.join("store-made"), "made\n".to_owned()),
         }
     }

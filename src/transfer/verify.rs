@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ring::digest::{Context, SHA256};
 
 use super::manifest::{Listed, TEXT_MAX};
-use super::{Error, FileName, Manifest, ManifestFault, Verdict, entries};
+use super::{Error, FileName, LaterKeyring, Manifest, ManifestFault, Verdict, entries};
 use crate::audit::LINE_MAX;
 use crate::hsm::KeyFingerprint;
 use crate::keys::Keyring;
@@ -56,6 +56,22 @@ impl Backup {
         })
     }
 
+    /// The same, if the audit key of this fingerprint signed it, or is one that a later keyring joins to that one: each key
+    /// in it was named by the one before.
+    ///
+    /// # Errors
+    /// Another key signed it.
+    pub fn pinned(mut self, pin: &KeyFingerprint, later: Option<&LaterKeyring>) -> Result<Self, Error> {
+        let joined = later.and_then(|later| later.keyring().audit_history().ok());
+        let pin = match joined {
+            // the one that signed is in it: it follows the backup's
+            Some(keys) if keys.contains(pin) => self.manifest.key(),
+            _ => *pin,
+        };
+        self.verdict = self.manifest.authenticate(Some(&pin)).map_err(distrusted)?;
+        Ok(self)
+    }
+
     /// What it says it is.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -84,10 +100,10 @@ impl Backup {
         Ok(text)
     }
 
-    /// Hands all entries on, in order.
+    /// Hands all entries on, and behind them the changes, in order.
     pub(super) fn entries(&self, mut take: impl FnMut(&[Change]) -> Result<(), Error>) -> Result<(), Error> {
         let files = self.manifest.files().iter();
-        for listed in files.filter(|file| matches!(file.name, FileName::Entries(_))) {
+        for listed in files.filter(|file| matches!(file.name, FileName::Entries(_) | FileName::Changes(_))) {
             let mut file = self.file(listed)?;
             let mut chunk = Vec::with_capacity(CHUNK);
             while let Some(change) = entries::read(&mut file).map_err(|e| cannot(listed.name, &e))? {

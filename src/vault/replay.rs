@@ -10,6 +10,7 @@ use super::reveal::spent;
 use super::types::{Error, IntegrityError, Operation, Status, Uses};
 use super::{Held, tables};
 use crate::audit::Event;
+use crate::hsm::Handover;
 use crate::id::{RepositoryId, Token};
 use crate::store::{Commit, Cond, Outcome, Part, Store, Write};
 use crate::vault::accounts::Accounts;
@@ -27,8 +28,10 @@ pub struct Replayed {
     pub returning: u64,
     /// Accounts that were suspended or removed, and work again as they did.
     pub accounts: u64,
-    /// Handovers of the audit key: the keyring of the backup does not know the later key.
+    /// Handovers of the audit key that the keyring knows.
     pub handovers: u64,
+    /// Handovers that it does not know: it has not the later key, or they are forged.
+    pub strange_handovers: u64,
 }
 
 /// Does it.
@@ -36,6 +39,7 @@ pub struct Replay {
     store: Arc<dyn Store>,
     accounts: Accounts,
     replayed: Replayed,
+    handovers: Vec<Handover>,
 }
 
 /// What becomes of a token.
@@ -45,15 +49,16 @@ enum Fate {
 }
 
 impl Replay {
-    /// In this store, which nobody serves.
+    /// In this store, which nobody serves, with the handovers of the keyring that will be used with it.
     ///
     /// # Errors
     /// The store's.
-    pub async fn new(store: Arc<dyn Store>) -> Result<Self, Error> {
+    pub async fn new(store: Arc<dyn Store>, handovers: Vec<Handover>) -> Result<Self, Error> {
         Ok(Self {
             accounts: Accounts::load(store.clone()).await?,
             store,
             replayed: Replayed::default(),
+            handovers,
         })
     }
 
@@ -73,7 +78,7 @@ impl Replay {
             "operator-remove" | "operator-reset" | "operators-replace" | "file-approve" | "dual-control-off" => {
                 self.replayed.accounts += count;
             }
-            "audit-handover" => self.replayed.handovers += count,
+            "audit-handover" => self.handover(event).await?,
             "documents-remove" | "payment-method-delete" => self.replayed.returning += count,
             _ if !done => {}
             "expire" => self.fate(event, Fate::Deleted).await?,
@@ -82,6 +87,23 @@ impl Replay {
             _ if is(Operation::Tokenize) => self.replayed.lost += 1,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// It is on record, and is not put there again.
+    async fn handover(&mut self, event: &Event) -> Result<(), Error> {
+        let named = event.handover.as_deref();
+        let mut known = (1_u32..).zip(&self.handovers);
+        let Some((number, _)) = known.find(|(_, known)| Some(*known) == named) else {
+            self.replayed.strange_handovers += 1;
+            return Ok(());
+        };
+        let commit = Commit {
+            writes: vec![Write::Put(tables::handovers(), number.to_be_bytes().to_vec())],
+            ..Commit::default()
+        };
+        self.store.commit(commit).await?;
+        self.replayed.handovers += 1;
         Ok(())
     }
 

@@ -85,7 +85,7 @@ fn a_backup_that_was_changed_is_refused() {
         let manifest = fs::read_to_string(bad.join("manifest.json")).unwrap();
         fs::write(
             bad.join("manifest.json"),
-            manifest.replacen("\"format\":1", "\"format\":2", 1),
+            manifest.replacen("\"format\":2", "\"format\":3", 1),
         )
         .unwrap();
     });
@@ -94,7 +94,7 @@ fn a_backup_that_was_changed_is_refused() {
         &bad,
         &accept,
         1,
-        &["newer version (format 2)", "nothing was changed"],
+        &["newer version (format 3)", "nothing was changed"],
     );
     refused(&daemon, &place, &[], 1, &["--accept-returning", "nothing was changed"]);
     let output = restore(&daemon, &place, &["--accept-returning"]);

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, VISA, card};
 
 /// The fingerprint that `init` prints.
 pub(crate) fn audit_key(daemon: &Daemon) -> String {
@@ -69,4 +70,36 @@ pub(crate) fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found.sort();
     found
+}
+
+/// How many rounds of a test that cuts.
+pub(crate) fn rounds() -> u32 {
+    match crate::support::long() {
+        true => 50,
+        false => 5,
+    }
+}
+
+/// A time below `limit`.
+pub(crate) fn random_time(limit: Duration) -> Duration {
+    let mut raw = [0; 4];
+    panvault::id::fill_random(&mut raw).unwrap();
+    limit.mul_f64(f64::from(u32::from_le_bytes(raw)) / f64::from(u32::MAX))
+}
+
+/// A daemon with two thousand tokens and one, and that one.
+pub(crate) fn filled() -> (Daemon, String) {
+    let daemon = Daemon::start();
+    let items: Vec<_> = (0..500).map(|_| json!({"card": card(VISA)})).collect();
+    for _ in 0..4 {
+        let answer = daemon.call("POST", "/v1/tokens/batch", &json!({ "items": items }));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let token = daemon.tokenize(VISA)["token"].as_str().unwrap().to_owned();
+    (daemon, token)
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
 }

@@ -127,6 +127,32 @@ fn a_handover_changes_who_signs_the_keyring() {
 }
 
 #[test]
+fn a_keyring_follows_the_one_that_it_was() {
+    let (before, [one, _]) = two_of_each();
+    let after = handed_over(&before, &one).unwrap();
+    assert_eq!((before.follows(&before), after.follows(&before)), (Ok(()), Ok(())));
+    assert!(before.follows(&after).is_err(), "no handover leads back");
+    let mut life = after.lifecycle();
+    life.rotate(UnixMillis(1_800_000_000_002)).unwrap();
+    let next = after.with_lifecycle(&life).unwrap();
+    assert_eq!(next.follows(&before), Ok(()));
+    assert!(after.follows(&next).is_err(), "its KEK epoch went on");
+    let other = Keyring {
+        vault: VaultId::parse("v-other").unwrap(),
+        ..before.clone()
+    };
+    assert!(other.follows(&before).is_err());
+    // another audit key in the place of the one that signed
+    let mut keyset = before.keyset().clone();
+    keyset.audit_public = signer(7).1;
+    assert!(before.with_keyset(keyset).unwrap().follows(&before).is_err());
+    // other keys of an epoch
+    let mut keyset = before.keyset().clone();
+    keyset.keks[1].id = "ff".to_owned();
+    assert!(before.with_keyset(keyset).unwrap().follows(&before).is_err());
+}
+
+#[test]
 fn a_step_needs_a_key_to_go_to() {
     let (keyring, [one, _]) = two_of_each();
     let now = UnixMillis(1_800_000_000_001);

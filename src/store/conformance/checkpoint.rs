@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{Fault, done, key, same, text, write};
 use crate::store::chain::Head;
-use crate::store::{Change, Commit, Key, Mark, Store, Versioned, Write};
+use crate::store::{Change, Commit, Key, Mark, Store, Told, Versioned, Write};
 
 type State = BTreeMap<Key, Versioned>;
 /// What commits wrote, by their revisions; `None` where a key was removed.
@@ -123,17 +123,26 @@ async fn change(
 async fn take(store: &Arc<dyn Store>) -> Result<(State, Mark), Fault> {
     let (to, mut from) = mpsc::channel(2);
     let gather = async {
-        let mut state = State::new();
-        while let Some(changes) = from.recv().await {
-            for Change { key, now } in changes {
-                match now {
-                    Some(now) => state.insert(key, now),
-                    None => state.remove(&key),
-                };
+        let (mut state, mut changes, mut last) = (State::new(), Vec::new(), None);
+        while let Some(told) = from.recv().await {
+            match told {
+                Told::Entries(entries) => {
+                    let ordered = entries.iter().all(|(key, _)| Some(key) > last.as_ref());
+                    same(ordered, true, "each key once, in order")?;
+                    last = entries.last().map(|(key, _)| key.clone()).or(last);
+                    state.extend(entries);
+                }
+                Told::Changes(next) => changes.extend(next),
             }
         }
-        state
+        for Change { key, now } in changes {
+            match now {
+                Some(now) => state.insert(key, now),
+                None => state.remove(&key),
+            };
+        }
+        Ok::<_, Fault>(state)
     };
     let (mark, state) = tokio::join!(store.checkpoint(to), gather);
-    Ok((state, mark.map_err(text)?))
+    Ok((state?, mark.map_err(text)?))
 }

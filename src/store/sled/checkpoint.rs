@@ -1,8 +1,8 @@
 //! The state at one revision, while others write. sled has no snapshots: what is read is a scan, and every change that was
 //! committed since it began; the committer says at which revision that is complete.
 //!
-//! A change is told after it is durable and before anyone who writes later is answered, so the last word on a key is the
-//! right one: a scan reads it already, or it is told behind the scan's page.
+//! What is right, and why: entries first and then all changes in their order. A key that was changed since the checkpoint began
+//! has its last change as the last word, whatever the scan saw of it; one that was not was read by the scan as it stands.
 
 use std::collections::HashMap;
 use std::ops::Bound;
@@ -16,7 +16,7 @@ use super::committer::Request;
 use super::entry::versioned;
 use super::shared::closed;
 use super::store::SledStore;
-use crate::store::{Change, Error, FIRST_TABLE, Key, Mark, Part, Store};
+use crate::store::{Change, Error, FIRST_TABLE, Key, Mark, Part, Store, Told};
 
 /// Entries read at once.
 const PAGE: u32 = 256;
@@ -27,11 +27,11 @@ const HELD_MAX: usize = 64 << 20;
 pub(super) const AT_ONCE: usize = 4;
 
 /// What a batch left under the keys that it changed.
-type Told = Vec<(IVec, Option<IVec>)>;
+type Batch = Vec<(IVec, Option<IVec>)>;
 
 /// Where the committer tells what it commits.
 pub(super) struct Watch {
-    to: mpsc::UnboundedSender<Told>,
+    to: mpsc::UnboundedSender<Batch>,
     /// Bytes that wait; also what makes it this one and no other.
     held: Arc<AtomicUsize>,
 }
@@ -48,26 +48,26 @@ impl Watch {
     }
 
     /// What it has to be told of a batch.
-    pub(super) fn of(overlay: &HashMap<IVec, Option<IVec>>) -> Told {
+    pub(super) fn of(overlay: &HashMap<IVec, Option<IVec>>) -> Batch {
         let outside = |key: &IVec| key.first().is_some_and(|table| *table >= FIRST_TABLE);
         let changes = overlay.iter().filter(|(key, _)| outside(key));
         changes.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// Tells it. `false`: it is of no use any more.
-    pub(super) fn tell(&self, told: Told) -> bool {
+    pub(super) fn tell(&self, told: Batch) -> bool {
         let held = self.held.fetch_add(bytes(&told), Ordering::AcqRel);
         held <= HELD_MAX && self.to.send(told).is_ok()
     }
 }
 
-fn bytes(told: &Told) -> usize {
+fn bytes(told: &Batch) -> usize {
     let of = |(key, value): &(IVec, Option<IVec>)| key.len() + value.as_ref().map_or(0, |value| value.len()) + 64;
     told.iter().map(of).sum()
 }
 
 /// What [`Store::checkpoint`] does.
-pub(super) async fn checkpoint(store: &SledStore, to: mpsc::Sender<Vec<Change>>) -> Result<Mark, Error> {
+pub(super) async fn checkpoint(store: &SledStore, to: mpsc::Sender<Told>) -> Result<Mark, Error> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let held = Arc::new(AtomicUsize::new(0));
     let watch = Watch {
@@ -78,9 +78,8 @@ pub(super) async fn checkpoint(store: &SledStore, to: mpsc::Sender<Vec<Change>>)
     let mut from = Bound::Unbounded;
     loop {
         let page = store.scan(Part::default(), from, Bound::Unbounded, PAGE).await?;
-        let change = |(key, entry)| Change { key, now: Some(entry) };
-        send(&to, page.items.into_iter().map(change).collect()).await?;
-        // behind the page: what it shows is older than this, or the same
+        send(&to, Told::Entries(page.items)).await?;
+        // meanwhile, so that not too many wait
         while let Ok(next) = told.try_recv() {
             pass_on(&to, next, &held).await?;
         }
@@ -108,7 +107,7 @@ async fn ask<T>(
     answer.await.unwrap_or_else(|_| Err(closed()))
 }
 
-async fn pass_on(to: &mpsc::Sender<Vec<Change>>, told: Told, held: &AtomicUsize) -> Result<(), Error> {
+async fn pass_on(to: &mpsc::Sender<Told>, told: Batch, held: &AtomicUsize) -> Result<(), Error> {
     held.fetch_sub(bytes(&told), Ordering::AcqRel);
     let change = |(key, framed): (IVec, Option<IVec>)| {
         Ok(Change {
@@ -116,15 +115,13 @@ async fn pass_on(to: &mpsc::Sender<Vec<Change>>, told: Told, held: &AtomicUsize)
             key: Key(key.to_vec()),
         })
     };
-    send(to, told.into_iter().map(change).collect::<Result<_, Error>>()?).await
+    let changes = told.into_iter().map(change).collect::<Result<_, Error>>()?;
+    send(to, Told::Changes(changes)).await
 }
 
-async fn send(to: &mpsc::Sender<Vec<Change>>, changes: Vec<Change>) -> Result<(), Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
+async fn send(to: &mpsc::Sender<Told>, what: Told) -> Result<(), Error> {
     let gone = |_| Error::Unavailable("nobody takes the checkpoint any more".to_owned());
-    to.send(changes).await.map_err(gone)
+    to.send(what).await.map_err(gone)
 }
 
 /// The error of a checkpoint that is one too many.

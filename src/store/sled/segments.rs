@@ -1,16 +1,22 @@
-//! Audit records that left sled: JSON-Lines files named by the number of their first line.
+//! Audit records that left sled: JSON-Lines files named by the number of their first line. A file has records of one UTC day, by
+//! the records' own times; where the clock was set back none is begun for that.
+
+mod reading;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::entry::Header;
 use super::files::{RESTORE, failed, sync_dir};
-use crate::store::chain::{Head, seq_of};
+use crate::store::chain::{Head, at_of, seq_of};
 use crate::store::{AuditLine, Error};
 
-/// Below this a binary search reads on line by line.
-const NEAR: u64 = 32 << 10;
+pub(super) use reading::{bytes, list, read};
+use reading::{find, gone, next_line};
+
+/// Milliseconds of a UTC day.
+const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// The writer of segment files.
 #[derive(Debug)]
@@ -25,14 +31,8 @@ pub(super) struct Segments {
 struct Current {
     file: File,
     bytes: u64,
-}
-
-/// A segment file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Segment {
-    /// Its first line's number, by its name.
-    pub(super) first: u64,
-    path: PathBuf,
+    /// Its UTC day, from 1970; 0 where no record in it says.
+    day: u64,
 }
 
 impl Segments {
@@ -80,15 +80,8 @@ impl Segments {
             cut(&path, end).map_err(io)?;
         }
         sync_dir(dir).map_err(io)?;
-        let current = last
-            .map(|(path, bytes)| {
-                OpenOptions::new()
-                    .append(true)
-                    .open(path)
-                    .map(|file| Current { file, bytes })
-            })
-            .transpose()
-            .map_err(io)?;
+        let current = last.map(|(path, bytes)| Current::go_on(&path, bytes));
+        let current = current.transpose().map_err(io)?;
         let segments = Self {
             dir: dir.to_owned(),
             max_bytes,
@@ -97,15 +90,34 @@ impl Segments {
         Ok((segments, head))
     }
 
-    /// Appends whole lines, the first of them number `first`, durably.
+    /// Appends whole lines, the first of them number `first`, durably; those of another day to another file.
     ///
     /// # Errors
     /// Nothing counts as appended, and the next lines go to a new file: after a failed sync the old one's cached
     /// pages are not to be trusted.
     pub(super) fn append(&mut self, first: u64, lines: &[u8]) -> io::Result<()> {
+        let (mut next, mut run, mut day) = (first, first, self.current.as_ref().map_or(0, |current| current.day));
+        let (mut begin, mut end) = (0, 0);
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let of = at_of(line).map_or(0, |at| at / DAY);
+            if of > day {
+                self.append_run(run, lines.get(begin..end).unwrap_or_default(), day)?;
+                (run, begin, day) = (next, end, of);
+            }
+            end += line.len();
+            next += 1;
+        }
+        self.append_run(run, lines.get(begin..end).unwrap_or_default(), day)
+    }
+
+    /// Appends lines of one day.
+    fn append_run(&mut self, first: u64, lines: &[u8], day: u64) -> io::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
         let mut current = match self.current.take() {
-            Some(current) if current.bytes < self.max_bytes => current,
-            _ => self.create(first)?,
+            Some(current) if current.bytes < self.max_bytes && day <= current.day => current,
+            _ => self.create(first, day)?,
         };
         if let Err(e) = current.file.write_all(lines).and_then(|()| current.file.sync_data()) {
             // best effort: what is left over is ignored by readers and cut at the next start
@@ -119,7 +131,7 @@ impl Segments {
         Ok(())
     }
 
-    fn create(&self, first: u64) -> io::Result<Current> {
+    fn create(&self, first: u64, day: u64) -> io::Result<Current> {
         let path = self.dir.join(format!("{first:020}.jsonl"));
         match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -127,71 +139,21 @@ impl Segments {
         }
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
         sync_dir(&self.dir)?;
-        Ok(Current { file, bytes: 0 })
+        Ok(Current { file, bytes: 0, day })
     }
 }
 
-/// The segment files of `dir`, oldest first.
-pub(super) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let first = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_suffix(".jsonl"))
-            .filter(|stem| stem.len() == 20)
-            .and_then(|stem| stem.parse().ok());
-        if let Some(first) = first {
-            found.push(Segment { first, path });
-        }
+impl Current {
+    /// The file at `path`, behind its first bytes.
+    fn go_on(path: &Path, bytes: u64) -> io::Result<Self> {
+        let first = next_line(&mut BufReader::new(File::open(path)?))?;
+        let at = first.as_deref().and_then(at_of);
+        Ok(Self {
+            file: OpenOptions::new().append(true).open(path)?,
+            bytes,
+            day: at.map_or(0, |at| at / DAY),
+        })
     }
-    found.sort_by_key(|segment| segment.first);
-    Ok(found)
-}
-
-/// Bytes of all segment files of `dir`.
-pub(super) fn bytes(dir: &Path) -> io::Result<u64> {
-    list(dir)?
-        .iter()
-        .map(|segment| Ok(fs::metadata(&segment.path)?.len()))
-        .sum()
-}
-
-/// Gives the lines `from` to `through` of the files in `dir` to `take`, in order, until it returns false.
-///
-/// # Errors
-/// [`Error::Corrupt`]: a line is missing or has another number than its place.
-pub(super) fn read(dir: &Path, from: u64, through: u64, mut take: impl FnMut(AuditLine) -> bool) -> Result<(), Error> {
-    let io = |e: io::Error| failed("cannot read the audit segments in", dir, &e);
-    let segments = list(dir).map_err(io)?;
-    let mut next = from;
-    let start = segments
-        .partition_point(|segment| segment.first <= from)
-        .saturating_sub(1);
-    for (at, segment) in segments.iter().enumerate().skip(start) {
-        let end = segments
-            .get(at + 1)
-            .map_or(through, |after| through.min(after.first.saturating_sub(1)));
-        let mut file = File::open(&segment.path).map_err(io)?;
-        let offset = seek(&file, next).map_err(io)?;
-        file.seek(SeekFrom::Start(offset)).map_err(io)?;
-        let mut lines = BufReader::new(file);
-        while next <= end {
-            match next_line(&mut lines).map_err(io)? {
-                Some(line) if seq_of(&line) == Some(next) => {
-                    if !take(AuditLine { seq: next, line }) {
-                        return Ok(());
-                    }
-                }
-                _ => return Err(gone(dir, next)),
-            }
-            next += 1;
-        }
-    }
-    if next <= through {
-        return Err(gone(dir, next));
-    }
-    Ok(())
 }
 
 /// Whole lines after `offset` must be the store's own: then cutting them loses nothing.
@@ -225,51 +187,6 @@ fn check_tail(
     Ok(())
 }
 
-/// The line with number `seq` and the offset after it.
-fn find(file: &File, seq: u64) -> io::Result<Option<(AuditLine, u64)>> {
-    let offset = seek(file, seq)?;
-    let mut file = file;
-    file.seek(SeekFrom::Start(offset))?;
-    let Some(line) = next_line(&mut BufReader::new(file))?.filter(|line| seq_of(line) == Some(seq)) else {
-        return Ok(None);
-    };
-    let end = offset + u64::try_from(line.len()).unwrap_or(0) + 1;
-    Ok(Some((AuditLine { seq, line }, end)))
-}
-
-/// The offset of the first line whose number is at least `seq`, or of the end: a binary search by bytes.
-fn seek(mut file: &File, seq: u64) -> io::Result<u64> {
-    let (mut low, mut high) = (0, file.metadata()?.len());
-    while high.saturating_sub(low) > NEAR {
-        let middle = low + (high - low) / 2;
-        file.seek(SeekFrom::Start(middle))?;
-        let mut lines = BufReader::with_capacity(2048, file);
-        let mut skipped = Vec::new();
-        lines.read_until(b'\n', &mut skipped)?;
-        let at = middle + u64::try_from(skipped.len()).unwrap_or(0);
-        match next_line(&mut lines)?.as_deref().and_then(seq_of) {
-            Some(found) if found < seq && at < high => low = at,
-            _ => high = middle,
-        }
-    }
-    file.seek(SeekFrom::Start(low))?;
-    let mut lines = BufReader::new(file);
-    while let Some(line) = next_line(&mut lines)? {
-        if seq_of(&line).is_none_or(|found| found >= seq) {
-            break;
-        }
-        low += u64::try_from(line.len()).unwrap_or(0) + 1;
-    }
-    Ok(low)
-}
-
-/// The next line without its newline; a last line without one is not whole and does not count.
-fn next_line(lines: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    lines.read_until(b'\n', &mut line)?;
-    Ok(line.strip_suffix(b"\n").map(<[u8]>::to_vec))
-}
-
 fn cut(path: &Path, end: u64) -> io::Result<()> {
     if end == 0 {
         return fs::remove_file(path);
@@ -284,11 +201,4 @@ fn cut(path: &Path, end: u64) -> io::Result<()> {
 
 fn missing(dir: &Path, header: &Header) -> Error {
     gone(dir, header.archived)
-}
-
-fn gone(dir: &Path, seq: u64) -> Error {
-    Error::Corrupt(format!(
-        "audit record {seq} is not in the segment files of {}: put the missing file back",
-        dir.display()
-    ))
 }

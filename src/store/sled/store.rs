@@ -21,8 +21,8 @@ use super::trail;
 use super::verify::verify;
 use crate::store::limits::{SCAN_MAX, scan_range};
 use crate::store::{
-    AuditLine, Change, Commit, Config, Depth, Error, FIRST_TABLE, Fut, Health, Key, Mark, Outcome, Page, Part, Report,
-    Store, Versioned,
+    AuditLine, Commit, Config, Depth, Error, FIRST_TABLE, Fut, Health, Key, Mark, Outcome, Page, Part, Report, Store,
+    Told, Versioned,
 };
 use crate::telemetry::Metrics;
 
@@ -213,7 +213,7 @@ impl Store for SledStore {
         })
     }
 
-    fn checkpoint(&self, to: mpsc::Sender<Vec<Change>>) -> Fut<'_, Mark> {
+    fn checkpoint(&self, to: mpsc::Sender<Told>) -> Fut<'_, Mark> {
         Box::pin(checkpoint(self, to))
     }
 

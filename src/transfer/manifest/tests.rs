@@ -36,9 +36,14 @@ fn signed(files: Vec<Listed>) -> Vec<u8> {
 
 fn whole() -> Vec<u8> {
     signed(
-        [FileName::Keyring, FileName::Entries(1), FileName::Audit(1)]
-            .map(listed)
-            .to_vec(),
+        [
+            FileName::Keyring,
+            FileName::Entries(1),
+            FileName::Changes(1),
+            FileName::Audit(1),
+        ]
+        .map(listed)
+        .to_vec(),
     )
 }
 
@@ -50,7 +55,7 @@ fn fault(text: &[u8]) -> ManifestFault {
 fn a_manifest_says_what_was_signed() {
     let manifest = Manifest::parse(&whole()).unwrap();
     assert_eq!(manifest.mark(), mark());
-    assert_eq!(manifest.bytes(), 21);
+    assert_eq!(manifest.bytes(), 28);
     let own = pair(7).1.fingerprint().unwrap();
     assert_eq!(manifest.authenticate(None), Ok(Verdict::ConsistentNotAuthenticated));
     assert_eq!(manifest.authenticate(Some(&own)), Ok(Verdict::Authentic));
@@ -60,13 +65,14 @@ fn a_manifest_says_what_was_signed() {
 
 #[test]
 fn a_newer_format_is_named_before_anything_else_of_it() {
-    assert_eq!(fault(br#"{"format":2,"anything":[]}"#), ManifestFault::NewerFormat(2));
+    assert_eq!(fault(br#"{"format":3,"anything":[]}"#), ManifestFault::NewerFormat(3));
     for text in [
         "",
         "[]",
         "{}",
         r#"{"format":0}"#,
         r#"{"format":1}"#,
+        r#"{"format":2}"#,
         r#"{"format":1,"format":1}"#,
     ] {
         assert!(Manifest::parse(text.as_bytes()).is_err(), "{text}");
@@ -75,13 +81,15 @@ fn a_newer_format_is_named_before_anything_else_of_it() {
 
 #[test]
 fn what_no_backup_has_is_refused_though_it_is_signed() {
-    use FileName::{Audit, Entries, Keyring};
+    use FileName::{Audit, Changes, Entries, Keyring};
     for names in [
         vec![],
         vec![Entries(1)],
         vec![Keyring, Keyring],
         vec![Keyring, Entries(2)],
         vec![Keyring, Entries(1), Entries(3)],
+        vec![Keyring, Changes(1), Entries(1)],
+        vec![Keyring, Entries(1), Changes(2)],
         vec![Keyring, Audit(1), Entries(1)],
         vec![Keyring, Audit(2), Audit(1)],
     ] {

@@ -84,7 +84,7 @@ impl Store for TestStore {
         self.inner.audit(from, limit)
     }
 
-    fn checkpoint(&self, to: tokio::sync::mpsc::Sender<Vec<store::Change>>) -> store::Fut<'_, store::Mark> {
+    fn checkpoint(&self, to: tokio::sync::mpsc::Sender<store::Told>) -> store::Fut<'_, store::Mark> {
         self.inner.checkpoint(to)
     }
 

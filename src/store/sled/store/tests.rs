@@ -5,9 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::store::Write;
 use crate::store::chain::{Head, seq_of};
 use crate::store::sled::Loader;
+use crate::store::{Change, Told, Write};
+
+mod days;
 
 const P: Part = Part(0);
 
@@ -385,7 +387,12 @@ async fn a_checkpoint_is_loaded_as_the_same_store() {
         matches!(Loader::new(&config(new.path())), Err(Error::Unavailable(_))),
         "one at a time"
     );
-    while let Ok(changes) = from.try_recv() {
+    while let Ok(told) = from.try_recv() {
+        let Told::Entries(entries) = told else {
+            continue;
+        };
+        let change = |(key, entry)| Change { key, now: Some(entry) };
+        let changes: Vec<Change> = entries.into_iter().map(change).collect();
         loader.apply(&changes).unwrap();
     }
     let engines = Change {

@@ -57,7 +57,7 @@ impl Store for Doubtful {
         self.inner.audit(from, limit)
     }
 
-    fn checkpoint(&self, to: tokio::sync::mpsc::Sender<Vec<store::Change>>) -> Fut<'_, store::Mark> {
+    fn checkpoint(&self, to: tokio::sync::mpsc::Sender<store::Told>) -> Fut<'_, store::Mark> {
         self.inner.checkpoint(to)
     }
 
