@@ -37,6 +37,14 @@ impl EpochState {
         Self::among(epoch.0, active.0)
     }
 
+    /// Whether what was sealed under it opens nowhere any more.
+    pub fn is_gone(self) -> bool {
+        match self {
+            Self::Destroying | Self::Destroyed => true,
+            Self::PreActive | Self::Active | Self::Deactivated | Self::Compromised => false,
+        }
+    }
+
     /// Likewise of keys that are counted otherwise.
     pub(super) fn among(key: u32, active: u32) -> Self {
         match key.cmp(&active) {

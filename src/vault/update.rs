@@ -11,7 +11,7 @@ use super::documents::Removal;
 use super::record::Record;
 use super::refingerprint::CardPrints;
 use super::tables;
-use super::tokenize::{PERSON, check_profile};
+use super::tokenize::{PERSON, check_profile, compartments};
 use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
 use super::{ATTEMPTS, Held, Vault, event, members, screen};
 use crate::card::Pan;
@@ -86,10 +86,15 @@ impl Vault {
                 return Err(CallerError::Replaced.into());
             }
             let number = patch.pan.as_ref().zip(prints.as_ref());
-            let number = number
-                .map(|(pan, prints)| NewNumber { pan, prints })
-                .filter(|number| !number.prints.is(old.generation, old.pan));
-            let changed = patch.changed(number);
+            let number = number.map(|(pan, prints)| NewNumber { pan, prints });
+            let dead = self.is_dead(old)?;
+            // whose a card is stands in the part that does not open
+            let anew = match old.is_personal() {
+                true => None,
+                false => number.filter(|_| dead),
+            };
+            let number = number.filter(|number| !number.prints.is(old.generation, old.pan));
+            let changed = patch.changed(anew.or(number));
             if changed.is_empty() {
                 return self.view(old).await;
             }
@@ -100,9 +105,15 @@ impl Vault {
             if let Some(number) = number {
                 let scope = self.scope_of(&record).await?;
                 record = numbered(record, patch.author, number, scope, &self.bins())?;
+            }
+            if let Some(NewNumber { pan, .. }) = anew {
+                let (sealed, holder) = self.seal_anew(&record, pan, patch).await?;
+                record.sealed = Some(sealed.encode());
+                record.holder = holder;
+            } else if let Some(number) = number {
                 record.sealed = Some(self.reseal_pan(&record, number.pan).await?.encode());
             }
-            if patch.touches_profile(&record)? {
+            if anew.is_none() && patch.touches_profile(&record)? {
                 let (sealed, holder) = self.reseal_profile(&record, patch).await?;
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
@@ -176,6 +187,10 @@ impl Vault {
                         self.expire(&other).await?;
                         Ok(false)
                     }
+                    Some(other) if self.is_dead(&other.record)? => {
+                        self.remove_dead(&other).await?;
+                        Ok(false)
+                    }
                     Some(other) => {
                         let token = other.record.token;
                         Err(CallerError::CardExists { token }.into())
@@ -203,6 +218,20 @@ impl Vault {
             .sealer
             .reseal(record.place(), &sealed, Compartment::Pan, text)
             .await?)
+    }
+
+    /// As of a new record: number and profile under a DEK of its own, for one whose card opens nowhere any more. Of the profile
+    /// there is what the patch gives.
+    async fn seal_anew(&self, record: &Record, pan: &Pan, patch: &Patch) -> Result<(Sealed, bool), Error> {
+        let profile = Profile {
+            holder: merged(None, &patch.holder),
+            extra: members::changed(merged(None, &patch.extra), &patch.members)?,
+        };
+        check_profile(&profile, &self.bins())?;
+        let holder = profile.holder.is_some();
+        let parts = compartments(pan, &profile)?;
+        let (_, sealed) = self.sealer.seal(record.place(), None, parts).await?;
+        Ok((sealed, holder))
     }
 
     /// The record's sealed part with the patched profile, and whether that has a holder. What is there is opened only if

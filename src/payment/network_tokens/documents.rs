@@ -11,6 +11,9 @@ use crate::keys::SecretBytes;
 use crate::payment::{Error, Payments};
 use crate::vault::types::{Actor, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
 
+/// Ways read at once.
+const PAGE: u32 = 1_000;
+
 /// A network token as it was read.
 pub(super) struct Held {
     pub(super) reference: String,
@@ -246,6 +249,36 @@ impl Payments {
         ];
         let event = event("network-token-delete", "ok", &held.reference);
         self.write_all(actor, writes, event).await
+    }
+
+    /// Removes a network token whose KEK was destroyed, found by its card, and the ways to it.
+    pub(super) async fn forget_dead(&self, actor: &Actor, by_card: &str) -> Result<(), Error> {
+        let Some(Way { reference, .. }) = self.way(actor, by_card).await? else {
+            return Ok(());
+        };
+        let dead = self
+            .vault
+            .document(actor, DocumentKind::NetworkToken, &reference)
+            .await?;
+        let mut writes: Vec<_> = dead
+            .map(|dead| removal(DocumentKind::NetworkToken, &dead.name, dead.rev))
+            .into_iter()
+            .collect();
+        let mut after = None;
+        // its number does not open, and what the way from it is called is made of that
+        loop {
+            let page = self
+                .vault
+                .documents(actor, DocumentKind::NetworkTokenNumber, "", after.as_deref(), PAGE)
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.name.clone());
+            let ways = page.iter().filter(|way| way.clear == reference.as_bytes());
+            writes.extend(ways.map(|way| removal(DocumentKind::NetworkTokenNumber, &way.name, way.rev)));
+        }
+        let event = event("network-token-delete", "key-destroyed", &reference);
+        // what was changed in between is met again
+        self.write_all(actor, writes, event).await.map(|_| ())
     }
 
     async fn write_all(&self, actor: &Actor, writes: Vec<DocumentWrite>, event: DocumentEvent) -> Result<Wrote, Error> {

@@ -5,6 +5,7 @@ mod audited;
 mod batch;
 mod check;
 mod compare;
+mod dead;
 mod documents;
 mod erase;
 mod faults;
