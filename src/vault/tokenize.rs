@@ -17,6 +17,7 @@ use self::making::{Draft, Making};
 pub(super) use self::making::{compartments, reuse_hash};
 pub(super) use self::personal::{PERSON, is_of};
 use super::accounts::gate_key;
+use super::destroy::not_ended;
 use super::format::Candidates;
 use super::idempotency::Claim;
 use super::identity;
@@ -198,11 +199,16 @@ impl Vault {
             return Ok(None);
         };
         let record = making.record(&draft, names)?;
+        let unended = not_ended(draft.sealed.epoch);
         let gate = gate_key(record.repository, making.actor.rules);
         let mut event = event(making.actor, Operation::Tokenize, "ok", Some(&record.token));
         event.detail = making.told_of_dead();
         let mut commit = Commit {
-            conds: vec![Cond::Exists(gate.clone()), making.prints.generations.cond()],
+            conds: vec![
+                Cond::Exists(gate.clone()),
+                making.prints.generations.cond(),
+                unended.clone(),
+            ],
             // what was there goes first: some of its entries come again
             writes: making.removal_of_dead(),
             event: Some(event.encode()),
@@ -225,6 +231,8 @@ impl Vault {
                 true => Error::Policy(PolicyError::Suspended),
                 false => CallerError::Contended.into(),
             }),
+            // the KEK that it was sealed under is about to be destroyed: another one is in use
+            Outcome::CondFailed { key, .. } if unended == Cond::Absent(key.clone()) => Ok(None),
             // it changed or went meanwhile
             Outcome::CondFailed { key, .. } if making.is_given_up(&key) => {
                 making.dead.clear();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 pub(super) use self::patch::patched;
 use self::patch::{NewNumber, check, counted, merged, numbered};
+use super::destroy::not_ended;
 use super::documents::Removal;
 use super::record::Record;
 use super::refingerprint::CardPrints;
@@ -15,6 +16,7 @@ use super::tokenize::{PERSON, check_profile, compartments};
 use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
 use super::{ATTEMPTS, Held, Vault, event, members, screen};
 use crate::card::Pan;
+use crate::hsm::Epoch;
 use crate::id::{Token, UnixMillis};
 use crate::keys::{Compartment, Sealed, SecretBytes};
 use crate::store::{Commit, Cond, Key, Outcome};
@@ -25,6 +27,8 @@ struct Becoming<'a> {
     /// The names of what changes.
     changed: &'a [&'a str],
     number: Option<NewNumber<'a>>,
+    /// The epoch that it was sealed under just now, where it is not the one of what it was.
+    sealed_under: Option<Epoch>,
     /// A document that goes in the same commit.
     removal: Option<&'a Removal>,
 }
@@ -106,8 +110,10 @@ impl Vault {
                 let scope = self.scope_of(&record).await?;
                 record = numbered(record, patch.author, number, scope, &self.bins())?;
             }
+            let mut sealed_under = None;
             if let Some(NewNumber { pan, .. }) = anew {
                 let (sealed, holder) = self.seal_anew(&record, pan, patch).await?;
+                sealed_under = Some(sealed.epoch);
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
             } else if let Some(number) = number {
@@ -122,6 +128,7 @@ impl Vault {
                 record: &record,
                 changed: &changed,
                 number,
+                sealed_under,
                 removal,
             };
             if self.replace(actor, &held, patch, &becoming).await? {
@@ -144,6 +151,7 @@ impl Vault {
             record,
             changed,
             number,
+            sealed_under,
             removal,
         } = *becoming;
         let old = &held.record;
@@ -154,6 +162,7 @@ impl Vault {
         };
         event.detail = Some(format!("{}{by}", changed.join(", ")));
         let mut conds = vec![Cond::Rev(old.key(), held.rev)];
+        conds.extend(sealed_under.map(not_ended));
         let mut reuse: Vec<Key> = Vec::new();
         if let Some(number) = number {
             conds.push(number.prints.generations.cond());

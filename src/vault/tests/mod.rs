@@ -9,6 +9,7 @@ mod dead;
 mod documents;
 mod erase;
 mod faults;
+mod fence;
 mod find;
 mod idempotency;
 mod jwe;
