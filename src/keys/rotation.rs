@@ -1,5 +1,6 @@
 //! KEK epochs: which one seals, the step to the next one, and records put under it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub enum NotMoved {
 /// The epochs of a serving vault.
 pub(super) struct Epochs {
     life: RwLock<Lifecycle>,
+    /// CKA_ID of each epoch's KEK, hex, those that are destroyed too.
+    ids: BTreeMap<Epoch, String>,
     /// An unwrapped DEK cannot be wrapped again: records are sealed anew.
     seals_anew: bool,
     /// How long an epoch seals.
@@ -53,8 +56,10 @@ pub struct KekLimits {
 impl Epochs {
     pub(super) fn new(keyset: &Keyset, active: Epoch) -> Self {
         let epochs = keyset.keks.iter().map(|kek| (kek.epoch, super::EpochMark::default()));
+        let all = keyset.keks.iter().chain(&keyset.shredded);
         Self {
             life: RwLock::new(Lifecycle::new(active, UnixMillis(0), epochs.collect())),
+            ids: all.map(|kek| (kek.epoch, kek.id.clone())).collect(),
             seals_anew: keyset.mode == KekMode::NoTrusted,
             period: None,
             ops: Ops::uncounted(),
@@ -155,6 +160,11 @@ impl Keys {
     /// The epoch in use: new DEKs are wrapped under it, if any are.
     pub fn active_epoch(&self) -> Epoch {
         self.epochs.life.read().unwrap_or_else(PoisonError::into_inner).in_use()
+    }
+
+    /// CKA_ID of an epoch's KEK, hex, whatever its state; `None`: there never was such an epoch.
+    pub fn kek_name(&self, epoch: Epoch) -> Option<&str> {
+        self.epochs.ids.get(&epoch).map(String::as_str)
     }
 
     /// All epochs, ascending.

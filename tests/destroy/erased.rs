@@ -36,6 +36,7 @@ fn old_backups_of_deleted_tokens_are_dead() {
     let deleted = daemon.call("DELETE", &format!("/v1/tokens/{gone}"), &Value::Null);
     assert_eq!(deleted.status, 200, "{}", deleted.text());
     fs::write(&receipt, deleted.text()).unwrap();
+    let under = deleted.json()["cka_id"].clone();
     daemon.run(&["key", "rotate", "--wait"], 0);
     let figures = backup(&daemon, &new);
     let before = keks(&daemon);
@@ -71,6 +72,7 @@ fn old_backups_of_deleted_tokens_are_dead() {
     let says: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&says["kind"], &says["kek_epoch"]), (&json!("shred"), &json!(1)));
     assert_eq!(says["objects"][0]["cka_id"], says["cka_id"]);
+    assert_eq!(under, says["cka_id"], "the receipt names the same key");
     assert_eq!(says["objects"][0]["proved"], true);
     assert_eq!(says["backup"]["manifest_sha256"], figures["sha256"]);
     assert_eq!(says["backup"]["revision"], figures["revision"]);
