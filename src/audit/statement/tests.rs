@@ -156,7 +156,7 @@ fn faults_are_named() {
         *changed.get_mut(name).unwrap() = value;
         verdict(&changed)
     };
-    assert_eq!(with("format", 2.into()), Err(StatementFault::NewerFormat(2)));
+    assert_eq!(with("format", 3.into()), Err(StatementFault::NewerFormat(3)));
     assert_eq!(with("format", 0.into()), Err(StatementFault::Member("format")));
     assert_eq!(with("kind", "shed".into()), Err(StatementFault::Member("kind")));
     assert_eq!(with("signature", "!".into()), Err(StatementFault::Member("signature")));
