@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::lifecycle::{ActiveEpoch, EpochState, Lifecycle, OpeningEpoch, Refused};
-use super::ops::Ops;
+use super::ops::{Counted, Ops};
 use super::{Error, Keyring, KeyringError, KeyringFault, Keys, Place, Sealed, malformed, storable};
 use crate::hsm::{self, Boxed, Epoch, KekMode, Keyset, Reply, Rotated};
 use crate::id::UnixMillis;
@@ -80,6 +80,13 @@ impl Keys {
             file: Mutex::new(Some((path.to_owned(), keyring.clone()))),
             ..Epochs::new(keyring.keyset(), keyring.active_epoch())
         });
+        self.epochs.ops.expect_untold(self.client.untold_wraps());
+        let epochs = Arc::downgrade(&self.epochs);
+        self.client.count_wraps(move |epoch, more| {
+            if let Some(epochs) = epochs.upgrade() {
+                epochs.ops.add(epoch, more);
+            }
+        });
         self
     }
 
@@ -100,11 +107,11 @@ impl Keys {
     /// # Errors
     /// [`hsm::Error::Down`]: its cryptoperiod is over, it has sealed as much as it may, or it is compromised. Nothing is
     /// sealed until it is rotated.
-    pub(super) async fn sealing(&self) -> Result<ActiveEpoch, Error> {
+    pub(super) async fn sealing(&self) -> Result<(ActiveEpoch, Counted<'_>), Error> {
         loop {
             let active = self.active().map_err(|why| Error::Hsm(hsm::Error::Down(why)))?;
-            if self.epochs.ops.take(active.epoch()).await? {
-                return Ok(active);
+            if let Some(counted) = self.epochs.ops.take(active.epoch()).await? {
+                return Ok((active, counted));
             }
             // it was deactivated while this waited
             tokio::task::yield_now().await;
@@ -245,9 +252,10 @@ impl Keys {
             return Ok(sealed.clone());
         }
         let from = self.opening(sealed.epoch)?;
-        let to = self.sealing().await?;
+        let (to, counted) = self.sealing().await?;
         let epoch = to.epoch();
         if sealed.epoch == epoch {
+            counted.settle();
             return Ok(sealed.clone());
         }
         let mut parts = Vec::new();
@@ -259,7 +267,7 @@ impl Keys {
         }
         let expected = parts.len();
         let job = to.rewrap(from, sealed.dek.clone(), parts);
-        let Reply::Rewrap { dek, parts } = self.call(job).await? else {
+        let Reply::Rewrap { dek, parts } = self.call_counted(job, counted).await? else {
             return Err(malformed("not the answer to a rewrap"));
         };
         if parts.len() != expected {
