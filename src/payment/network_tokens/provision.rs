@@ -114,7 +114,7 @@ impl Payments {
                 None => None,
             };
             let before = match before {
-                Some(Found { held, .. }) if stays(&held, &stored, &kept) => {
+                Some(Found { held, .. }) if !held.is_over && stays(&held, &stored, &kept) => {
                     let event = provisioned("reused", &held.reference);
                     self.vault.write_documents(actor, Vec::new(), event).await?;
                     return Ok(held.view());

@@ -1,3 +1,4 @@
+mod erased;
 mod going_away;
 mod races;
 mod refused;

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use super::row::{self, Address, Row};
 use crate::audit::Event;
-use crate::id::UnixMillis;
+use crate::id::{Token, UnixMillis};
 use crate::keys::{Compartment, Sealed};
-use crate::store::{Commit, Cond, Outcome, Part, Versioned, Write};
+use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned, Write};
 use crate::vault::accounts::merchant_key;
 use crate::vault::destroy::not_ended;
 use crate::vault::types::{
-    Actor, CallerError, DependencyError, Document, DocumentEvent, DocumentWrite, Error, Expect, IntegrityError,
-    PolicyError, SealedSecret, Secret, Written,
+    Actor, CallerError, DependencyError, Document, DocumentEvent, DocumentKind, DocumentWrite, Error, Expect,
+    IntegrityError, PolicyError, SealedSecret, Secret, Written,
 };
-use crate::vault::{ATTEMPTS, Vault, event_of, identity};
+use crate::vault::{ATTEMPTS, Vault, event_of, identity, tables};
 
 /// A document to be written, sealed.
 struct Planned {
@@ -40,10 +40,12 @@ struct There {
 }
 
 impl Vault {
-    /// Writes documents and the event together or not at all; no documents: the event alone.
+    /// Writes documents and the event together or not at all; no documents: the event alone. What hangs on a token is made
+    /// only while the token is there: whoever removes it, and then what hangs on it, leaves nothing behind.
     ///
     /// # Errors
-    /// A name or size that cannot be taken; the merchant was removed; the HSM's; the store's.
+    /// A name or size that cannot be taken; the merchant was removed; [`CallerError::UnknownToken`]: the token on which
+    /// something was to hang is gone; the HSM's; the store's.
     pub async fn write_documents(
         &self,
         actor: &Actor,
@@ -60,6 +62,7 @@ impl Vault {
             .iter()
             .map(|write| (Address::new(actor, write.kind, &write.name), write.expect))
             .collect();
+        let tokens = hung_on(actor, &writes, event);
         // nothing is sealed for what cannot be written
         let Some(mut there) = self.as_expected(&wanted).await? else {
             return Ok(Written::Changed);
@@ -79,7 +82,7 @@ impl Vault {
             });
         }
         for _ in 0..ATTEMPTS {
-            match self.commit_documents(actor, &planned, &there, event).await? {
+            match self.commit_documents(actor, &planned, &there, &tokens, event).await? {
                 Committed::Done(rev) => return Ok(Written::Done { rev }),
                 Committed::KekEnded => self.seal_again(&mut planned).await?,
                 Committed::Changed => {}
@@ -169,6 +172,7 @@ impl Vault {
         actor: &Actor,
         planned: &[Planned],
         there: &[Option<There>],
+        tokens: &[Key],
         event: &DocumentEvent,
     ) -> Result<Committed, Error> {
         let merchant = merchant_key(&actor.merchant);
@@ -182,6 +186,7 @@ impl Vault {
             event: Some(event.encode()),
             ..Commit::default()
         };
+        commit.conds.extend(tokens.iter().cloned().map(Cond::Exists));
         let mut ends = BTreeSet::new();
         let fresh = planned.iter().filter(|document| document.is_fresh);
         for secret in fresh.filter_map(|document| document.row.sealed.as_ref()) {
@@ -194,6 +199,7 @@ impl Vault {
         }
         match self.store.commit(commit).await? {
             Outcome::Done { rev } => Ok(Committed::Done(rev)),
+            Outcome::CondFailed { key, .. } if tokens.contains(&key) => Err(CallerError::UnknownToken.into()),
             Outcome::CondFailed { key, .. } if unended.contains(&Cond::Absent(key.clone())) => Ok(Committed::KekEnded),
             // removed since the request was let in
             Outcome::CondFailed { key, .. } if key == merchant => Err(Error::Policy(PolicyError::Suspended)),
@@ -219,6 +225,41 @@ impl Planned {
         }
         Ok(())
     }
+}
+
+/// The records of the tokens that new documents hang on: by their names, or by the event that makes them.
+fn hung_on(actor: &Actor, writes: &[DocumentWrite], event: &DocumentEvent) -> Vec<Key> {
+    let new = writes.iter().filter(|write| write.expect == Expect::Absent);
+    let tokens = new.filter_map(|write| match write.kind {
+        DocumentKind::AgreementOfToken | DocumentKind::Maintenance => {
+            let name = write
+                .name
+                .split_once('/')
+                .map_or(write.name.as_str(), |(token, _)| token);
+            Token::parse(name).ok()
+        }
+        DocumentKind::Conflict | DocumentKind::NetworkToken => event.token.clone(),
+        DocumentKind::Agreement
+        | DocumentKind::Customer
+        | DocumentKind::CustomerReference
+        | DocumentKind::DeadNotification
+        | DocumentKind::DeletedMethod
+        | DocumentKind::Fingerprint
+        | DocumentKind::MethodIntent
+        | DocumentKind::MethodSession
+        | DocumentKind::NetworkTokenNumber
+        | DocumentKind::Nonce
+        | DocumentKind::Notification
+        | DocumentKind::Order
+        | DocumentKind::Person
+        | DocumentKind::Record
+        | DocumentKind::RecordContent
+        | DocumentKind::Session
+        | DocumentKind::ShopperPayment
+        | DocumentKind::ShopperPaymentName
+        | DocumentKind::Transaction => None,
+    });
+    tokens.map(|token| tables::record(actor.repository, &token)).collect()
 }
 
 /// Refuses what cannot be stored.
