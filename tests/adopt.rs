@@ -23,6 +23,12 @@ fn keyring(daemon: &Daemon) -> Vec<u8> {
     fs::read(daemon.dir().join("state/keyring.json")).unwrap()
 }
 
+fn transcripts(daemon: &Daemon) -> Vec<PathBuf> {
+    let found = fs::read_dir(daemon.dir().join("state/transcripts"));
+    let found = found.map_or_else(|_| Vec::new(), Iterator::collect);
+    found.into_iter().map(|entry| entry.unwrap().path()).collect()
+}
+
 fn token_file(daemon: &Daemon) -> PathBuf {
     let mut tokens = fs::read_dir(daemon.dir().join("tokens")).unwrap();
     tokens.next().unwrap().unwrap().path().join("token.object")
@@ -66,6 +72,26 @@ fn a_token_with_the_same_keys_is_adopted() {
     let told = daemon.run(&["key", "adopt", "--serial", REPLACED], 0);
     assert!(told.contains("takes the place of"), "{told}");
     assert_eq!(serial(&daemon), REPLACED);
+    // what was done is stated beside, signed by the audit key
+    let [transcript] = &transcripts(&daemon)[..] else {
+        panic!("not one transcript")
+    };
+    let says: serde_json::Value = serde_json::from_slice(&fs::read(transcript).unwrap()).unwrap();
+    assert_eq!(
+        (
+            says["kind"].as_str(),
+            says["ceremony"].as_str(),
+            says["operation"].as_str()
+        ),
+        (Some("ceremony"), Some("offline"), Some("key-adopt"))
+    );
+    assert_eq!(says["result"]["now"]["serial"], REPLACED);
+    assert!(
+        says["approved_by"].is_null() && says["audit_head"].is_string(),
+        "{says}"
+    );
+    let verified = daemon.run(&["receipt", "verify", transcript.to_str().unwrap()], 0);
+    assert!(verified.contains("authentic"), "{verified}");
     daemon.up();
     assert_eq!(daemon.reveal(&token).status, 200);
     let trail = daemon.run(&["audit", "tail", "--lines", "100"], 0);
@@ -108,6 +134,7 @@ fn a_token_without_the_keys_is_not() {
     let refused = daemon.try_run(&["key", "adopt", "--serial", other.unwrap()]);
     assert_eq!(refused.status.code(), Some(77), "{refused:?}");
     assert_eq!(keyring(&daemon), before, "nothing was changed");
+    assert_eq!(transcripts(&daemon), [PathBuf::new(); 0], "nothing was done");
     daemon.up();
     assert_eq!(daemon.reveal(&token).status, 200);
 }

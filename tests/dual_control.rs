@@ -385,6 +385,24 @@ fn deleted_tokens_come_back_only_when_two_agreed() {
     office.up();
     let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
     assert!(trail.contains("agreed to by alice and bob"), "{trail}");
+    // the daemon that has the HSM signs what was done without it
+    let dir = office.daemon.dir().join("state/transcripts");
+    let signed = || {
+        let files = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        let files: Vec<_> = files.collect();
+        matches!(&files[..], [file] if file.extension().is_some_and(|extension| extension == "json"))
+    };
+    let wait = std::time::Duration::from_secs(20);
+    office.daemon.wait(wait, "the transcript", signed);
+    let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
+    let says: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        (says["operation"].as_str(), says["approved_by"].as_str()),
+        (Some("restore"), Some("alice and bob"))
+    );
+    assert!(says["subject"]["manifest_sha256"].is_string(), "{says}");
+    let verified = office.daemon.run(&["receipt", "verify", file.to_str().unwrap()], 0);
+    assert!(verified.contains("authentic"), "{verified}");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Deletion {
 pub struct SealedDigest {
     /// The KEK that wrapped its DEK: once that is destroyed, old copies of the bytes are worth nothing.
     pub epoch: Epoch,
+    /// CKA_ID of that KEK, hex: epochs of another token may have the same number.
+    pub kek: Option<String>,
     /// SHA-256 of the stored form, the wrapped DEK included.
     pub sha256: [u8; 32],
 }
@@ -52,6 +54,9 @@ impl Deletion {
         set("record", HEXLOWER.encode(&self.record.0).into());
         if let Some(sealed) = &self.sealed {
             set("kek_epoch", sealed.epoch.0.into());
+            if let Some(kek) = &sealed.kek {
+                set("cka_id", kek.as_str().into());
+            }
             set("sealed_sha256", BASE64URL_NOPAD.encode(&sealed.sha256).into());
         }
         set("deleted_at", self.deleted_at.to_string().into());

@@ -12,8 +12,6 @@ use super::canonical;
 use crate::hsm::{KeyFingerprint, PublicKey, SignatureFault};
 use crate::id::VaultId;
 
-const FORMAT: u64 = 1;
-
 /// The longest text that is read as a statement, in bytes.
 const TEXT_MAX: usize = 64 << 10;
 
@@ -79,6 +77,9 @@ pub enum StatementFault {
 impl Kind {
     const ALL: [Self; 5] = [Self::Deletion, Self::Shred, Self::Erasure, Self::Ceremony, Self::Export];
 
+    /// The latest format of any kind.
+    const LATEST: u64 = 2;
+
     /// As the member `kind` has it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,6 +88,14 @@ impl Kind {
             Self::Erasure => "erasure",
             Self::Ceremony => "ceremony",
             Self::Export => "export",
+        }
+    }
+
+    /// The format that this program writes; older ones are read. A deletion receipt of format 1 does not have the KEK's CKA_ID.
+    pub const fn format(self) -> u64 {
+        match self {
+            Self::Deletion => 2,
+            Self::Shred | Self::Erasure | Self::Ceremony | Self::Export => 1,
         }
     }
 
@@ -118,7 +127,7 @@ impl Statement {
         let key = public.fingerprint().map_err(|_| BAD)?;
         let mut members = says;
         let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
-        set("format", FORMAT.into());
+        set("format", kind.format().into());
         set("kind", kind.name().into());
         set("vault", vault.as_str().into());
         set("key", key.to_string().into());
@@ -167,13 +176,15 @@ impl Statement {
             return Err(StatementFault::TooLong);
         }
         let mut members = canonical::read(text).map_err(StatementFault::NotJson)?;
-        match members.get("format").and_then(Value::as_u64) {
-            Some(FORMAT) => (),
-            Some(newer) if newer > FORMAT => return Err(StatementFault::NewerFormat(newer)),
-            _ => return Err(StatementFault::Member("format")),
-        }
+        let format = members.get("format").and_then(Value::as_u64);
         let name = members.get("kind").and_then(Value::as_str);
         let kind = Kind::ALL.into_iter().find(|kind| name == Some(kind.name()));
+        let latest = kind.map_or(Kind::LATEST, Kind::format);
+        match format {
+            Some(newer) if newer > latest => return Err(StatementFault::NewerFormat(newer)),
+            None | Some(0) => return Err(StatementFault::Member("format")),
+            Some(_) => {}
+        }
         let kind = kind.ok_or(StatementFault::Member("kind"))?;
         let signature = members
             .remove("signature")

@@ -30,6 +30,7 @@ mod serve;
 mod shares;
 mod shredded;
 mod terminal;
+mod transcript;
 mod unseal;
 mod verify;
 

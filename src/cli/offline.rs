@@ -7,7 +7,7 @@ use super::instance::Instance;
 use crate::audit::Event;
 use crate::id::VaultId;
 use crate::store::sled::SledStore;
-use crate::store::{Commit, Config, Error, Report, Store};
+use crate::store::{AuditLine, Commit, Config, Error, Report, Store};
 use crate::telemetry::Metrics;
 use crate::vault::{check, owner};
 
@@ -83,6 +83,14 @@ impl Offline {
         };
         self.runtime.block_on(self.store.commit(commit)).map_err(store_fault)?;
         Ok(())
+    }
+
+    /// The audit record that was written last.
+    pub(super) fn last_record(&self) -> anyhow::Result<AuditLine> {
+        let seq = self.store.health().audit_seq;
+        let lines = self.runtime.block_on(self.store.audit(seq, 1)).map_err(store_fault)?;
+        let last = lines.into_iter().find(|line| line.seq == seq);
+        last.ok_or_else(|| Exit::Fault.because("the store's last audit record cannot be read"))
     }
 
     /// Writes whose store it is; `false` where it is another vault's.

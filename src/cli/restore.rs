@@ -1,7 +1,7 @@
 //! `restore`: a backup into an empty place. Needs no HSM: what it opens is known when the daemon starts on it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -12,10 +12,11 @@ use super::client::Client;
 use super::credential::OperatorArgs;
 use super::instance::Instance;
 use super::progress::Progress;
-use super::{Exit, Which, init, shredded, terminal};
+use super::{Exit, Which, init, shredded, terminal, transcript};
 use crate::config::Config;
-use crate::custody::Guarded;
+use crate::custody::{Guarded, OfflineCeremony};
 use crate::hsm::{Epoch, KeyFingerprint};
+use crate::id::UnixMillis;
 use crate::keys::{EpochState, Keyring, Lifecycle};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -118,10 +119,14 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         made: (init::store_mark(config), init::STORE_MADE.to_owned()),
     };
     let (shown, subject) = (args.approvals.shown()?, subject(manifest));
+    let (acted_at, approved_by) = (UnixMillis::now(), OnceLock::new());
     let control = &config.dual_control;
     let agreed = |store: Arc<dyn Store>| -> Agreeing<'_> {
-        let (subject, shown) = (&subject, &shown);
-        Box::pin(async move { approval::ask(store.as_ref(), control, Guarded::Restore, subject, shown).await })
+        let (subject, shown, approved_by) = (&subject, &shown, &approved_by);
+        Box::pin(async move {
+            let names = approval::ask(store.as_ref(), control, Guarded::Restore, subject, shown).await?;
+            Ok(approved_by.get_or_init(|| names).clone())
+        })
     };
     let plan = Plan {
         backup: &backup,
@@ -136,6 +141,28 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         .block_on(restore(&plan, &target, Metrics::new()?, |step| progress.say(step)))
         .map_err(coded)?;
     shredded::put(config, &certificates)?;
+    let mut result = Map::new();
+    result.insert("revision".to_owned(), manifest.mark().rev.into());
+    result.insert("records".to_owned(), restored.records.into());
+    result.insert("audit_through".to_owned(), restored.through.into());
+    let says = OfflineCeremony {
+        operation: Guarded::Restore,
+        subject: &subject,
+        approved_by: approved_by.get().and_then(Option::as_deref),
+        acted_at,
+        done_at: UnixMillis::now(),
+        result,
+    };
+    // a run before that was cut had asked, and left nothing
+    let transcript = match restored.finished {
+        true => None,
+        false => Some(transcript::leave(
+            &config.state_dir,
+            Guarded::Restore.as_str(),
+            acted_at,
+            says.says(),
+        )?),
+    };
     drop(progress);
     let dead = dead(&restored, &life);
     let mark = manifest.mark();
@@ -181,6 +208,12 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     tell_of_returning(&restored, later.is_some());
     if restored.finished {
         terminal::remark("A run before was cut after all was verified: what was left to put in place is there now.");
+    }
+    if let Some(file) = transcript {
+        terminal::remark(format!(
+            "Its transcript is signed when the daemon starts: {}.",
+            file.display()
+        ));
     }
     terminal::remark("Start the daemon; it refuses a HSM that does not have this vault's keys.");
     Ok(Exit::Ok)

@@ -281,6 +281,8 @@ impl Parts {
         let recorder = ceremony.map(|ceremony| ceremony.record(&vault));
         let background = vault.start_background(config.rewraps_per_second);
         let trail = Trail::start(&vault, &config)?;
+        let shared: Arc<dyn Store> = store.clone();
+        let transcripts = super::transcript::sign_left(&config.state_dir, &vault, &shared)?;
         let limits = Limits {
             descriptors: descriptors::for_connections(config.hsm.workers),
             ..config.limits
@@ -308,6 +310,7 @@ impl Parts {
         outbox.shutdown().await;
         maintenance.shutdown().await;
         background.shutdown().await;
+        transcripts.abort();
         if let Some(recorder) = recorder {
             recorder.conclude().await;
         }

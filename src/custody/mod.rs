@@ -12,6 +12,7 @@ mod ceremony;
 mod control;
 mod error;
 mod files;
+mod offline;
 mod operator;
 mod operators;
 mod table;
@@ -26,6 +27,7 @@ pub use self::ceremony::{Act, Ceremony, CeremonyView, Standing};
 pub use self::control::{Control, Guarded};
 pub use self::error::Error;
 pub use self::files::{Files, Unapproved, approve_offline};
+pub use self::offline::OfflineCeremony;
 pub use self::operator::{ACKNOWLEDGEMENT, OperatorView};
 pub use self::operators::{NewOperator, first_operators, has_operators};
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::keeper::Keeper;
 use super::pool::{Dispatch, Event, Launch, Program, Status, Supervisor};
-use super::{Config, Error, Health, Job, Keyset, Reply, StartFault};
+use super::{Config, Epoch, Error, Health, Job, Keyset, Reply, StartFault};
 use crate::telemetry::Metrics;
 
 /// A handle on the worker processes; clones share them. When the last one is dropped the workers end, as after
@@ -24,6 +24,7 @@ struct Shared {
     events: mpsc::Sender<Event>,
     metrics: Metrics,
     keeper: Option<Keeper>,
+    untold_wraps: u64,
 }
 
 impl Client {
@@ -53,6 +54,10 @@ impl Client {
         let keeper = launch.keeper().cloned();
         let runtime = Handle::try_current().map_err(|error| Error::Down(error.to_string()))?;
         let (events, inbox) = mpsc::channel();
+        let untold = match config.pregenerate {
+            0 => 0,
+            _ => config.workers.saturating_mul(config.sessions).saturating_mul(2),
+        };
         let dispatch = Arc::new(Dispatch::new(&config, events.clone(), metrics.clone()));
         let supervisor = Supervisor::new(
             launch,
@@ -76,6 +81,7 @@ impl Client {
                 events,
                 metrics,
                 keeper,
+                untold_wraps: u64::try_from(untold).unwrap_or(u64::MAX),
             }),
         })
     }
@@ -100,6 +106,19 @@ impl Client {
             .with_label_values(&[name, outcome(&answer)])
             .observe(begun.elapsed().as_secs_f64());
         answer
+    }
+
+    /// Has DEKs counted that workers wrap beside one for each job that seals: for a job that is done twice, those made ahead
+    /// and thrown away, and those that a worker that died may have made. Without an epoch: under the one in use. As many as
+    /// there were, or more.
+    pub fn count_wraps(&self, count: impl Fn(Option<Epoch>, u64) + Send + Sync + 'static) {
+        self.shared.dispatch.count_wraps(Box::new(count));
+    }
+
+    /// DEKs made ahead that workers may have wrapped and not told of yet, at most: one in each session of each worker, and
+    /// of those that take their places.
+    pub fn untold_wraps(&self) -> u64 {
+        self.shared.untold_wraps
     }
 
     /// What the supervisor sees; cheap.

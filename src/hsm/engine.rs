@@ -2,12 +2,14 @@
 
 mod keyed;
 mod settle;
+mod wraps;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use self::keyed::held;
 use self::settle::epoch_of;
+use self::wraps::Wraps;
 use super::check::{check, report};
 use super::dek::{Ivs, using};
 use super::job::{Boxed, Epoch, Fault, Job, Plain, Reply, SealedPart, SecretBytes, WrappedKey};
@@ -30,6 +32,7 @@ pub(crate) struct Engine {
     epoch: Option<Epoch>,
     /// Done with, to be destroyed after the answer.
     dead: Vec<Handle>,
+    wraps: Wraps,
 }
 
 /// A DEK made ahead.
@@ -52,11 +55,15 @@ impl Engine {
             ready: Vec::new(),
             epoch: None,
             dead: Vec::new(),
+            wraps: Wraps::default(),
         })
     }
 
     /// Does a job. [`Fault::Token`] means that this process is of no more use.
     pub(crate) fn execute(&mut self, job: Job) -> Result<Reply, Fault> {
+        if let Some(epoch) = job.seals_under() {
+            self.wraps.counted(epoch);
+        }
         limits::check(&job).map_err(Fault::Malformed)?;
         if let Some(epoch) = epoch_of(&job) {
             self.kek(epoch)?;
@@ -104,6 +111,11 @@ impl Engine {
             // The next job finds out whether the HSM works.
             Err(_) => self.renew().map(|()| false),
         }
+    }
+
+    /// DEKs that were wrapped beside those of the jobs that the server counted, since this was last asked.
+    pub(crate) fn wraps(&mut self) -> Vec<(Epoch, u32)> {
+        self.wraps.tell()
     }
 
     pub(super) fn session(&self) -> &RawSession {
@@ -238,6 +250,7 @@ impl Engine {
     fn rewrap(&mut self, from: Epoch, to: Epoch, dek: &WrappedKey, parts: &[Boxed]) -> Result<Reply, Ckr> {
         let (old, new) = (self.kek_handle(from)?, self.kek_handle(to)?);
         if self.shared.templates.rules.trusted {
+            self.wraps.made(to);
             let dek = self.shared.templates.rewrap(&self.session, old, new, dek)?;
             let parts = Vec::new();
             return Ok(Reply::Rewrap { dek, parts });
@@ -278,11 +291,17 @@ impl Engine {
             // Made before the epoch changed.
             self.dead.push(ready.dek);
         }
-        self.shared.templates.fresh(&self.session, self.kek_handle(epoch)?)
+        self.fresh(epoch)
+    }
+
+    fn fresh(&mut self, epoch: Epoch) -> Result<(Handle, WrappedKey), Ckr> {
+        let kek = self.kek_handle(epoch)?;
+        self.wraps.made(epoch);
+        self.shared.templates.fresh(&self.session, kek)
     }
 
     fn make_ahead(&mut self, epoch: Epoch) -> Result<(), Ckr> {
-        let (dek, wrapped) = self.shared.templates.fresh(&self.session, self.kek_handle(epoch)?)?;
+        let (dek, wrapped) = self.fresh(epoch)?;
         self.ready.push(Ready { epoch, dek, wrapped });
         Ok(())
     }

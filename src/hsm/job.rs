@@ -73,6 +73,27 @@ pub struct Boxed {
     pub sealed: SealedPart,
 }
 
+impl Job {
+    /// Under which KEK it wraps a DEK, if it does.
+    pub fn seals_under(&self) -> Option<Epoch> {
+        match self {
+            Self::Seal { epoch, .. } | Self::Rewrap { to: epoch, .. } => Some(*epoch),
+            Self::Kek { .. }
+            | Self::Mac { .. }
+            | Self::Open { .. }
+            | Self::OpenJwe { .. }
+            | Self::OpenLocker { .. }
+            | Self::Probe
+            | Self::Random { .. }
+            | Self::Refingerprint { .. }
+            | Self::Reseal { .. }
+            | Self::Sign { .. }
+            | Self::SignLocker { .. }
+            | Self::SignPlatform { .. } => None,
+        }
+    }
+}
+
 /// One whole piece of work for a worker. None has an effect that outlives it in the HSM, but for the destruction of a KEK,
 /// which is the same when it is done twice: so a job that died with its worker may be given to another one.
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Fault, Keyset, ProbeReport, Reply, StartFault};
+use super::{Config, Epoch, Fault, Keyset, ProbeReport, Reply, StartFault};
 
 /// Says which program speaks. Both ends are the same file, unless it was replaced under a running server.
-pub(super) const PROTOCOL: &str = concat!(env!("CARGO_PKG_VERSION"), "/6");
+pub(super) const PROTOCOL: &str = concat!(env!("CARGO_PKG_VERSION"), "/7");
 
 /// A job's number, unique within a [`super::Client`]'s life; a job that is handed over again gets a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub(super) enum ToServer {
     Ready(ProbeReport),
     /// Answers, in any order.
     Replies(Vec<(JobId, Result<Reply, Fault>)>),
+    /// So many DEKs were wrapped beside one for each job that seals.
+    Wrapped(Vec<(Epoch, u32)>),
 }
 
 /// A keyset has tagged enums, which postcard cannot read back; it crosses as the JSON that `init` writes.

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::init::InitError;
 use super::keyring::{Keyring, KeyringError, KeyringFault};
 use crate::hsm::officer::Officer;
-use crate::hsm::{Config, Keyset, Rotated};
+use crate::hsm::{Config, Keyset, PublicKey, Rotated};
 
 /// A token by what people know it by.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,13 +30,22 @@ pub struct Adopted {
     pub was_so: bool,
 }
 
+/// What is to be signed of an adoption by the audit key, whose public half is given too.
+pub type Stated<'a> = &'a dyn Fn(&Adopted, &PublicKey) -> Option<Vec<u8>>;
+
 /// Makes the configured token, whose serial number must be `serial`, the one of the keyring at `path`: if every key of the
 /// keyring is in it and proves to be the same, by canary, check value and public half, and the token passes the start-up check.
-/// No key is made or changed. Run it as [`Officer`] says.
+/// No key is made or changed. Gives the audit key's signature of what `stated` says of it, too. Run it as [`Officer`] says.
 ///
 /// # Errors
 /// As [`InitError`] lists them; the keyring is as it was then.
-pub fn adopt(config: &Config, path: &Path, serial: &str, user_pin: &SecretString) -> Result<Adopted, InitError> {
+pub fn adopt(
+    config: &Config,
+    path: &Path,
+    serial: &str,
+    user_pin: &SecretString,
+    stated: Stated<'_>,
+) -> Result<(Adopted, Option<Vec<u8>>), InitError> {
     let keyring = Keyring::load(path)?;
     Keyring::prepare(path)?;
     let config = Config {
@@ -44,12 +53,17 @@ pub fn adopt(config: &Config, path: &Path, serial: &str, user_pin: &SecretString
         ..config.clone()
     };
     let officer = Officer::open(&config, None, user_pin)?;
-    let adopted = proved(&officer, &keyring, path);
+    let adopted = proved(&officer, &keyring, path, stated);
     officer.close();
     adopted
 }
 
-fn proved(officer: &Officer<'_>, keyring: &Keyring, path: &Path) -> Result<Adopted, InitError> {
+fn proved(
+    officer: &Officer<'_>,
+    keyring: &Keyring,
+    path: &Path,
+    stated: Stated<'_>,
+) -> Result<(Adopted, Option<Vec<u8>>), InitError> {
     let named = |fault: KeyringFault| KeyringError {
         path: path.to_owned(),
         fault,
@@ -68,11 +82,17 @@ fn proved(officer: &Officer<'_>, keyring: &Keyring, path: &Path) -> Result<Adopt
     };
     officer.verify(&keyset)?;
     let was_so = before == now;
+    let by = keyring.active(Rotated::Audit);
     if !was_so {
-        let next = keyring.with_keyset(keyset).map_err(named)?;
+        let next = keyring.with_keyset(keyset.clone()).map_err(named)?;
         let draft = next.draft().map_err(named)?;
-        let signature = officer.sign(next.keyset(), next.active(Rotated::Audit), &draft.message())?;
+        let signature = officer.sign(next.keyset(), by, &draft.message())?;
         draft.signed(&signature).map_err(named)?.write(path)?;
     }
-    Ok(Adopted { before, now, was_so })
+    let adopted = Adopted { before, now, was_so };
+    let public = by.index().and_then(|index| keyset.audits().nth(index));
+    let message = public.and_then(|(_, public)| stated(&adopted, public));
+    // it is done by now, whether it can be stated or not
+    let signature = message.and_then(|message| officer.sign(&keyset, by, &message).ok());
+    Ok((adopted, signature))
 }

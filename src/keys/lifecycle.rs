@@ -39,6 +39,14 @@ impl EpochState {
         Self::among(epoch.0, active.0)
     }
 
+    /// Whether what is still under it will never be opened: its KEK is gone, or in an HSM that was left with all that opened.
+    pub fn is_gone(self) -> bool {
+        match self {
+            Self::Destroying | Self::Destroyed | Self::Left => true,
+            Self::PreActive | Self::Active | Self::Deactivated | Self::Compromised => false,
+        }
+    }
+
     /// Likewise of keys that are counted otherwise.
     pub(super) fn among(key: u32, active: u32) -> Self {
         match key.cmp(&active) {

@@ -29,7 +29,7 @@ pub use crate::hsm::SecretBytes;
 pub use generations::KeyState;
 pub use keyring::{Draft, Keyring, KeyringError, KeyringFault, SignedKeyring};
 pub use lifecycle::{EpochMark, EpochState, Lifecycle, Refused};
-pub use ops::OpsToStore;
+pub use ops::{CANARY as KEK_CHECK_WRAPS, OpsToStore};
 pub use rotation::{KekLimits, NotMoved};
 pub use seal::{MAX_TEXT, Sealed, SealedCompartment};
 pub use transport::TransportPublic;
@@ -150,11 +150,11 @@ impl Keys {
                 text,
             })
             .collect();
-        let active = self.sealing().await?;
+        let (active, counted) = self.sealing().await?;
         let epoch = active.epoch();
         let mac = pan.map(|(generation, pan)| (generation, fingerprint_input(place.repository, pan)));
         let job = active.seal(mac, parts);
-        let Reply::Seal { dek, mac, parts } = self.call(job).await? else {
+        let Reply::Seal { dek, mac, parts } = self.call_counted(job, counted).await? else {
             return Err(malformed("not the answer to a seal"));
         };
         if parts.len() != kinds.len() || mac.is_some() != pan.is_some() {

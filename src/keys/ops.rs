@@ -31,6 +31,54 @@ struct State {
     done: u64,
     /// What is stored: so many may be done before more is.
     stored: u64,
+    /// Of seals that are on their way, each may wrap so many more than the one that is done: they are in what is stored too.
+    at_risk: u64,
+    /// As many may have been made ahead and not be told of yet.
+    untold: u64,
+}
+
+/// What a seal may wrap beside the one that it is counted as: its job is tried twice on one worker, and twice on another where
+/// the first one dies.
+const REPEATS: u64 = 3;
+
+/// `init` wraps one in a KEK's check ciphertext.
+pub const CANARY: u64 = 1;
+
+/// A seal on its way.
+pub(super) struct Counted<'a> {
+    ops: &'a Ops,
+    epoch: Option<Epoch>,
+    is_settled: bool,
+}
+
+impl Counted<'_> {
+    /// It is answered: whatever it wrapped beside one has been told.
+    pub(super) fn settle(mut self) {
+        self.is_settled = true;
+    }
+}
+
+impl Drop for Counted<'_> {
+    /// Where the caller went away or the workers do not answer, nobody knows how often it was tried.
+    fn drop(&mut self) {
+        let Some(epoch) = self.epoch else { return };
+        let mut state = self.ops.lock();
+        if state.epoch == Some(epoch) {
+            state.at_risk = state.at_risk.saturating_sub(REPEATS);
+            if !self.is_settled {
+                state.done = state.done.saturating_add(REPEATS);
+            }
+        }
+        drop(state);
+        self.ops.grown.notify_waiters();
+    }
+}
+
+impl State {
+    /// As many as may have been wrapped by now.
+    fn at_most(&self) -> u64 {
+        self.done.saturating_add(self.at_risk).saturating_add(self.untold)
+    }
 }
 
 /// The count of an epoch that is to be stored, and then told by [`Keys::ops_stored`].
@@ -44,8 +92,8 @@ pub struct OpsToStore {
 
 /// What came of asking for one more.
 enum Taken {
-    /// It is counted.
-    One,
+    /// It is counted, under this epoch; none where nothing is counted.
+    One(Option<Epoch>),
     /// The epoch has been deactivated.
     Over,
     /// There is no room yet.
@@ -68,6 +116,8 @@ impl Ops {
             epoch,
             done: 0,
             stored: 0,
+            at_risk: 0,
+            untold: 0,
         };
         Self {
             max,
@@ -92,25 +142,49 @@ impl Ops {
         if state.epoch.is_some_and(|before| before != epoch) {
             *state = State {
                 epoch: Some(epoch),
-                done: 0,
+                done: CANARY,
                 stored: self.block(),
+                at_risk: 0,
+                untold: state.untold,
             };
         }
         drop(state);
         self.grown.notify_waiters();
     }
 
-    /// Counts one more. `false`: this epoch seals no more, another one does.
+    /// So many may be made ahead before they are told of.
+    pub(super) fn expect_untold(&self, untold: u64) {
+        self.lock().untold = untold;
+    }
+
+    /// Counts what was wrapped beside one for each seal; without an epoch: under the one in use.
+    pub(super) fn add(&self, epoch: Option<Epoch>, more: u64) {
+        let mut state = self.lock();
+        // what is stored of one that was deactivated has room for what was on its way
+        if epoch.is_none_or(|epoch| state.epoch == Some(epoch)) {
+            state.done = state.done.saturating_add(more);
+        }
+        drop(state);
+        self.wanted.notify_one();
+    }
+
+    /// Counts one more. `None`: this epoch seals no more, another one does.
     ///
     /// # Errors
     /// [`hsm::Error::Down`]: the limit is reached. [`hsm::Error::Busy`]: nothing could be stored in time.
-    pub(super) async fn take(&self, epoch: Epoch) -> Result<bool, Error> {
+    pub(super) async fn take(&self, epoch: Epoch) -> Result<Option<Counted<'_>>, Error> {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             let grown = self.grown.notified();
             match self.try_take(epoch)? {
-                Taken::One => return Ok(true),
-                Taken::Over => return Ok(false),
+                Taken::One(epoch) => {
+                    return Ok(Some(Counted {
+                        ops: self,
+                        epoch,
+                        is_settled: false,
+                    }));
+                }
+                Taken::Over => return Ok(None),
                 Taken::Full => {}
             }
             self.wanted.notify_one();
@@ -138,21 +212,22 @@ impl Ops {
         let mut state = self.lock();
         match state.epoch {
             // nothing is counted where no keyring is
-            None => return Ok(Taken::One),
+            None => return Ok(Taken::One(None)),
             Some(now) if now != epoch => return Ok(Taken::Over),
             Some(_) => {}
         }
         if let Some(why) = self.used_up_by(&state) {
             return Err(Error::Hsm(hsm::Error::Down(why)));
         }
-        if state.done >= state.stored {
+        if state.at_most().saturating_add(1 + REPEATS) > state.stored {
             return Ok(Taken::Full);
         }
         state.done += 1;
-        if state.stored - state.done <= self.block() / 2 || self.max == Some(state.done) {
+        state.at_risk += REPEATS;
+        if state.stored - state.at_most() <= self.block() / 2 || self.max == Some(state.done) {
             self.wanted.notify_one();
         }
-        Ok(Taken::One)
+        Ok(Taken::One(Some(epoch)))
     }
 }
 
@@ -168,6 +243,8 @@ impl Keys {
         let ops = &self.epochs.ops;
         let done = stored.unwrap_or_else(|| ops.block());
         let mut state = ops.lock();
+        // what was told of before this
+        let done = done.saturating_add(state.done);
         (state.done, state.stored) = (done, done);
         drop(state);
         ops.wanted.notify_one();
@@ -177,10 +254,10 @@ impl Keys {
     pub fn ops_wanted(&self) -> Option<OpsToStore> {
         let ops = &self.epochs.ops;
         let state = ops.lock();
-        let short = state.stored.saturating_sub(state.done) <= ops.block() / 2;
+        let short = state.stored.saturating_sub(state.at_most()) <= (ops.block() / 2).max(REPEATS);
         state.epoch.filter(|_| short).map(|epoch| OpsToStore {
             epoch,
-            count: state.done.saturating_add(ops.block()),
+            count: state.at_most().saturating_add(ops.block()).saturating_add(1 + REPEATS),
         })
     }
 
@@ -204,66 +281,10 @@ impl Keys {
     pub fn ops_end(&self) -> Option<OpsToStore> {
         let mut state = self.epochs.ops.lock();
         state.stored = 0;
-        let count = state.done;
+        let count = state.at_most();
         state.epoch.map(|epoch| OpsToStore { epoch, count })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    fn figures(ops: &Ops) -> (u64, u64) {
-        let state = ops.lock();
-        (state.done, state.stored)
-    }
-
-    fn store(ops: &Ops, count: u64) {
-        ops.lock().stored = count;
-        ops.grown.notify_waiters();
-    }
-
-    #[tokio::test]
-    async fn no_seal_is_done_before_it_is_stored_and_none_over_the_limit() {
-        let ops = Arc::new(Ops::of(Epoch(1), Some(1000)));
-        ops.lock().done = 985;
-        store(&ops, 985);
-        let seals: Vec<_> = (0..40)
-            .map(|_| {
-                let ops = Arc::clone(&ops);
-                tokio::spawn(async move { ops.take(Epoch(1)).await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        for count in [990, 995, 1005] {
-            ops.wanted.notified().await;
-            let (done, stored) = figures(&ops);
-            assert!(done <= stored);
-            store(&ops, count);
-        }
-        let mut done = 0;
-        for seal in seals {
-            match seal.await.unwrap() {
-                Ok(taken) => done += u64::from(taken),
-                Err(error) => assert!(error.to_string().contains("as many as it may"), "{error}"),
-            }
-        }
-        assert_eq!((done, figures(&ops).0), (15, 1000));
-        ops.restart(Epoch(2));
-        assert_eq!(ops.take(Epoch(1)).await, Ok(false), "it seals no more");
-        assert_eq!(ops.take(Epoch(2)).await, Ok(true));
-        assert_eq!(figures(&ops), (1, 10));
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_stored_is_not_sealed() {
-        let ops = Ops::of(Epoch(1), None);
-        assert_eq!(ops.take(Epoch(1)).await, Err(Error::Hsm(hsm::Error::Busy)));
-        store(&ops, 1);
-        ops.take(Epoch(1)).await.unwrap();
-        assert_eq!(ops.take(Epoch(1)).await, Err(Error::Hsm(hsm::Error::Busy)));
-        Ops::uncounted().take(Epoch(1)).await.unwrap();
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! KEK epochs: which one seals, the step to the next one, and records put under it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::lifecycle::{ActiveEpoch, EpochState, Lifecycle, OpeningEpoch, Refused};
-use super::ops::Ops;
+use super::ops::{Counted, Ops};
 use super::{Error, Keyring, KeyringError, KeyringFault, Keys, Place, Sealed, malformed, storable};
 use crate::hsm::{self, Boxed, Epoch, KekMode, Keyset, Plain, Reply, Rotated};
 use crate::id::UnixMillis;
@@ -32,6 +33,8 @@ pub enum NotMoved {
 /// The epochs of a serving vault.
 pub(super) struct Epochs {
     life: RwLock<Lifecycle>,
+    /// CKA_ID of each epoch's KEK, hex, those that are destroyed too.
+    ids: BTreeMap<Epoch, String>,
     /// An unwrapped DEK cannot be wrapped again: records are sealed anew.
     seals_anew: bool,
     /// How long an epoch seals.
@@ -53,8 +56,10 @@ pub struct KekLimits {
 impl Epochs {
     pub(super) fn new(keyset: &Keyset, active: Epoch) -> Self {
         let epochs = keyset.keks.iter().map(|kek| (kek.epoch, super::EpochMark::default()));
+        let all = keyset.keks.iter().chain(&keyset.shredded);
         Self {
             life: RwLock::new(Lifecycle::new(active, UnixMillis(0), epochs.collect())),
+            ids: all.map(|kek| (kek.epoch, kek.id.clone())).collect(),
             seals_anew: keyset.mode == KekMode::NoTrusted,
             period: None,
             ops: Ops::uncounted(),
@@ -74,6 +79,13 @@ impl Keys {
             ops: Ops::of(keyring.active_epoch(), limits.max_ops),
             file: Mutex::new(Some((path.to_owned(), keyring.clone()))),
             ..Epochs::new(keyring.keyset(), keyring.active_epoch())
+        });
+        self.epochs.ops.expect_untold(self.client.untold_wraps());
+        let epochs = Arc::downgrade(&self.epochs);
+        self.client.count_wraps(move |epoch, more| {
+            if let Some(epochs) = epochs.upgrade() {
+                epochs.ops.add(epoch, more);
+            }
         });
         self
     }
@@ -95,11 +107,11 @@ impl Keys {
     /// # Errors
     /// [`hsm::Error::Down`]: its cryptoperiod is over, it has sealed as much as it may, or it is compromised. Nothing is
     /// sealed until it is rotated.
-    pub(super) async fn sealing(&self) -> Result<ActiveEpoch, Error> {
+    pub(super) async fn sealing(&self) -> Result<(ActiveEpoch, Counted<'_>), Error> {
         loop {
             let active = self.active().map_err(|why| Error::Hsm(hsm::Error::Down(why)))?;
-            if self.epochs.ops.take(active.epoch()).await? {
-                return Ok(active);
+            if let Some(counted) = self.epochs.ops.take(active.epoch()).await? {
+                return Ok((active, counted));
             }
             // it was deactivated while this waited
             tokio::task::yield_now().await;
@@ -156,6 +168,11 @@ impl Keys {
     /// The epoch in use: new DEKs are wrapped under it, if any are.
     pub fn active_epoch(&self) -> Epoch {
         self.epochs.life.read().unwrap_or_else(PoisonError::into_inner).in_use()
+    }
+
+    /// CKA_ID of an epoch's KEK, hex, whatever its state; `None`: there never was such an epoch.
+    pub fn kek_name(&self, epoch: Epoch) -> Option<&str> {
+        self.epochs.ids.get(&epoch).map(String::as_str)
     }
 
     /// All epochs, ascending.
@@ -236,9 +253,10 @@ impl Keys {
             return Ok(sealed.clone());
         }
         let from = self.opening(sealed.epoch)?;
-        let to = self.sealing().await?;
+        let (to, counted) = self.sealing().await?;
         let epoch = to.epoch();
         if sealed.epoch == epoch {
+            counted.settle();
             return Ok(sealed.clone());
         }
         let mut parts = Vec::new();
@@ -250,7 +268,7 @@ impl Keys {
         }
         let expected = parts.len();
         let job = to.rewrap(from, sealed.dek.clone(), parts);
-        let Reply::Rewrap { dek, parts } = self.call(job).await? else {
+        let Reply::Rewrap { dek, parts } = self.call_counted(job, counted).await? else {
             return Err(malformed("not the answer to a rewrap"));
         };
         if parts.len() != expected {
@@ -289,9 +307,10 @@ impl Keys {
             return Err(malformed("not the answer to an open"));
         };
         let plain = places.into_iter().zip(texts).map(|(aad, text)| Plain { aad, text });
-        let to = self.sealing().await?;
+        let (to, counted) = self.sealing().await?;
         let epoch = to.epoch();
-        let Reply::Seal { dek, parts, .. } = self.call(to.seal(None, plain.collect())).await? else {
+        let job = to.seal(None, plain.collect());
+        let Reply::Seal { dek, parts, .. } = self.call_counted(job, counted).await? else {
             return Err(malformed("not the answer to a seal"));
         };
         if parts.len() != sealed.compartments.len() {

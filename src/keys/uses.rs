@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::ops::Counted;
 use super::{Error, Keys};
-use crate::hsm::{Epoch, Generation, Job, Reply};
+use crate::hsm::{self, Epoch, Generation, Job, Reply};
 
 /// A key, and what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +145,17 @@ impl Keys {
         let reply = self.client.call(job).await?;
         self.uses.count(used);
         Ok(reply)
+    }
+
+    /// As [`Keys::call`], of a job that wraps a DEK and is counted as one.
+    pub(super) async fn call_counted(&self, job: Job, counted: Counted<'_>) -> Result<Reply, Error> {
+        let answer = self.call(job).await;
+        match &answer {
+            // who waits no longer does not know what it comes to
+            Err(Error::Hsm(hsm::Error::Deadline)) => drop(counted),
+            _ => counted.settle(),
+        }
+        answer
     }
 
     /// How often keys were used.

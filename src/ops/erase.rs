@@ -1,6 +1,5 @@
 //! Erasing a namespace or a repository: receipts as they come, the signed summary last.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -72,11 +71,10 @@ pub(super) async fn stream(
         }
         None => None,
     };
-    let mut erasure = Erasure {
+    let erasure = Erasure {
         repository,
         namespace,
         per_second,
-        linked: BTreeMap::new(),
     };
     if dry_run {
         return Ok(answer(StatusCode::OK, &services.vault.erasable(admin, &erasure).await?));
@@ -92,13 +90,9 @@ pub(super) async fn stream(
     let act = async move {
         let (to, receipts) = mpsc::channel(WAITING);
         let work = tokio::spawn(async move {
-            if let (Some(whose), Some(namespace)) = (&whose, &erasure.namespace) {
-                let linked = held
-                    .payments
-                    .erase_linked(admin.peer, &erasure.repository, whose, namespace);
-                erasure.linked = linked.await.map_err(|error| error.to_string())?;
-            }
-            let erased = held.vault.erase(admin, erasure, to).await;
+            let of = whose.zip(erasure.namespace.clone());
+            let linked = held.payments.linked(admin.peer, erasure.repository.clone(), of);
+            let erased = held.vault.erase(admin, erasure, &linked, to).await;
             erased
                 .map(|summary| summary.to_json())
                 .map_err(|error| error.to_string())

@@ -1,7 +1,9 @@
 //! What hangs on the tokens of a namespace that is erased, and the customer whose namespace it is. It goes first, so that what
-//! was interrupted finds its way again from the tokens that are left.
+//! was interrupted finds its way again from the tokens that are left; and what callers hung on a token until it was gone goes
+//! behind it. Of a whole repository the documents go with it: what the network has of its cards is ended before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Error, Payments};
 use crate::id::{MerchantId, Namespace, RepositoryName, Token, UnixMillis};
@@ -9,6 +11,7 @@ use crate::vault::types as core;
 use crate::vault::types::{
     Actor, CallerError, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Peer, Secret, Written,
 };
+use crate::vault::{Linked, LinkedFut};
 
 /// Whose namespace it is.
 #[derive(Debug, Clone)]
@@ -30,6 +33,39 @@ pub type Removed = BTreeMap<&'static str, u64>;
 /// Documents read at once.
 const PAGE: u32 = 200;
 
+/// What hangs on what is erased, looked after by [`Payments`].
+pub struct LinkedTo {
+    payments: Arc<Payments>,
+    peer: Peer,
+    repository: RepositoryName,
+    of: Option<(Whose, Namespace)>,
+    /// What was met before the tokens went.
+    met: Mutex<Met>,
+}
+
+#[derive(Default)]
+struct Met {
+    tokens: BTreeSet<Token>,
+    /// Whose network tokens were ended, and the names of the ways to them from their cards.
+    cards: BTreeSet<(MerchantId, String)>,
+}
+
+impl Linked for LinkedTo {
+    fn before(&self) -> LinkedFut<'_> {
+        Box::pin(async {
+            let removed = match &self.of {
+                Some((whose, namespace)) => self.erase_linked(whose, namespace).await,
+                None => self.payments.end_network_tokens(self.peer, &self.repository).await,
+            };
+            removed.map_err(|error| error.to_string())
+        })
+    }
+
+    fn after(&self) -> LinkedFut<'_> {
+        Box::pin(async { self.erase_left().await.map_err(|error| error.to_string()) })
+    }
+}
+
 impl Payments {
     /// The namespace that is meant; `None`: no such merchant may act in the repository.
     ///
@@ -50,39 +86,96 @@ impl Payments {
         }
     }
 
+    /// Who looks after what hangs on what is erased there: a namespace, or everything.
+    pub fn linked(
+        self: &Arc<Self>,
+        peer: Peer,
+        repository: RepositoryName,
+        of: Option<(Whose, Namespace)>,
+    ) -> LinkedTo {
+        LinkedTo {
+            payments: Arc::clone(self),
+            peer,
+            repository,
+            of,
+            met: Mutex::default(),
+        }
+    }
+
+    /// Ends the network tokens that go with a repository at their service, and removes them. What does not open, and what
+    /// there is no service for any more, cannot be ended: that is told in the log, and the document goes with the others.
+    async fn end_network_tokens(&self, peer: Peer, repository: &RepositoryName) -> Result<Removed, Error> {
+        let actors = self.vault.access().actors_of_all(peer, repository);
+        let mut removed = Removed::new();
+        for actor in actors.map_err(crate::vault::types::Error::from)? {
+            let mut after: Option<String> = None;
+            loop {
+                let kind = DocumentKind::NetworkToken;
+                let page = self.vault.documents(&actor, kind, "", after.as_deref(), PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.name.clone());
+                for document in page.iter().filter(|one| self.vault.goes_with(repository, one)) {
+                    match self.forget_network_token_of(&actor, document).await {
+                        Ok(count) => counted(&mut removed, count),
+                        Err(error @ (Error::NoNetworkTokens | Error::Core(core::Error::Integrity(_)))) => {
+                            let merchant = actor.merchant.as_str();
+                            tracing::warn!(%error, merchant, "a network token that is erased is not ended at its service");
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// A network token and the ways to it.
+fn counted(removed: &mut Removed, documents: u64) {
+    if documents > 0 {
+        *removed.entry(DocumentKind::NetworkToken.name()).or_default() += 1;
+        *removed.entry(DocumentKind::NetworkTokenNumber.name()).or_default() += documents - 1;
+    }
+}
+
+impl LinkedTo {
     /// Removes what hangs on the tokens of `namespace`: agreements, maintenance plans, conflicts, and the network tokens of
     /// cards that no token outside it stands for; before that the customer. Orders and payments stay.
     ///
     /// # Errors
     /// The HSM's; the store's; [`Error::NetworkTokenService`]. The same again does the rest.
-    pub async fn erase_linked(
-        &self,
-        peer: Peer,
-        repository: &RepositoryName,
-        whose: &Whose,
-        namespace: &Namespace,
-    ) -> Result<Removed, Error> {
+    async fn erase_linked(&self, whose: &Whose, namespace: &Namespace) -> Result<Removed, Error> {
+        let Self {
+            payments,
+            peer,
+            repository,
+            ..
+        } = self;
         let mut removed = Removed::new();
         if let Whose::Customer { merchant, name } = whose
-            && let Some(actor) = self.one(peer, repository, merchant)?
+            && let Some(actor) = payments.one(*peer, repository, merchant)?
         {
-            self.erase_customer(&actor, name, &mut removed).await?;
+            payments.erase_customer(&actor, name, &mut removed).await?;
         }
-        for actor in self.those_of(peer, repository)? {
-            let has_network_tokens = self.has(&actor, DocumentKind::NetworkToken).await?;
-            let conflicts = self.all_of(&actor, DocumentKind::Conflict, "").await?;
+        for actor in payments.those_of(*peer, repository)? {
+            let conflicts = payments.all_of(&actor, DocumentKind::Conflict, "").await?;
             let mut after = None;
             loop {
-                let tokens = self.vault.namespace_tokens(&actor, namespace, after.as_ref()).await?;
+                let tokens = payments
+                    .vault
+                    .namespace_tokens(&actor, namespace, after.as_ref())
+                    .await?;
                 let Some(last) = tokens.last() else { break };
                 after = Some(last.clone());
                 for token in &tokens {
-                    let mut gone = self.hanging_on(&actor, token).await?;
+                    self.met().tokens.insert(token.clone());
+                    let mut gone = payments.hanging_on(&actor, token).await?;
                     gone.extend(conflicts.iter().filter(|one| is_about(one, token)).cloned());
-                    self.remove_all(&actor, gone, Some(token), &mut removed).await?;
-                    let card = match has_network_tokens {
-                        true => self.vault.card_to_erase(&actor, namespace, token).await,
-                        false => Ok(None),
+                    payments.remove_all(&actor, gone, Some(token), &mut removed).await?;
+                    // where nobody gives network tokens there are none, and there will be none
+                    let card = match payments.network_tokens(&actor) {
+                        Ok(_) => payments.vault.card_to_erase(&actor, namespace, token).await,
+                        Err(_) => Ok(None),
                     };
                     // one that cannot be read is told when its turn comes, and keeps no other from being erased
                     let card = match card {
@@ -92,11 +185,9 @@ impl Payments {
                     if let Some(card) = card
                         && !card.shared
                     {
-                        let count = self.forget_network_token(&actor, &card.pan).await?;
-                        if count > 0 {
-                            *removed.entry(DocumentKind::NetworkToken.name()).or_default() += 1;
-                            *removed.entry(DocumentKind::NetworkTokenNumber.name()).or_default() += count - 1;
-                        }
+                        let name = payments.name_by_card(&actor, &card.pan).await?;
+                        self.met().cards.insert((actor.merchant.clone(), name));
+                        counted(&mut removed, payments.forget_network_token(&actor, &card.pan).await?);
                     }
                 }
             }
@@ -104,6 +195,42 @@ impl Payments {
         Ok(removed)
     }
 
+    /// What was hung on the tokens before they were gone: nothing is since then. On those that are still there all may stay.
+    async fn erase_left(&self) -> Result<Removed, Error> {
+        let Self {
+            payments,
+            peer,
+            repository,
+            ..
+        } = self;
+        let Met { tokens, cards } = std::mem::take(&mut *self.met());
+        let mut removed = Removed::new();
+        if tokens.is_empty() {
+            return Ok(removed);
+        }
+        for actor in payments.those_of(*peer, repository)? {
+            let conflicts = payments.all_of(&actor, DocumentKind::Conflict, "").await?;
+            for token in &tokens {
+                if payments.vault.is_taken(&actor, token).await? {
+                    continue;
+                }
+                let mut gone = payments.hanging_on(&actor, token).await?;
+                gone.extend(conflicts.iter().filter(|one| is_about(one, token)).cloned());
+                payments.remove_all(&actor, gone, Some(token), &mut removed).await?;
+            }
+            for (_, name) in cards.iter().filter(|(merchant, _)| *merchant == actor.merchant) {
+                counted(&mut removed, payments.forget_network_token_named(&actor, name).await?);
+            }
+        }
+        Ok(removed)
+    }
+
+    fn met(&self) -> std::sync::MutexGuard<'_, Met> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Payments {
     /// A customer of Hyperswitch's dialect, what the merchant calls it, and its payment methods whose card is still to come
     /// or is not stored. Of other dialects there is none.
     async fn erase_customer(&self, actor: &Actor, id: &str, removed: &mut Removed) -> Result<(), Error> {
@@ -178,10 +305,6 @@ impl Payments {
             }
             all.extend(page);
         }
-    }
-
-    async fn has(&self, actor: &Actor, kind: DocumentKind) -> Result<bool, Error> {
-        Ok(!self.vault.documents(actor, kind, "", None, 1).await?.is_empty())
     }
 
     fn those_of(&self, peer: Peer, repository: &RepositoryName) -> Result<Vec<Actor>, Error> {

@@ -57,7 +57,12 @@ impl Vault {
                     .zip(digest.as_ref())
                     .for_each(|(to, from)| *to = *from);
                 let epoch = record.sealed()?.epoch;
-                Some(SealedDigest { epoch, sha256 })
+                let kek = self.sealer.keys().and_then(|keys| keys.kek_name(epoch));
+                Some(SealedDigest {
+                    epoch,
+                    kek: kek.map(str::to_owned),
+                    sha256,
+                })
             }
             None => None,
         };

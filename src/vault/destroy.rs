@@ -1,7 +1,8 @@
 //! The destruction of a KEK: what was sealed under it, wherever copies of that lie, opens no more. Refused while anything of the
 //! store needs it, and until there is a backup that needs it no more: older ones die with it.
 //!
-//! In order: the store says what is to be done and on what grounds, with the audit record; the keyring says that it goes, and
+//! In order: the store says that nothing comes under the epoch any more, and then nothing may be under it; the store says what is
+//! to be done and on what grounds, with the audit record; the keyring says that it goes, and
 //! nothing uses it from then on; the workers are replaced; the objects in the HSM are destroyed; the certificate is signed and
 //! stored, with the audit record; the keyring says that it is gone. Killed anywhere before the keyring's first word nothing was
 //! done; anywhere behind it, the next start finishes it, or the command given again.
@@ -14,6 +15,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::begin::not_ended;
 pub use self::certificate::{LIMITS, Shredded};
 use super::epochs::Under;
 use super::tables;
@@ -120,6 +122,20 @@ impl Destruction {
         let mut value = vec![VERSION];
         serde_json::to_writer(&mut value, self).map_err(|_| IntegrityError::Damaged)?;
         Ok(Write::Put(tables::kek_end(self.epoch), value))
+    }
+
+    /// One that somebody asked for, for tests of what it does to others.
+    #[cfg(test)]
+    pub(super) fn of(epoch: u32) -> Self {
+        Self {
+            epoch,
+            id: String::new(),
+            asked_by: None,
+            begun_at: UnixMillis::now(),
+            backup: None,
+            objects: Vec::new(),
+            certificate: None,
+        }
     }
 
     async fn read(store: &dyn Store, epoch: u32) -> Result<Option<Self>, Error> {

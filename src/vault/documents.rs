@@ -93,6 +93,17 @@ impl Vault {
         .await
     }
 
+    /// Whether what is sealed in a document opens nowhere any more: its KEK is destroyed, or is being.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn is_dead_document(&self, document: &Document) -> Result<bool, Error> {
+        match &document.sealed {
+            Some(secret) => Ok(self.sealer.is_destroyed(Sealed::decode(&secret.sealed)?.epoch)),
+            None => Ok(false),
+        }
+    }
+
     /// A keyed MAC of a request, for telling a repetition from another request under the same id: an unkeyed hash of a
     /// body with a PAN is forbidden.
     ///

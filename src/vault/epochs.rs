@@ -72,7 +72,7 @@ pub fn count(counts: &mut BTreeMap<u32, Under>, key: &Key, value: &[u8]) -> Resu
 }
 
 /// The sealed part of an entry; none of a token that is spent, of a document without one, or of other tables.
-fn sealed_of(key: &Key, value: &[u8]) -> Result<Option<Sealed>, Error> {
+pub(super) fn sealed_of(key: &Key, value: &[u8]) -> Result<Option<Sealed>, Error> {
     let bytes = match key.0.first() {
         Some(&tables::RECORD) => {
             let (repository, token) = tables::owner_of(key, value).ok_or(IntegrityError::Damaged)?;

@@ -10,6 +10,7 @@ mod summary;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +37,29 @@ pub struct Erasure {
     pub namespace: Option<Namespace>,
     /// The most tokens in a second, so that callers are served meanwhile; 0: as many as the HSM signs.
     pub per_second: u32,
-    /// Documents that hung on the namespace's tokens and were removed for it before, by their kind.
-    pub linked: BTreeMap<&'static str, u64>,
+}
+
+/// Documents that were removed, by their kind; or why not all were, for people.
+pub type LinkedFut<'a> = Pin<Box<dyn Future<Output = Result<BTreeMap<&'static str, u64>, String>> + Send + 'a>>;
+
+/// Who looks after what hangs on the tokens that are erased, for floors above that know what that is.
+pub trait Linked: Send + Sync {
+    /// Removes what hangs on them, and ends what others have of them, while they are still there.
+    fn before(&self) -> LinkedFut<'_>;
+
+    /// Removes what was hung on them meanwhile. They are gone, so nothing is any more.
+    fn after(&self) -> LinkedFut<'_>;
+}
+
+/// Nothing hangs on them.
+impl Linked for () {
+    fn before(&self) -> LinkedFut<'_> {
+        Box::pin(async { Ok(BTreeMap::new()) })
+    }
+
+    fn after(&self) -> LinkedFut<'_> {
+        Box::pin(async { Ok(BTreeMap::new()) })
+    }
 }
 
 /// What there is to erase, or was erased.
@@ -86,7 +108,7 @@ impl Vault {
         Ok(self.left(&target).await?)
     }
 
-    /// Erases. Each receipt goes to `to`, a line without its end, as soon as its token is gone, and is durable before;
+    /// Erases, with what `linked` says hangs on it. Each receipt goes to `to`, a line without its end, as soon as its token is gone, and is durable before;
     /// what comes last is the summary. It ends where nobody takes the receipts any more.
     ///
     /// # Errors
@@ -96,12 +118,13 @@ impl Vault {
         self: &Arc<Self>,
         admin: AdminActor,
         what: Erasure,
+        linked: &dyn Linked,
         to: mpsc::Sender<String>,
     ) -> Result<Statement, AccountError> {
         self.check_erasure(&what)?;
         let target = Arc::new(self.target(admin, &what).await?);
         let mut run = self.begin_erasure(&target, &what).await?;
-        let done = self.erase_all(&target, &mut run, &to).await;
+        let done = self.erase_all(&target, &mut run, linked, &to).await;
         if let Err(error) = &done {
             let event = Event {
                 count: Some(run.erased.tokens),
@@ -119,9 +142,12 @@ impl Vault {
         self: &Arc<Self>,
         target: &Arc<Target>,
         run: &mut Run,
+        linked: &dyn Linked,
         to: &mpsc::Sender<String>,
     ) -> Result<Statement, AccountError> {
+        run.removed(linked.before().await)?;
         while self.erase_tokens(target, run, to).await? > 0 {}
+        run.removed(linked.after().await)?;
         if target.namespace.is_none() {
             while self.erase_documents(target, run).await? > 0 {}
             self.persons.forget_entered();
@@ -221,7 +247,7 @@ impl Vault {
             audit_before,
             erased: Erasable {
                 tokens: 0,
-                documents: what.linked.clone(),
+                documents: BTreeMap::new(),
             },
             epochs: BTreeSet::new(),
             receipts: Receipts::default(),
@@ -282,6 +308,14 @@ impl Target {
 }
 
 impl Run {
+    /// Counts what was removed for it elsewhere.
+    fn removed(&mut self, linked: Result<BTreeMap<&'static str, u64>, String>) -> Result<(), AccountError> {
+        for (kind, count) in linked.map_err(AccountError::InUse)? {
+            *self.erased.documents.entry(kind).or_default() += count;
+        }
+        Ok(())
+    }
+
     /// Waits so long that no more than the rate are erased.
     async fn pace(&self, count: u64) {
         if self.per_second > 0 && count > 0 {

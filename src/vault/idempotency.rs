@@ -107,11 +107,14 @@ impl Vault {
             if let Some(entry) = found.as_ref().map(Entry::read).transpose()?
                 && entry.at.plus(KEPT) > claim.at
             {
-                return self.replay(actor, &entry, claim).await.map(Some);
+                if let Some(done) = self.replay(actor, &entry, claim).await? {
+                    return Ok(Some(done));
+                }
             }
             claim.conds.push(match found {
                 None => Cond::Absent(key),
-                Some(too_old) => Cond::Rev(key, too_old.rev),
+                // too old, or of a card that opens nowhere any more
+                Some(past) => Cond::Rev(key, past.rev),
             });
         }
         Ok(None)
@@ -133,17 +136,21 @@ impl Vault {
         Ok(false)
     }
 
-    async fn replay(&self, actor: &Actor, entry: &Entry, claim: &Claim) -> Result<Tokenized, Error> {
+    /// `None`: the KEK of the card was destroyed since, so nothing was done that counts.
+    async fn replay(&self, actor: &Actor, entry: &Entry, claim: &Claim) -> Result<Option<Tokenized>, Error> {
         if !self.is_repeated(entry, claim).await? {
             return Err(CallerError::IdempotencyMismatch.into());
         }
         let held = self.load_live(actor, &entry.token).await?;
+        if self.is_dead(&held.record)? {
+            return Ok(None);
+        }
         let view = self.view(&held.record).await?;
-        Ok(if entry.created {
+        Ok(Some(if entry.created {
             Tokenized::Created(view)
         } else {
             Tokenized::Reused(view)
-        })
+        }))
     }
 }
 

@@ -1,5 +1,5 @@
-//! How many data keys KEKs wrapped, kept in the store: always at least as many as there were, and after a crash at most a
-//! block of them more.
+//! How many data keys KEKs wrapped, kept in the store: always at least as many as there were, those too that were wrapped twice
+//! or in vain because a worker died, and after a crash at most a block of them more and what was on its way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::Vault;
 use super::tables;
 use super::types::{Error, IntegrityError};
-use crate::keys::{Keys, OpsToStore};
+use crate::keys::{KEK_CHECK_WRAPS, Keys, OpsToStore};
 use crate::store::{Commit, Part, Store, Versioned, Write};
 
 /// The figure is shown so often.
@@ -68,6 +68,7 @@ impl Vault {
         // of a vault that did not count yet: what is sealed is on record, and is there unless it was deleted
         let health = self.store.health();
         let guess = any.items.is_empty().then_some(health.audit_seq.max(health.records));
+        let guess = guess.map(|guess| guess.saturating_add(KEK_CHECK_WRAPS));
         keys.ops_begin(stored.or(guess));
         Ok(())
     }

@@ -81,7 +81,7 @@ pub use access::{Access, AccessConfig, Admitting, Gate, Reconfigured, ReloadErro
 pub use basic::BasicLogin;
 pub use certificate::{BadCertificate, CertificateDigest};
 pub use diagnose::Diagnosis;
-pub use erase::{CardToErase, Erasable, Erasure};
+pub use erase::{CardToErase, Erasable, Erasure, Linked, LinkedFut};
 pub use export::{ExportPage, LeftOut};
 pub use forward::Forwarder;
 pub use keeper::{TrailConfig, TrailKeeper};

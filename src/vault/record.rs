@@ -218,6 +218,12 @@ impl Record {
             || self.entries().iter().any(|entry| entry.0 == *key && entry.1 == value)
     }
 
+    /// Whether a key is its own, or of a unique entry of its.
+    pub(super) fn leads_here(&self, key: &Key) -> bool {
+        let unique = [Some(self.key()), self.alias_key(), self.slot_key(), self.reuse_key()];
+        unique.iter().flatten().any(|one| one == key)
+    }
+
     /// Removes all that [`Record::insertion`] wrote, and the time of last use.
     pub(super) fn removal(&self) -> Vec<Write> {
         let last_used = tables::last_used(self.repository, &self.token);

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::types::{
-    Actor, CallerError, Document, DocumentEvent, DocumentKind, DocumentWrite, Error, Expect, IntegrityError, Kept,
-    NewRecord, Operation, Person, PutMode, Secret, Written,
+    Actor, CallerError, Content, Document, DocumentEvent, DocumentKind, DocumentWrite, Error, Expect, IntegrityError,
+    Kept, NewRecord, Operation, Person, PutMode, Secret, Written,
 };
 use super::{ATTEMPTS, Vault, event_of, screen};
 use crate::id::{Namespace, Token, UnixMillis};
@@ -22,6 +22,13 @@ struct Clear {
     /// The names of the fingerprints that go when it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     fingerprints: Vec<Namespace>,
+}
+
+/// A record of the same content that opens nowhere any more, and its content's revision.
+#[derive(Default)]
+struct Dead {
+    content: Option<u64>,
+    record: Option<Document>,
 }
 
 /// A record's sealed part.
@@ -131,7 +138,7 @@ impl Vault {
         let expires_at = [new.expires_at, latest].into_iter().flatten().min();
         let place = self.person_name(actor, new.name).await?;
         let content = match new.content {
-            Some((what, token)) => Some((self.secret_name(actor, what).await?.0, token)),
+            Some(content) => Some((self.secret_name(actor, content.what).await?.0, content)),
             None => None,
         };
         let mut fingerprints = Vec::new();
@@ -140,14 +147,19 @@ impl Vault {
         }
         let mut turn = None;
         for _ in 0..ATTEMPTS {
-            if let Some((name, _)) = &content
-                && let Some(alike) = self.alike(actor, name).await?
+            // what opens nowhere any more makes room
+            let mut dead = Dead::default();
+            if let Some((name, content)) = &content
+                && let Some(alike) = self.alike(actor, name, content, &mut dead).await?
             {
                 return Ok(Kept::Alike(alike));
             }
             let there = self.document(actor, DocumentKind::Record, place.as_str()).await?;
             let (expect, kept) = match (&there, new.mode) {
                 (None, _) => (Expect::Absent, Kept::Created),
+                (Some(there), PutMode::Insert) if self.is_dead_document(there)? => {
+                    (Expect::Rev(there.rev), Kept::Created)
+                }
                 (Some(_), PutMode::Insert) => {
                     self.write_documents(actor, Vec::new(), on_record(Operation::Tokenize, "reused"))
                         .await?;
@@ -170,15 +182,19 @@ impl Vault {
                 secret: Secret::Seal(sealed(new.name, new.text)),
                 expires_at,
             }];
-            writes.extend(content.as_ref().map(|(name, token)| DocumentWrite {
+            writes.extend(content.as_ref().map(|(name, content)| DocumentWrite {
                 kind: DocumentKind::RecordContent,
                 name: name.as_str().to_owned(),
-                expect: Expect::Absent,
-                clear: token.as_str().as_bytes().to_vec(),
+                expect: dead.content.map_or(Expect::Absent, Expect::Rev),
+                clear: content.token.as_str().as_bytes().to_vec(),
                 secret: Secret::Nothing,
                 expires_at,
             }));
-            let replaced = there.map(|there| fingerprints_of(&there.clear)).unwrap_or_default();
+            let mut replaced = there.map(|there| fingerprints_of(&there.clear)).unwrap_or_default();
+            if let Some(dead) = dead.record.filter(|dead| dead.name != place.as_str()) {
+                writes.push(gone(DocumentKind::Record, &dead.name, dead.rev));
+                replaced.extend(fingerprints_of(&dead.clear));
+            }
             for gone in replaced.iter().filter(|name| !fingerprints.contains(name)) {
                 writes.extend(self.fingerprint_removal(actor, gone).await?);
             }
@@ -196,15 +212,32 @@ impl Vault {
         Err(CallerError::Contended.into())
     }
 
-    /// The token of a record of the same content, on record as given.
-    async fn alike(&self, actor: &Actor, content: &Namespace) -> Result<Option<Token>, Error> {
-        let found = self
-            .document(actor, DocumentKind::RecordContent, content.as_str())
-            .await?;
+    /// The token of a record of the same content, on record as given; none where that record opens nowhere any more.
+    async fn alike(
+        &self,
+        actor: &Actor,
+        name: &Namespace,
+        content: &Content<'_>,
+        dead: &mut Dead,
+    ) -> Result<Option<Token>, Error> {
+        let found = self.document(actor, DocumentKind::RecordContent, name.as_str()).await?;
         let Some(found) = found else { return Ok(None) };
         let token = std::str::from_utf8(&found.clear).ok();
         let token = token.and_then(|text| Token::parse(text).ok());
         let token = token.ok_or(IntegrityError::Damaged)?;
+        let record = match self.sealer.epochs().iter().any(|(_, state)| state.is_gone()) {
+            true => {
+                let place = self.person_name(actor, &(content.record_of)(&token)).await?;
+                self.document(actor, DocumentKind::Record, place.as_str()).await?
+            }
+            false => None,
+        };
+        if let Some(record) = record
+            && self.is_dead_document(&record)?
+        {
+            (dead.content, dead.record) = (Some(found.rev), Some(record));
+            return Ok(None);
+        }
         let event = DocumentEvent {
             token: Some(token.clone()),
             ..on_record(Operation::Tokenize, "reused")

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::batch::each;
 use super::record::Record;
-use super::types::{CallerError, Error, IntegrityError, View};
+use super::types::{CallerError, Document, Error, IntegrityError, View};
 use super::{ATTEMPTS, Vault, tables};
 use crate::id::{RepositoryId, Token, UnixMillis};
 use crate::store::Part;
@@ -45,6 +45,11 @@ impl Vault {
         let longest = self.access.longest_life(record.repository);
         let latest = longest.map(|life| record.created_at.plus(life));
         [record.expires_at, latest].into_iter().flatten().min()
+    }
+
+    /// How long what is sealed in a document may be kept by the rule of the repository that it is sealed in, milliseconds.
+    pub fn longest_life_of(&self, document: &Document) -> Option<u64> {
+        self.access.longest_life(document.sealed.as_ref()?.repository)
     }
 
     /// Whether it is past that.

@@ -71,6 +71,13 @@ pub(super) trait Sealer: Send + Sync {
     /// As [`Keys::epochs`].
     fn epochs(&self) -> Vec<(Epoch, EpochState)>;
 
+    /// Whether what is sealed under the epoch opens nowhere any more, for good.
+    fn is_destroyed(&self, epoch: Epoch) -> bool {
+        self.epochs()
+            .iter()
+            .any(|(one, state)| *one == epoch && state.is_gone())
+    }
+
     /// The keys of a keyring, whose epochs come and go; none in tests.
     fn keys(&self) -> Option<&Keys> {
         None

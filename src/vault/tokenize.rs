@@ -1,8 +1,11 @@
 //! Storing a card under a token.
 //!
 //! Whether the card is there already is decided by the commit's conditions: of any number of callers with one card and
-//! one scope, one makes the token and the others come back with it.
+//! one scope, one makes the token and the others come back with it. A card that opens nowhere any more, because the KEK that
+//! it is under was destroyed, is not there: the one that is made takes its place, in the same commit.
 
+mod dead;
+mod existing;
 mod fields;
 mod making;
 mod personal;
@@ -10,24 +13,24 @@ mod places;
 
 use self::fields::check;
 pub(super) use self::fields::{check_expires_at, check_hides, check_profile, check_rules};
-pub(super) use self::making::reuse_hash;
-use self::making::{Draft, Making, compartments};
+use self::making::{Draft, Making};
+pub(super) use self::making::{compartments, reuse_hash};
 pub(super) use self::personal::{PERSON, is_of};
 use super::accounts::gate_key;
+use super::destroy::not_ended;
 use super::format::Candidates;
 use super::idempotency::Claim;
 use super::identity;
-use super::record::{Record, Strategy};
+use super::record::Strategy;
 use super::refingerprint::CardPrints;
 use super::tables;
 use super::types::{
-    Actor, CallerError, Error, Format, Idempotency, IntegrityError, NewToken, Operation, PolicyError, Reuse, Status,
-    Tokenized,
+    Actor, CallerError, Error, Format, Idempotency, IntegrityError, NewToken, Operation, PolicyError, Reuse, Tokenized,
 };
-use super::{ATTEMPTS, Held, Vault, event};
+use super::{ATTEMPTS, Vault, event};
 use crate::card::{BinTable, Pan};
 use crate::hsm::Generation;
-use crate::id::{RepositoryId, Token, UnixMillis};
+use crate::id::{Token, UnixMillis};
 use crate::keys::{Fingerprint, Place, SecretBytes};
 use crate::store::{Commit, Cond, Outcome, Part};
 
@@ -145,6 +148,7 @@ impl Vault {
             scope: new.reuse.scope().map(|scope| SecretBytes::new(scope.to_vec())),
             draft,
             look_first: true,
+            dead: Vec::new(),
         })
     }
 
@@ -161,7 +165,10 @@ impl Vault {
             repository: actor.repository,
             record: identity::fresh(actor.repository, &token)?,
         };
-        let (fingerprint, sealed) = self.sealer.seal(place, pan, compartments(new)?).await?;
+        let (fingerprint, sealed) = self
+            .sealer
+            .seal(place, pan, compartments(&new.pan, &new.profile)?)
+            .await?;
         Ok((fingerprint, Draft { token, place, sealed }))
     }
 
@@ -170,11 +177,13 @@ impl Vault {
         let look = std::mem::replace(&mut making.look_first, true);
         let one_token = making.reuse_keys();
         for key in one_token.iter().filter(|_| look) {
-            if let Some(found) = self.store.get(Part::default(), key).await? {
-                return match self.holder_of(making.actor.repository, &found.value).await? {
-                    Some(held) => self.give_existing(making, held).await,
-                    None => Ok(None),
-                };
+            let Some(found) = self.store.get(Part::default(), key).await? else {
+                continue;
+            };
+            match self.holder_of(making.actor.repository, &found.value).await? {
+                Some(held) if self.is_dead(&held.record)? => making.give_up(held),
+                Some(held) => return self.give_existing(making, held).await,
+                None => return Ok(None),
             }
         }
         let draft = match making.draft.take() {
@@ -190,23 +199,31 @@ impl Vault {
             return Ok(None);
         };
         let record = making.record(&draft, names)?;
+        let unended = not_ended(draft.sealed.epoch);
         let gate = gate_key(record.repository, making.actor.rules);
+        let mut event = event(making.actor, Operation::Tokenize, "ok", Some(&record.token));
+        event.detail = making.told_of_dead();
         let mut commit = Commit {
-            conds: vec![Cond::Exists(gate.clone()), making.prints.generations.cond()],
-            writes: record.insertion()?,
-            event: Some(event(making.actor, Operation::Tokenize, "ok", Some(&record.token)).encode()),
-            records: 1,
+            conds: vec![
+                Cond::Exists(gate.clone()),
+                making.prints.generations.cond(),
+                unended.clone(),
+            ],
+            // what was there goes first: some of its entries come again
+            writes: making.removal_of_dead(),
+            event: Some(event.encode()),
+            records: 1 - making.count_of_dead(),
             ..Commit::default()
         };
+        commit.writes.extend(record.insertion()?);
         if let Some(claim) = &making.claim {
             commit.conds.extend_from_slice(claim.conds());
             commit.writes.push(claim.result(true, &record.token)?);
         }
         // also under older fingerprint keys: the background may not have come by yet
-        commit.conds.extend(one_token.into_iter().map(Cond::Absent));
-        commit.conds.push(Cond::Absent(record.key()));
-        let places = [record.alias_key(), record.slot_key()].into_iter().flatten();
-        commit.conds.extend(places.map(Cond::Absent));
+        let places = [Some(record.key()), record.alias_key(), record.slot_key()];
+        let unique = one_token.into_iter().chain(places.into_iter().flatten());
+        commit.conds.extend(making.conds_of(unique));
         match self.store.commit(commit).await? {
             Outcome::Done { .. } => Ok(Some(Tokenized::Created(self.shown(&record, None)))),
             Outcome::CondFailed { key, .. } if key == gate => Err(match self.access.rules_hold(making.actor) {
@@ -214,6 +231,14 @@ impl Vault {
                 true => Error::Policy(PolicyError::Suspended),
                 false => CallerError::Contended.into(),
             }),
+            // the KEK that it was sealed under is about to be destroyed: another one is in use
+            Outcome::CondFailed { key, .. } if unended == Cond::Absent(key.clone()) => Ok(None),
+            // it changed or went meanwhile
+            Outcome::CondFailed { key, .. } if making.is_given_up(&key) => {
+                making.dead.clear();
+                making.draft = Some(draft);
+                Ok(None)
+            }
             Outcome::CondFailed { key, .. } if self.outdated(&key) => {
                 making.prints = self.card_prints(record.repository, &making.new.pan).await?;
                 making.draft = Some(draft);
@@ -227,74 +252,6 @@ impl Vault {
                 Ok(None)
             }
         }
-    }
-
-    /// The record that the value of a reuse key of `repository` names; `None`: removed just now, together with the key.
-    pub(super) async fn holder_of(&self, repository: RepositoryId, value: &[u8]) -> Result<Option<Held>, Error> {
-        let (named, token) = tables::parse_reuse(value).ok_or(IntegrityError::Damaged)?;
-        if named != repository {
-            // the fingerprint in the key is the repository's own, so nothing honest leads elsewhere
-            return Err(IntegrityError::Tampered.into());
-        }
-        match self.load(repository, &token).await {
-            Ok(held) => Ok(Some(held)),
-            Err(Error::Caller(CallerError::UnknownToken)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The card is there: its token is the answer, or the refusal.
-    async fn give_existing(&self, making: &Making<'_>, held: Held) -> Result<Option<Tokenized>, Error> {
-        if self.is_over(&held.record, UnixMillis::now()) {
-            self.expire(&held).await?;
-            return Ok(None);
-        }
-        let refuse = matches!(making.new.reuse, Reuse::Refuse { .. });
-        // who stores a card wants a token to use; somebody took this one out of use, and only an update brings it back
-        if !refuse && held.record.status == Status::Inactive {
-            return Err(CallerError::Inactive.into());
-        }
-        let outcome = if refuse { "exists" } else { "reused" };
-        let mut commit = Commit {
-            conds: vec![Cond::Rev(held.record.key(), held.rev)],
-            event: Some(event(making.actor, Operation::Tokenize, outcome, Some(&held.record.token)).encode()),
-            ..Commit::default()
-        };
-        if let (false, Some(claim)) = (refuse, &making.claim) {
-            commit.conds.extend_from_slice(claim.conds());
-            commit.writes.push(claim.result(false, &held.record.token)?);
-        }
-        match self.store.commit(commit).await? {
-            Outcome::CondFailed { .. } => Ok(None),
-            Outcome::Done { .. } if refuse => Err(CallerError::CardExists {
-                token: held.record.token,
-            }
-            .into()),
-            Outcome::Done { .. } => Ok(Some(Tokenized::Reused(self.view(&held.record).await?))),
-        }
-    }
-
-    /// The supplied token is there. It serves if it stands for the same card in the same namespace and the caller takes
-    /// what is there.
-    async fn supplied_clash(&self, making: &Making<'_>, record: &Record) -> Result<Option<Tokenized>, Error> {
-        let held = match self.load(record.repository, &record.token).await {
-            Ok(held) => held,
-            Err(Error::Caller(CallerError::UnknownToken)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let there = &held.record;
-        let same_person = match making.is_personal() {
-            true => there.reuse == making.reuse(there.generation),
-            false => !there.is_personal(),
-        };
-        let same = there.status != Status::Spent
-            && making.prints.is(there.generation, there.pan)
-            && there.namespace == record.namespace
-            && same_person;
-        if self.is_over(there, UnixMillis::now()) || (same && making.scope.is_some()) {
-            return self.give_existing(making, held).await;
-        }
-        Err(CallerError::TokenTaken.into())
     }
 
     /// The next candidate. In a format that may run out, those that are taken are passed over here; in the others the

@@ -17,7 +17,7 @@ pub use self::document::{Document, DocumentEvent, DocumentKind, DocumentWrite, E
 pub use self::error::{CallerError, DependencyError, Error, IntegrityError, PolicyError};
 pub use self::patch::{Author, Change, Patch, UpdateLimit};
 pub use self::person::Person;
-pub use self::records::{Kept, NewRecord, PutMode};
+pub use self::records::{Content, Kept, NewRecord, PutMode};
 pub use self::rules::{Generation, Management, TokenRules, Verification};
 pub use self::search::{Filter, FilterSize, Found, Query, Search};
 pub use self::token::{

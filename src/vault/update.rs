@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 
 pub(super) use self::patch::patched;
 use self::patch::{NewNumber, check, counted, merged, numbered};
+use super::destroy::not_ended;
 use super::documents::Removal;
 use super::record::Record;
 use super::refingerprint::CardPrints;
 use super::tables;
-use super::tokenize::{PERSON, check_profile};
+use super::tokenize::{PERSON, check_profile, compartments};
 use super::types::{Actor, Author, CallerError, Change, Error, Operation, Patch, Profile, Status, View};
 use super::{ATTEMPTS, Held, Vault, event, members, screen};
 use crate::card::Pan;
+use crate::hsm::Epoch;
 use crate::id::{Token, UnixMillis};
 use crate::keys::{Compartment, Sealed, SecretBytes};
 use crate::store::{Commit, Cond, Key, Outcome};
@@ -25,6 +27,8 @@ struct Becoming<'a> {
     /// The names of what changes.
     changed: &'a [&'a str],
     number: Option<NewNumber<'a>>,
+    /// The epoch that it was sealed under just now, where it is not the one of what it was.
+    sealed_under: Option<Epoch>,
     /// A document that goes in the same commit.
     removal: Option<&'a Removal>,
 }
@@ -86,10 +90,15 @@ impl Vault {
                 return Err(CallerError::Replaced.into());
             }
             let number = patch.pan.as_ref().zip(prints.as_ref());
-            let number = number
-                .map(|(pan, prints)| NewNumber { pan, prints })
-                .filter(|number| !number.prints.is(old.generation, old.pan));
-            let changed = patch.changed(number);
+            let number = number.map(|(pan, prints)| NewNumber { pan, prints });
+            let dead = self.is_dead(old)?;
+            // whose a card is stands in the part that does not open
+            let anew = match old.is_personal() {
+                true => None,
+                false => number.filter(|_| dead),
+            };
+            let number = number.filter(|number| !number.prints.is(old.generation, old.pan));
+            let changed = patch.changed(anew.or(number));
             if changed.is_empty() {
                 return self.view(old).await;
             }
@@ -100,9 +109,17 @@ impl Vault {
             if let Some(number) = number {
                 let scope = self.scope_of(&record).await?;
                 record = numbered(record, patch.author, number, scope, &self.bins())?;
+            }
+            let mut sealed_under = None;
+            if let Some(NewNumber { pan, .. }) = anew {
+                let (sealed, holder) = self.seal_anew(&record, pan, patch).await?;
+                sealed_under = Some(sealed.epoch);
+                record.sealed = Some(sealed.encode());
+                record.holder = holder;
+            } else if let Some(number) = number {
                 record.sealed = Some(self.reseal_pan(&record, number.pan).await?.encode());
             }
-            if patch.touches_profile(&record)? {
+            if anew.is_none() && patch.touches_profile(&record)? {
                 let (sealed, holder) = self.reseal_profile(&record, patch).await?;
                 record.sealed = Some(sealed.encode());
                 record.holder = holder;
@@ -111,6 +128,7 @@ impl Vault {
                 record: &record,
                 changed: &changed,
                 number,
+                sealed_under,
                 removal,
             };
             if self.replace(actor, &held, patch, &becoming).await? {
@@ -133,6 +151,7 @@ impl Vault {
             record,
             changed,
             number,
+            sealed_under,
             removal,
         } = *becoming;
         let old = &held.record;
@@ -143,6 +162,7 @@ impl Vault {
         };
         event.detail = Some(format!("{}{by}", changed.join(", ")));
         let mut conds = vec![Cond::Rev(old.key(), held.rev)];
+        conds.extend(sealed_under.map(not_ended));
         let mut reuse: Vec<Key> = Vec::new();
         if let Some(number) = number {
             conds.push(number.prints.generations.cond());
@@ -176,6 +196,10 @@ impl Vault {
                         self.expire(&other).await?;
                         Ok(false)
                     }
+                    Some(other) if self.is_dead(&other.record)? => {
+                        self.remove_dead(&other).await?;
+                        Ok(false)
+                    }
                     Some(other) => {
                         let token = other.record.token;
                         Err(CallerError::CardExists { token }.into())
@@ -203,6 +227,20 @@ impl Vault {
             .sealer
             .reseal(record.place(), &sealed, Compartment::Pan, text)
             .await?)
+    }
+
+    /// As of a new record: number and profile under a DEK of its own, for one whose card opens nowhere any more. Of the profile
+    /// there is what the patch gives.
+    async fn seal_anew(&self, record: &Record, pan: &Pan, patch: &Patch) -> Result<(Sealed, bool), Error> {
+        let profile = Profile {
+            holder: merged(None, &patch.holder),
+            extra: members::changed(merged(None, &patch.extra), &patch.members)?,
+        };
+        check_profile(&profile, &self.bins())?;
+        let holder = profile.holder.is_some();
+        let parts = compartments(pan, &profile)?;
+        let (_, sealed) = self.sealer.seal(record.place(), None, parts).await?;
+        Ok((sealed, holder))
     }
 
     /// The record's sealed part with the patched profile, and whether that has a holder. What is there is opened only if

@@ -12,11 +12,23 @@ fn made(daemon: &Daemon, number: &str) -> String {
     daemon.tokenize(number)["token"].as_str().unwrap().to_owned()
 }
 
+/// A card that has one token in its repository: the answer's status, and the token.
+fn one_token(daemon: &Daemon, number: &str) -> (u16, String) {
+    let body = json!({
+        "card": {"number": number, "expiry": {"month": 12, "year": 2030}},
+        "reuse": "same_card",
+    });
+    let answer = daemon.call("POST", "/v1/tokens", &body);
+    let token = answer.json()["token"].as_str().unwrap_or_default().to_owned();
+    (answer.status, token)
+}
+
 /// The issue's own words: only when no record uses it, and then old backups of deleted tokens are dead.
 #[test]
 fn old_backups_of_deleted_tokens_are_dead() {
     let mut daemon = Daemon::start();
     let (kept, gone) = (made(&daemon, VISA), made(&daemon, MASTERCARD));
+    let (_, only) = one_token(&daemon, VISA);
     let (old, new) = (daemon.dir().join("old"), daemon.dir().join("new"));
     let path = |name: &str| daemon.dir().join(name).to_str().unwrap().to_owned();
     let (receipt, certificate) = (path("receipt.json"), path("certificate.json"));
@@ -24,6 +36,7 @@ fn old_backups_of_deleted_tokens_are_dead() {
     let deleted = daemon.call("DELETE", &format!("/v1/tokens/{gone}"), &Value::Null);
     assert_eq!(deleted.status, 200, "{}", deleted.text());
     fs::write(&receipt, deleted.text()).unwrap();
+    let under = deleted.json()["cka_id"].clone();
     daemon.run(&["key", "rotate", "--wait"], 0);
     let figures = backup(&daemon, &new);
     let before = keks(&daemon);
@@ -59,6 +72,7 @@ fn old_backups_of_deleted_tokens_are_dead() {
     let says: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&says["kind"], &says["kek_epoch"]), (&json!("shred"), &json!(1)));
     assert_eq!(says["objects"][0]["cka_id"], says["cka_id"]);
+    assert_eq!(under, says["cka_id"], "the receipt names the same key");
     assert_eq!(says["objects"][0]["proved"], true);
     assert_eq!(says["backup"]["manifest_sha256"], figures["sha256"]);
     assert_eq!(says["backup"]["revision"], figures["revision"]);
@@ -79,6 +93,11 @@ fn old_backups_of_deleted_tokens_are_dead() {
     fs::write(path("forged.json"), forged).unwrap();
     let output = daemon.try_run(&["receipt", "verify", &receipt, "--shredded", &path("forged.json")]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(
+        one_token(&daemon, VISA),
+        (200, only.clone()),
+        "it moved with the rotation"
+    );
     let other = daemon.call("DELETE", &format!("/v1/tokens/{kept}"), &Value::Null);
     fs::write(path("other.json"), other.text()).unwrap();
     let output = daemon.try_run(&["receipt", "verify", &path("other.json"), "--shredded", &certificate]);
@@ -108,9 +127,9 @@ fn old_backups_of_deleted_tokens_are_dead() {
     lose_state(&daemon, "lost-again");
     let output = restore(&daemon, &old, &["--accept-returning", "--shredded", &certificate]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).contains("2 tokens and"), "{}", said(&output));
+    assert!(said(&output).contains("3 tokens and"), "{}", said(&output));
     daemon.up();
-    for token in [&gone, &kept] {
+    for token in [&gone, &kept, &only] {
         let answer = daemon.reveal(token);
         assert_eq!(answer.status, 410, "{}", answer.text());
         assert_eq!(answer.json()["code"], "key_destroyed");
@@ -120,6 +139,14 @@ fn old_backups_of_deleted_tokens_are_dead() {
     assert_eq!(verified["verified"]["faults"], 0, "{verified}");
     assert!(verified["verified"]["dead"].as_u64().unwrap() >= 2, "{verified}");
     assert_eq!(states(&daemon)[..3], ["destroyed", "active", "pre-active"]);
+    assert_eq!(status(&daemon)["epochs"][0]["tokens"], 3);
+    // a card that opens nowhere any more is nobody's answer: it is stored anew, in its place
+    let (created, again) = one_token(&daemon, VISA);
+    assert_eq!(created, 201);
+    assert_ne!(again, only);
+    assert_eq!(daemon.reveal(&again).json()["card"]["number"], VISA);
+    assert_eq!(daemon.reveal(&only).status, 404);
+    assert_eq!(one_token(&daemon, VISA), (200, again));
     assert_eq!(status(&daemon)["epochs"][0]["tokens"], 2);
     made(&daemon, VISA);
     refused(&daemon, &["key", "destroy", "--epoch", "1"], "was destroyed on");

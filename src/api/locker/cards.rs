@@ -7,7 +7,9 @@ use super::context::{Answer, Context, parse};
 use super::refusal::Refusal;
 use super::wire::{self, Added, CardName, Done, Duplication, Retrieved, Secret};
 use crate::id::{Token, UnixMillis};
-use crate::vault::types::{CallerError, Format, Kept as RecordKept, NewRecord, Operation, Person, PutMode, Stored};
+use crate::vault::types::{
+    CallerError, Content, Format, Kept as RecordKept, NewRecord, Operation, Person, PutMode, Stored,
+};
 
 /// The longest name of a merchant or customer, in bytes.
 const NAME: usize = 255;
@@ -157,7 +159,11 @@ async fn add_data(
             actor,
             NewRecord {
                 name: &owner.record(&token),
-                content: Some((&owner.content(data), &token)),
+                content: Some(Content {
+                    what: &owner.content(data),
+                    token: &token,
+                    record_of: &|token| owner.record(token),
+                }),
                 text: std::str::from_utf8(&text).map_err(Refusal::failed)?,
                 fingerprints: &[],
                 mode: PutMode::Insert,

@@ -20,6 +20,7 @@ fn deletion() -> Deletion {
         record: RecordId([0xab; 16]),
         sealed: Some(SealedDigest {
             epoch: Epoch(3),
+            kek: Some("00ff".to_owned()),
             sha256: [1; 32],
         }),
         deleted_at: UnixMillis(1_800_000_000_123),
@@ -62,11 +63,35 @@ fn the_form_stays_what_it_is() {
         unreachable!()
     };
     let expected = format!(
-        r#"{{"deleted_at":"2027-01-15T08:00:00.123Z","format":1,"kek_epoch":3,"key":"{key}","kind":"deletion","merchant":"TEST_shop","public_key":{{"alg":"ed25519","x":"{x}"}},"record":"{}","repository":"shop","sealed_sha256":"{}","token":"tok_abc","vault":"vault_1"}}"#,
+        r#"{{"cka_id":"00ff","deleted_at":"2027-01-15T08:00:00.123Z","format":2,"kek_epoch":3,"key":"{key}","kind":"deletion","merchant":"TEST_shop","public_key":{{"alg":"ed25519","x":"{x}"}},"record":"{}","repository":"shop","sealed_sha256":"{}","token":"tok_abc","vault":"vault_1"}}"#,
         "ab".repeat(16),
         BASE64URL_NOPAD.encode(&[1; 32]),
     );
     assert_eq!(String::from_utf8(signed(1).signed_bytes()).unwrap(), expected);
+}
+
+/// As version 1 wrote it: receipts are kept for years.
+#[test]
+fn a_receipt_of_the_first_format_verifies_and_a_newer_one_is_named() {
+    let (pair, public) = ed25519(1);
+    let as_format = |kind: Kind, format: u64| {
+        let mut receipt = deletion().receipt(&public).unwrap();
+        receipt.kind = kind;
+        receipt.members.insert("kind".to_owned(), kind.name().into());
+        receipt.members.insert("format".to_owned(), format.into());
+        receipt.members.remove("cka_id");
+        let signature = pair.sign(&signed_form(kind.domain(), &receipt.signed_bytes()));
+        receipt.with_signature(signature.as_ref().to_vec()).to_json()
+    };
+    let old = Statement::parse(as_format(Kind::Deletion, 1).as_bytes()).unwrap();
+    assert_eq!(old.verify(&[]), Ok(Verdict::ConsistentNotAuthenticated));
+    for kind in Kind::ALL {
+        assert!(kind.format() <= Kind::LATEST);
+        let newer = Statement::parse(as_format(kind, kind.format() + 1).as_bytes());
+        assert_eq!(newer, Err(StatementFault::NewerFormat(kind.format() + 1)));
+        let none = Statement::parse(as_format(kind, 0).as_bytes());
+        assert_eq!(none, Err(StatementFault::Member("format")));
+    }
 }
 
 #[test]
@@ -81,7 +106,7 @@ fn indenting_and_reordering_do_no_harm() {
 fn a_change_of_any_member_is_found() {
     let good: Value = serde_json::from_str(&signed(1).to_json()).unwrap();
     let names: Vec<String> = good.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(names.len(), 13);
+    assert_eq!(names.len(), 14);
     for name in &names {
         let mut gone = good.clone();
         gone.as_object_mut().unwrap().remove(name);
@@ -131,7 +156,7 @@ fn faults_are_named() {
         *changed.get_mut(name).unwrap() = value;
         verdict(&changed)
     };
-    assert_eq!(with("format", 2.into()), Err(StatementFault::NewerFormat(2)));
+    assert_eq!(with("format", 3.into()), Err(StatementFault::NewerFormat(3)));
     assert_eq!(with("format", 0.into()), Err(StatementFault::Member("format")));
     assert_eq!(with("kind", "shed".into()), Err(StatementFault::Member("kind")));
     assert_eq!(with("signature", "!".into()), Err(StatementFault::Member("signature")));

@@ -1,5 +1,6 @@
 //! `key adopt`: another token with the same keys becomes the vault's.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,9 +12,13 @@ use crate::cli::credential::OperatorArgs;
 use crate::cli::instance::Instance;
 use crate::cli::offline::Offline;
 use crate::cli::serve::own_peer;
+use crate::cli::transcript::{self, Unsigned};
 use crate::cli::{Exit, Which, init, terminal};
-use crate::custody::Guarded;
-use crate::keys::adopt::adopt;
+use crate::custody::{Guarded, OfflineCeremony};
+use crate::hsm::PublicKey;
+use crate::id::UnixMillis;
+use crate::keys::Keyring;
+use crate::keys::adopt::{Adopted, adopt};
 
 #[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
@@ -59,7 +64,9 @@ pub(super) fn run(args: &AdoptArgs) -> anyhow::Result<Exit> {
     let names = store
         .run(asked)
         .map_err(|why| Exit::Failure.because(format!("{why}; nothing was changed")))?;
-    let by = names.map(|names| format!(", approved by {names}")).unwrap_or_default();
+    let by = names.as_ref().map(|names| format!(", approved by {names}"));
+    let by = by.unwrap_or_default();
+    let acted_at = UnixMillis::now();
     let serial = &args.serial;
     let begun = Event {
         peer: Some(own_peer()),
@@ -67,9 +74,27 @@ pub(super) fn run(args: &AdoptArgs) -> anyhow::Result<Exit> {
         ..Event::new("key-adopt", "begun")
     };
     store.note(&begun)?;
-    let adopted = adopt(&config.hsm, &config.keyring_path(), serial, &user).map_err(init::coded);
+    let record = store.last_record()?;
+    let vault = Keyring::load(&config.keyring_path()).map_err(|error| init::coded(error.into()))?;
+    let vault = vault.vault().clone();
+    let unsigned = RefCell::new(None);
+    let stated = |adopted: &Adopted, public: &PublicKey| {
+        let says = OfflineCeremony {
+            operation: Guarded::KeyAdopt,
+            subject: &subject,
+            approved_by: names.as_deref(),
+            acted_at,
+            done_at: UnixMillis::now(),
+            result: serde_json::to_value(adopted).ok()?.as_object()?.clone(),
+        };
+        let made = Unsigned::new(&vault, says.says(), &record, public).ok()?;
+        let message = made.message();
+        unsigned.replace(Some(made));
+        Some(message)
+    };
+    let adopted = adopt(&config.hsm, &config.keyring_path(), serial, &user, &stated).map_err(init::coded);
     let (outcome, detail) = match &adopted {
-        Ok(adopted) => (
+        Ok((adopted, _)) => (
             "ok",
             format!(
                 "serial {} in the place of {}",
@@ -84,11 +109,19 @@ pub(super) fn run(args: &AdoptArgs) -> anyhow::Result<Exit> {
         ..Event::new("key-adopt", outcome)
     };
     store.note(&ended)?;
-    let adopted = adopted?;
+    let (adopted, signature) = adopted?;
+    let transcript = match unsigned.take().zip(signature) {
+        Some((unsigned, signature)) => {
+            let (state_dir, name) = (&config.state_dir, Guarded::KeyAdopt.as_str());
+            transcript::write(state_dir, name, acted_at, &unsigned.signed(signature))?
+        }
+        None => return Err(Exit::Failure.because("the token is adopted, and the HSM did not sign the transcript")),
+    };
     if args.json {
         terminal::json(&adopted)?;
         return Ok(Exit::Ok);
     }
+    terminal::remark(format!("The signed transcript is {}.", transcript.display()));
     let (before, now) = (&adopted.before, &adopted.now);
     terminal::say(match adopted.was_so {
         true => format!("{} ({}) is the vault's token already", now.label, now.serial),

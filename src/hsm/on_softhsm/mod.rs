@@ -13,6 +13,7 @@ mod platform;
 mod shred;
 mod start;
 mod swapped;
+mod wraps;
 
 #[path = "../../../tests/support/jwe.rs"]
 pub(crate) mod client;

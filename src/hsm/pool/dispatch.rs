@@ -1,7 +1,7 @@
 //! Between callers and workers: takes jobs, matches replies, keeps deadlines, hands on what a dead worker left.
 
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -9,11 +9,14 @@ use tokio::sync::oneshot;
 use super::lanes::{Answer, Lane, Outgoing, Pending, Pool};
 use super::{Event, WorkerId};
 use crate::hsm::message::JobId;
-use crate::hsm::{Config, Error, Fault, Job, Reply};
+use crate::hsm::{Config, Epoch, Error, Fault, Job, Reply};
 use crate::telemetry::Metrics;
 
 /// An idle worker that was not heard for so long, or for a deadline if that is longer, is stuck.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// Takes how many more DEKs may have been wrapped than jobs were given; without an epoch: under the one in use.
+pub(in crate::hsm) type CountWraps = Box<dyn Fn(Option<Epoch>, u64) + Send + Sync>;
 
 /// The jobs in flight. One lock, held for well under a microsecond.
 pub(in crate::hsm) struct Dispatch {
@@ -26,6 +29,9 @@ pub(in crate::hsm) struct Dispatch {
     recycle_after: u64,
     /// Jobs that a worker works on at once.
     sessions: usize,
+    /// DEKs are made ahead.
+    ahead: bool,
+    wraps: OnceLock<CountWraps>,
 }
 
 impl Dispatch {
@@ -39,7 +45,31 @@ impl Dispatch {
             silence: config.deadline.max(SILENCE),
             recycle_after: config.recycle_after,
             sessions: config.sessions.max(1),
+            ahead: config.pregenerate > 0,
+            wraps: OnceLock::new(),
         }
+    }
+
+    /// Has wraps counted, from now on and by the first who asks.
+    pub(in crate::hsm) fn count_wraps(&self, count: CountWraps) {
+        // A second one would count the same once more.
+        let _ = self.wraps.set(count);
+    }
+
+    /// A worker wrapped more than one for each job.
+    pub(super) fn wrapped(&self, more: &[(Epoch, u32)]) {
+        if let Some(count) = self.wraps.get() {
+            more.iter()
+                .for_each(|(epoch, more)| count(Some(*epoch), u64::from(*more)));
+        }
+    }
+
+    /// Jobs whose worker is gone: each may have wrapped two and told of none, and is given to another one, which takes it
+    /// for counted.
+    fn left_behind<'a>(&self, left: impl IntoIterator<Item = &'a Pending>) {
+        let Some(count) = self.wraps.get() else { return };
+        let sealing = left.into_iter().filter_map(|pending| pending.job.seals_under());
+        sealing.for_each(|epoch| count(Some(epoch), 2));
     }
 
     /// Gives a job to the worker with the fewest. While the first worker starts the job waits for it: who connected to a
@@ -138,6 +168,7 @@ impl Dispatch {
         if lane.draining && lane.pending.is_empty() {
             self.tell(Event::Drained(id));
         }
+        self.left_behind(left.iter().map(|(pending, _)| pending));
         for (pending, text) in left {
             settled.extend(pool.hand_on([pending], &text));
             pool.reason = text;
@@ -173,6 +204,11 @@ impl Dispatch {
             suspect.suspect = true;
         }
         left.sort_by_key(|pending| pending.suspect);
+        self.left_behind(&left);
+        if let Some(count) = self.wraps.get().filter(|_| self.ahead) {
+            // The one that each session was making, and could not tell of.
+            count(None, u64::try_from(self.sessions).unwrap_or(u64::MAX));
+        }
         let settled = pool.hand_on(left, why);
         self.settle(pool, settled);
     }

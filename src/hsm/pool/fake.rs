@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::launch::{Exit, Launch, Process};
 use crate::hsm::pin::PinFrom;
 use crate::hsm::worker::{self, Broken, Ending, Module, Session};
-use crate::hsm::{Config, Fault, Job, KekMode, Keyset, PinSource, ProbeReport, PublicKey, Reply, StartFault};
+use crate::hsm::{Config, Epoch, Fault, Job, KekMode, Keyset, PinSource, ProbeReport, PublicKey, Reply, StartFault};
 
 /// A token whose start does what `config.environment["start"]` says.
 pub(in crate::hsm) struct Rules;
@@ -22,6 +22,8 @@ pub(in crate::hsm) struct RulesSession {
     /// Work that no caller waits for, and whether it fails.
     idle: u8,
     rotten: bool,
+    /// DEKs wrapped in vain, to be told.
+    wraps: Vec<(Epoch, u32)>,
 }
 
 impl Module for Rules {
@@ -68,6 +70,10 @@ impl Session for RulesSession {
                     self.idle = 3;
                     Ok(Reply::Sign(message))
                 }
+                b"wrap two" => {
+                    self.wraps.push((Epoch(1), 2));
+                    Ok(Reply::Sign(message))
+                }
                 b"leave rot" => {
                     self.rotten = true;
                     Ok(Reply::Sign(message))
@@ -77,6 +83,7 @@ impl Session for RulesSession {
                 b"lost" => Err(Fault::Token("lost".to_owned())),
                 _ => Ok(Reply::Sign(message)),
             },
+            Job::Seal { .. } => Err(Fault::Token("lost while sealing".to_owned())),
             other => Err(Fault::Malformed(other.name().to_owned())),
         }
     }
@@ -88,6 +95,10 @@ impl Session for RulesSession {
         let some = self.idle > 0;
         self.idle = self.idle.saturating_sub(1);
         Ok(some)
+    }
+
+    fn wraps(&mut self) -> Vec<(Epoch, u32)> {
+        std::mem::take(&mut self.wraps)
     }
 }
 

@@ -138,7 +138,12 @@ async fn read(mut from: OwnedReadHalf, gone: &Gone, dispatch: &Dispatch) -> Resu
                 ToServer::Failed(fault) if !ready => gone.tell(Event::Failed(gone.id, fault)),
                 ToServer::Heartbeat if ready => dispatch.heard(gone.id),
                 ToServer::Replies(replies) if ready => dispatch.answered(gone.id, replies),
-                ToServer::Ready(_) | ToServer::Failed(_) | ToServer::Heartbeat | ToServer::Replies(_) => {
+                ToServer::Wrapped(more) if ready => dispatch.wrapped(&more),
+                ToServer::Ready(_)
+                | ToServer::Failed(_)
+                | ToServer::Heartbeat
+                | ToServer::Replies(_)
+                | ToServer::Wrapped(_) => {
                     return Err(Broken::Order);
                 }
             }

@@ -346,3 +346,49 @@ async fn dropping_the_last_handle_ends_the_workers() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// What was counted beside one for each job that seals, by epoch; 0: under the one in use.
+fn counted(client: &Client) -> std::sync::Arc<std::sync::Mutex<Vec<(u32, u64)>>> {
+    let all = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let to = std::sync::Arc::clone(&all);
+    client.count_wraps(move |epoch, more| to.lock().unwrap().push((epoch.map_or(0, |epoch| epoch.0), more)));
+    all
+}
+
+#[tokio::test]
+async fn wraps_beside_one_for_each_job_are_counted() {
+    let (client, _, _) = start(config(1));
+    let all = counted(&client);
+    client.call(sign(b"wrap two")).await.unwrap();
+    assert_eq!(*all.lock().unwrap(), [(1, 2)], "before the answer");
+    assert_eq!(client.untold_wraps(), 0);
+    client.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_seal_whose_worker_dies_is_counted_as_often_as_it_may_have_wrapped() {
+    let (client, _, _) = start(Config {
+        pregenerate: 1,
+        ..impatient(2)
+    });
+    all_up(&client).await;
+    let all = counted(&client);
+    let seal = Job::Seal {
+        epoch: crate::hsm::Epoch(1),
+        mac: None,
+        parts: Vec::new(),
+    };
+    // it is given to another worker, which dies of it too
+    assert!(matches!(client.call(seal).await, Err(Error::Down(_))));
+    client.shutdown().await;
+    let all = all.lock().unwrap();
+    let of = |wanted: u32| {
+        all.iter()
+            .filter(|(epoch, _)| *epoch == wanted)
+            .map(|(_, more)| more)
+            .sum::<u64>()
+    };
+    assert_eq!(of(1), 4, "two on each: {all:?}");
+    assert!(of(0) >= 2, "and one that each was making ahead: {all:?}");
+    assert_eq!(client.untold_wraps(), 4);
+}

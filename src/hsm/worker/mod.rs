@@ -6,6 +6,7 @@ pub(super) mod confine;
 pub(super) mod sandbox;
 mod serve;
 
+use crate::hsm::Epoch;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
@@ -81,6 +82,9 @@ pub(super) trait Session: Send {
 
     /// As [`Engine::idle`].
     fn idle(&mut self) -> Result<bool, Fault>;
+
+    /// As [`Engine::wraps`].
+    fn wraps(&mut self) -> Vec<(Epoch, u32)>;
 }
 
 /// Why a worker ends.
@@ -197,6 +201,10 @@ impl Session for Engine {
 
     fn idle(&mut self) -> Result<bool, Fault> {
         self.idle()
+    }
+
+    fn wraps(&mut self) -> Vec<(Epoch, u32)> {
+        self.wraps()
     }
 }
 

@@ -77,6 +77,14 @@ pub(super) fn send(mut stream: &UnixStream, outbox: &mut Outbox, message: &ToSer
     Ok(sent?)
 }
 
+/// Before the answer that they belong to, so that none is answered that is not counted.
+fn tell_wraps<S: Session>(stream: &UnixStream, outbox: &mut Outbox, session: &mut S) -> Result<(), Broken> {
+    match session.wraps() {
+        none if none.is_empty() => Ok(()),
+        some => send(stream, outbox, &ToServer::Wrapped(some)),
+    }
+}
+
 /// One session: one thread does everything, which is what a token that serialises inside a process likes best.
 fn serve_alone<S: Session>(stream: &UnixStream, mut inbox: Inbox, mut session: S) -> Result<Ending, Broken> {
     let mut outbox = Outbox::new();
@@ -85,6 +93,7 @@ fn serve_alone<S: Session>(stream: &UnixStream, mut inbox: Inbox, mut session: S
             for (id, job) in jobs {
                 let answer = session.execute(job);
                 let lost = matches!(answer, Err(Fault::Token(_)));
+                tell_wraps(stream, &mut outbox, &mut session)?;
                 // At once: an answer must not wait behind a job that may hang.
                 send(stream, &mut outbox, &ToServer::Replies(vec![(id, answer)]))?;
                 if lost {
@@ -94,7 +103,9 @@ fn serve_alone<S: Session>(stream: &UnixStream, mut inbox: Inbox, mut session: S
         }
         let mut got = read(stream, &mut inbox, Wait::No)?;
         while got == Read::Nothing {
-            match session.idle() {
+            let idle = session.idle();
+            tell_wraps(stream, &mut outbox, &mut session)?;
+            match idle {
                 Ok(true) => got = read(stream, &mut inbox, Wait::No)?,
                 Ok(false) => break,
                 Err(fault) => return Ok(idle_fault(&fault)),
@@ -167,14 +178,17 @@ fn work<S: Session>(
     mut session: S,
 ) -> Ending {
     let ending = loop {
-        let (id, job) = match next_job(waiting, &mut session) {
+        let (id, job) = match next_job(stream, waiting, outbox, &mut session) {
             Ok(Some(job)) => job,
             Ok(None) => return Ending::Orderly,
             Err(fault) => break idle_fault(&fault),
         };
         let answer = session.execute(job);
         let lost = matches!(answer, Err(Fault::Token(_)));
-        let sent = send(stream, &mut lock(outbox), &ToServer::Replies(vec![(id, answer)]));
+        let mut to = lock(outbox);
+        let sent = tell_wraps(stream, &mut to, &mut session)
+            .and_then(|()| send(stream, &mut to, &ToServer::Replies(vec![(id, answer)])));
+        drop(to);
         if lost {
             break Ending::TokenLost;
         }
@@ -192,7 +206,9 @@ fn work<S: Session>(
 
 /// Waits for a job; the time until it comes goes to work that no caller waits for. `None`: no more will come.
 fn next_job<S: Session>(
+    stream: &UnixStream,
     waiting: &Mutex<Receiver<(JobId, Job)>>,
+    outbox: &Mutex<Outbox>,
     session: &mut S,
 ) -> Result<Option<(JobId, Job)>, Fault> {
     loop {
@@ -204,7 +220,10 @@ fn next_job<S: Session>(
                 Err(TryRecvError::Empty) => {}
             }
         }
-        if !session.idle()? {
+        let idle = session.idle()?;
+        // A socket that takes nothing any more is found out by the next answer.
+        let _ = tell_wraps(stream, &mut lock(outbox), session);
+        if !idle {
             return Ok(waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok());
         }
     }

@@ -141,8 +141,12 @@ impl Payments {
                 token: Some(token.clone()),
                 detail: None,
             };
-            if self.write_plan(actor, name, expect, Some(&plan), event).await? {
-                return Ok(());
+            match self.write_plan(actor, name, expect, Some(&plan), event).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // there is nothing to look ahead to
+                Err(Error::Core(CoreError::Caller(CallerError::UnknownToken))) => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
         Err(Error::Core(CoreError::Caller(CallerError::Contended)))
@@ -153,7 +157,12 @@ impl Payments {
         let (stop, stopped) = watch::channel(false);
         let (runs, asked) = mpsc::channel(WAITING_RUNS);
         let payments = Arc::clone(self);
-        let task = tokio::spawn(async move { payments.maintain_until(own, config, asked, stopped).await });
+        let task = tokio::spawn(async move {
+            tokio::join!(
+                payments.maintain_until(own, config, asked, stopped.clone()),
+                payments.retain_network_tokens_until(own, stopped)
+            );
+        });
         Maintenance {
             runs: MaintenanceRuns(runs),
             stop,

@@ -11,12 +11,17 @@ use crate::keys::SecretBytes;
 use crate::payment::{Error, Payments};
 use crate::vault::types::{Actor, Document, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
 
+/// Ways read at once.
+const PAGE: u32 = 1_000;
+
 /// A network token as it was read.
 pub(super) struct Held {
     pub(super) reference: String,
     rev: u64,
     pub(super) stored: Stored,
     pub(super) kept: Kept,
+    /// It is past its repository's retention.
+    pub(super) is_over: bool,
 }
 
 /// The way from a number to a network token.
@@ -59,8 +64,14 @@ impl Held {
 }
 
 impl Payments {
-    /// The network token of that reference.
+    /// The network token of that reference, unless it is past its repository's retention.
     pub(super) async fn held(&self, actor: &Actor, reference: &str) -> Result<Option<Held>, Error> {
+        let held = self.held_ever(actor, reference).await?;
+        Ok(held.filter(|held| !held.is_over))
+    }
+
+    /// The same, also past that: it is ended soon.
+    pub(super) async fn held_ever(&self, actor: &Actor, reference: &str) -> Result<Option<Held>, Error> {
         let found = self
             .vault
             .document(actor, DocumentKind::NetworkToken, reference)
@@ -69,13 +80,16 @@ impl Payments {
             return Ok(None);
         };
         let secret = self.vault.document_secret(&document).await?;
+        let life = self.vault.longest_life_of(&document);
         let kept = Kept::decode(&secret.ok_or_else(Error::damaged)?)?;
         let Document { name, rev, clear, .. } = document;
         let stored = Stored::decode(&clear)?;
         if !stored.fits(&kept) {
             return Err(Error::damaged());
         }
+        let ends_at = life.zip(stored.made_at).map(|(life, made_at)| made_at.plus(life));
         Ok(Some(Held {
+            is_over: ends_at.is_some_and(|at| at <= UnixMillis::now()),
             reference: name,
             rev,
             stored,
@@ -108,7 +122,7 @@ impl Payments {
         let Some(way) = self.way(actor, name).await? else {
             return Ok(None);
         };
-        let Some(held) = self.held(actor, &way.reference).await? else {
+        let Some(held) = self.held_ever(actor, &way.reference).await? else {
             return Ok(None);
         };
         match number_in(&held.kept) {
@@ -139,7 +153,7 @@ impl Payments {
     }
 
     /// What the way from a card is called. A keyed MAC: an unkeyed hash of a number would be found by trying all.
-    pub(super) async fn name_by_card(&self, actor: &Actor, card: &Pan) -> Result<String, Error> {
+    pub(in crate::payment) async fn name_by_card(&self, actor: &Actor, card: &Pan) -> Result<String, Error> {
         self.name(b"network token by card", actor, card).await
     }
 
@@ -167,7 +181,11 @@ impl Payments {
             kind: DocumentKind::NetworkToken,
             name: new.reference.to_owned(),
             expect: before.map_or(Expect::Absent, |before| Expect::Rev(before.held.rev)),
-            clear: new.stored.encode()?,
+            clear: match before {
+                // a life is not begun anew, but by who asks when it was over
+                Some(before) if !before.held.is_over => new.stored.since(before.held.stored.made_at).encode()?,
+                _ => new.stored.encode()?,
+            },
             secret: Secret::Seal(new.kept.encode()?),
             expires_at,
         }];
@@ -246,6 +264,41 @@ impl Payments {
         ];
         let event = event("network-token-delete", "ok", &held.reference);
         self.write_all(actor, writes, event).await
+    }
+
+    /// Removes a network token whose KEK was destroyed, found by its card, and the ways to it.
+    pub(super) async fn forget_dead(&self, actor: &Actor, by_card: &str) -> Result<(), Error> {
+        match self.way(actor, by_card).await? {
+            Some(Way { reference, .. }) => self.forget_unopened(actor, &reference).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same, by its reference.
+    pub(super) async fn forget_unopened(&self, actor: &Actor, reference: &str) -> Result<(), Error> {
+        let dead = self
+            .vault
+            .document(actor, DocumentKind::NetworkToken, reference)
+            .await?;
+        let mut writes: Vec<_> = dead
+            .map(|dead| removal(DocumentKind::NetworkToken, &dead.name, dead.rev))
+            .into_iter()
+            .collect();
+        let mut after = None;
+        // its number does not open, and what the way from it is called is made of that
+        loop {
+            let page = self
+                .vault
+                .documents(actor, DocumentKind::NetworkTokenNumber, "", after.as_deref(), PAGE)
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.name.clone());
+            let ways = page.iter().filter(|way| way.clear == reference.as_bytes());
+            writes.extend(ways.map(|way| removal(DocumentKind::NetworkTokenNumber, &way.name, way.rev)));
+        }
+        let event = event("network-token-delete", "key-destroyed", reference);
+        // what was changed in between is met again
+        self.write_all(actor, writes, event).await.map(|_| ())
     }
 
     async fn write_all(&self, actor: &Actor, writes: Vec<DocumentWrite>, event: DocumentEvent) -> Result<Wrote, Error> {

@@ -11,6 +11,7 @@
 mod documents;
 mod provision;
 mod reference;
+mod retention;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use super::{Error, Part, Payments};
 use crate::card::{Expiry, Pan};
 use crate::id::Token;
 use crate::vault::to_its_end;
-use crate::vault::types::{Actor, CallerError, DocumentEvent, Operation};
+use crate::vault::types::{Actor, CallerError, Document, DocumentEvent, DocumentKind, Operation};
 
 /// The card that a network token is asked for.
 pub enum ProvisionFrom {
@@ -105,7 +106,8 @@ impl Payments {
     pub async fn network_cryptogram(&self, actor: &Actor, number: &Pan) -> Result<CryptogramDetails, Error> {
         self.vault.access().permit(actor, Operation::Pay, 1)?;
         let service = self.network_tokens(actor)?;
-        let found = self.of_number(actor, number).await?.ok_or_else(unknown)?;
+        let found = self.of_number(actor, number).await?.filter(|found| !found.held.is_over);
+        let found = found.ok_or_else(unknown)?;
         let details = service
             .cryptogram(&actor.merchant, number)
             .await
@@ -155,6 +157,42 @@ impl Payments {
             }
         }
         Err(contended())
+    }
+
+    /// As [`Self::forget_network_token`], of the card that a network token's document is for.
+    ///
+    /// # Errors
+    /// As there; it does not open.
+    pub(super) async fn forget_network_token_of(&self, actor: &Actor, document: &Document) -> Result<u64, Error> {
+        let Some(held) = self.held_ever(actor, &document.name).await? else {
+            return Ok(0);
+        };
+        match held.kept.card() {
+            Some(card) => self.forget_network_token(actor, card).await,
+            // refused: nobody has anything of it
+            None => Ok(0),
+        }
+    }
+
+    /// As [`Self::forget_network_token`], by the name of the way from the card.
+    ///
+    /// # Errors
+    /// As there; it does not open.
+    pub(super) async fn forget_network_token_named(&self, actor: &Actor, name: &str) -> Result<u64, Error> {
+        let found = self
+            .vault
+            .document(actor, DocumentKind::NetworkTokenNumber, name)
+            .await?;
+        let Some(way) = found else { return Ok(0) };
+        let reference = String::from_utf8(way.clear).map_err(|_| Error::damaged())?;
+        let found = self
+            .vault
+            .document(actor, DocumentKind::NetworkToken, &reference)
+            .await?;
+        match found {
+            Some(document) => self.forget_network_token_of(actor, &document).await,
+            None => Ok(0),
+        }
     }
 
     async fn end_network_token(&self, actor: &Actor, number: &Pan) -> Result<(), Error> {

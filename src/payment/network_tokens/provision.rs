@@ -11,7 +11,7 @@ use crate::payment::network_token::CardToProvision;
 use crate::payment::sources::Need;
 use crate::payment::{Error, Part, Payments, Sources};
 use crate::vault::to_its_end;
-use crate::vault::types::{self as core, Actor, DocumentEvent, Operation};
+use crate::vault::types::{self as core, Actor, DocumentEvent, IntegrityError, Operation};
 
 /// The card that it is asked for.
 struct Card {
@@ -102,12 +102,19 @@ impl Payments {
         let mut ended = contended();
         for _ in 0..ATTEMPTS {
             let before = match kept.card() {
-                Some(card) => self.of_card(actor, by_card, card).await?,
+                Some(card) => match self.of_card(actor, by_card, card).await {
+                    // a backup brought it back; the service gave now what there was
+                    Err(error) if is_dead(&error) => {
+                        self.forget_dead(actor, by_card).await?;
+                        None
+                    }
+                    found => found?,
+                },
                 // refused: the card keeps what it has
                 None => None,
             };
             let before = match before {
-                Some(Found { held, .. }) if stays(&held, &stored, &kept) => {
+                Some(Found { held, .. }) if !held.is_over && stays(&held, &stored, &kept) => {
                     let event = provisioned("reused", &held.reference);
                     self.vault.write_documents(actor, Vec::new(), event).await?;
                     return Ok(held.view());
@@ -133,6 +140,13 @@ impl Payments {
         }
         Err(ended)
     }
+}
+
+fn is_dead(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Core(core::Error::Integrity(IntegrityError::KekDestroyed { .. }))
+    )
 }
 
 /// Whether the card has already what the service gave now.

@@ -19,6 +19,9 @@ pub(super) struct Stored {
     /// Of the card.
     last_four: String,
     pub(super) card_expiry: Expiry,
+    /// When it was asked for first; none of one that was stored before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) made_at: Option<UnixMillis>,
 }
 
 /// How it stands, for who reads the part in clear alone.
@@ -49,16 +52,30 @@ impl Stored {
             first_six: masked.bin.get(..6).unwrap_or_default().to_owned(),
             last_four: masked.last4.clone(),
             card_expiry,
+            made_at: Some(UnixMillis::now()),
         }
     }
 
     /// The same card, for which there is this now.
     pub(super) fn with(&self, kept: &Kept) -> Self {
+        self.with_status(kept.status())
+    }
+
+    fn with_status(&self, status: Status) -> Self {
         Self {
-            status: kept.status(),
+            status,
             first_six: self.first_six.clone(),
             last_four: self.last_four.clone(),
             card_expiry: self.card_expiry,
+            made_at: self.made_at,
+        }
+    }
+
+    /// The same, made then.
+    pub(super) fn since(&self, made_at: Option<UnixMillis>) -> Self {
+        Self {
+            made_at,
+            ..self.with_status(self.status)
         }
     }
 

@@ -1,3 +1,4 @@
+mod erased;
 mod going_away;
 mod races;
 mod refused;
@@ -411,6 +412,20 @@ async fn a_deleted_one_is_gone() {
     };
     tokio::time::timeout(Duration::from_secs(10), swept).await.unwrap();
     background.shutdown().await;
+}
+
+/// A backup brought it back, and its KEK was destroyed since.
+#[tokio::test]
+async fn one_that_opens_no_more_is_asked_for_again() {
+    let shop = Shop::open().await;
+    let first = shop.provision(card(VISA, GOOD)).await.unwrap();
+    shop.rig.sealer.destroy_all();
+    let again = shop.provision(card(VISA, GOOD)).await.unwrap();
+    assert_ne!(again.reference, first.reference);
+    assert_eq!(number(&again), number(&first), "the service's own is the same");
+    assert!(is_unknown(&shop.get(&first.reference).await));
+    let last = shop.provision(card(VISA, GOOD)).await.unwrap();
+    assert_eq!(last.reference, again.reference);
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ pub use self::types::{
 };
 use super::Payments;
 use crate::id::{MerchantId, Token, UnixMillis};
+use crate::vault::types as core;
 use crate::vault::types::{Actor, CallerError, DocumentEvent, DocumentKind, DocumentWrite, Expect, Secret, Written};
 
 /// How shoppers' payments are done.
@@ -102,10 +103,12 @@ impl Payments {
             expires_at: None,
         }];
         writes.extend(more);
-        Ok(match self.vault.write_documents(actor, writes, event).await? {
-            Written::Done { rev } => Some(rev),
-            Written::Changed => None,
-        })
+        match self.vault.write_documents(actor, writes, event).await {
+            Ok(Written::Done { rev }) => Ok(Some(rev)),
+            // or the card of its agreement was erased meanwhile: the outbox ends the payment without
+            Ok(Written::Changed) | Err(core::Error::Caller(CallerError::UnknownToken)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// As [`Self::write_payment`], for who has the payment's turn: nobody else changes it then.

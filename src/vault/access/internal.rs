@@ -48,6 +48,43 @@ impl Access {
         }
         Ok(actors)
     }
+
+    /// The daemon, looking after what each merchant keeps, where one of its repositories has a longest life.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn actors_of_limited(&self, own: Peer) -> Result<Vec<Actor>, NoRandom> {
+        let accounts = self.accounts.current();
+        let mut actors = Vec::new();
+        for merchant in accounts.merchants() {
+            let limited = |id| accounts.repository(id).is_some_and(|row| row.longest_life().is_some());
+            if merchant.repositories.iter().copied().any(limited)
+                && let Some(dialect) = merchant.dialects.first()
+                && let Some(repository) = accounts.repository(merchant.repository)
+            {
+                actors.push(acting_for(own, *dialect, merchant, repository)?);
+            }
+        }
+        Ok(actors)
+    }
+
+    /// An operator, looking after what each merchant keeps, wherever that may act: in the repository, if it does there.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn actors_of_all(&self, peer: Peer, repository: &RepositoryName) -> Result<Vec<Actor>, NoRandom> {
+        let mut actors = self.operators_actors(peer, repository)?;
+        let accounts = self.accounts.current();
+        for merchant in accounts.merchants() {
+            if actors.iter().all(|actor| actor.merchant != merchant.id)
+                && let Some(dialect) = merchant.dialects.first()
+                && let Some(own) = accounts.repository(merchant.repository)
+            {
+                actors.push(acting_for(peer, *dialect, merchant, own)?);
+            }
+        }
+        Ok(actors)
+    }
 }
 
 fn acting_for(peer: Peer, dialect: Dialect, merchant: &Merchant, repository: &Repository) -> Result<Actor, NoRandom> {

@@ -1,21 +1,24 @@
 //! What must hold before a KEK is destroyed, and the first steps of it.
-
-use std::time::Duration;
+//!
+//! Whether anything is under an epoch is only looked for once nothing can come under it any more: whatever is sealed commits on
+//! the condition that its epoch has no end on record ([`not_ended`]), so a seal that was on its way when the epoch was
+//! deactivated, however long ago, is found by the look or is not committed.
 
 use super::{Backup, DestroyError, Destruction, Evidence};
 use crate::audit::{Event, Head};
 use crate::hsm::Epoch;
 use crate::id::UnixMillis;
 use crate::keys::{Keys, NotMoved, Refused};
-use crate::store::Commit;
-use crate::vault::Vault;
+use crate::store::{Commit, Cond, Outcome, Write};
 use crate::vault::epochs::by_epoch;
 use crate::vault::events::grouped;
-use crate::vault::types::Peer;
+use crate::vault::types::{CallerError, Error, Peer};
+use crate::vault::{Vault, tables};
 
-/// What was sealed under an epoch before it was deactivated is committed by then: a seal waits up to 5 s for its turn and twice
-/// the HSM's deadline (5 s by default), a commit for one flush, and then as much again.
-const QUIET: Duration = Duration::from_secs(40);
+/// What must hold when something is committed that was sealed under the epoch. Where it does not, it is sealed again.
+pub(in crate::vault) fn not_ended(epoch: Epoch) -> Cond {
+    Cond::Absent(tables::kek_end(epoch.0))
+}
 
 impl Vault {
     /// Destroys the KEK of an epoch, on the grounds of a verified backup that does not need it; gives the shred certificate. One
@@ -67,16 +70,7 @@ impl Vault {
             DestroyError::Backup("every record of older backups dies with the KEK, so a newer one is wanted".to_owned())
         })?;
         self.suffices(epoch, rotated_at, &evidence).await?;
-        let quiet_at = keys
-            .lifecycle()
-            .since()
-            .plus(QUIET.as_millis().try_into().unwrap_or(u64::MAX));
-        let wait = quiet_at.0.saturating_sub(UnixMillis::now().0);
-        // a clock that was set back is no reason to wait for ever
-        tokio::time::sleep(Duration::from_millis(wait).min(QUIET)).await;
         let _turn = self.rotation.turn.lock().await;
-        let rotated_at = self.unused(epoch).await?;
-        self.suffices(epoch, rotated_at, &evidence).await?;
         let found = keys.find_kek(Epoch(epoch)).await.map_err(NotMoved::Keys)?;
         let id = keys.kek_id(Epoch(epoch)).await?;
         let destruction = Destruction {
@@ -94,6 +88,16 @@ impl Vault {
             objects: found.there,
             certificate: None,
         };
+        let fence = self.fence(&destruction).await?;
+        let holds = async {
+            let rotated_at = self.unused(epoch).await?;
+            self.suffices(epoch, rotated_at, &evidence).await
+        };
+        if let Err(refused) = holds.await {
+            // one that is left behind by a fault here does no harm: the epoch is deactivated, and for good
+            self.lift(epoch, fence).await?;
+            return Err(refused);
+        }
         let event = Event {
             peer: Some(asked_by),
             count: u64::try_from(destruction.objects.len()).ok(),
@@ -107,17 +111,51 @@ impl Vault {
             ..Event::new("kek-destroy", "begun")
         };
         let commit = Commit {
+            conds: vec![Cond::Rev(tables::kek_end(epoch), fence)],
             writes: vec![destruction.write()?],
             event: Some(event.encode()),
             ..Commit::default()
         };
-        self.store
-            .commit(commit)
-            .await
-            .map_err(crate::vault::types::Error::from)?;
+        match self.store.commit(commit).await.map_err(Error::from)? {
+            Outcome::Done { .. } => {}
+            Outcome::CondFailed { .. } => return Err(Error::from(CallerError::Contended).into()),
+        }
         keys.begin_destroying(Epoch(epoch)).await?;
         self.show_epoch();
         tracing::warn!(epoch, "the KEK is being destroyed");
+        Ok(())
+    }
+
+    /// From now on nothing is committed that was sealed under the epoch. Gives the revision that says so.
+    pub(in crate::vault) async fn fence(&self, destruction: &Destruction) -> Result<u64, Error> {
+        let event = Event {
+            peer: destruction.asked_by,
+            detail: Some(format!(
+                "KEK epoch {}: nothing comes under it any more, while it is looked whether anything is",
+                destruction.epoch
+            )),
+            ..Event::new("kek-destroy", "fenced")
+        };
+        let commit = Commit {
+            writes: vec![destruction.write()?],
+            event: Some(event.encode()),
+            ..Commit::default()
+        };
+        match self.store.commit(commit).await? {
+            Outcome::Done { rev } => Ok(rev),
+            Outcome::CondFailed { .. } => Err(CallerError::Contended.into()),
+        }
+    }
+
+    /// It is not destroyed. That it was refused is put on record by who asked.
+    async fn lift(&self, epoch: u32, fence: u64) -> Result<(), Error> {
+        let key = tables::kek_end(epoch);
+        let commit = Commit {
+            conds: vec![Cond::Rev(key.clone(), fence)],
+            writes: vec![Write::Del(key)],
+            ..Commit::default()
+        };
+        self.store.commit(commit).await?;
         Ok(())
     }
 
@@ -147,11 +185,7 @@ impl Vault {
             )));
         }
         let seq = evidence.head.seq;
-        let lines = self
-            .store
-            .audit(seq.max(1), 1)
-            .await
-            .map_err(crate::vault::types::Error::from)?;
+        let lines = self.store.audit(seq.max(1), 1).await.map_err(Error::from)?;
         let ours = lines.iter().find(|line| line.seq == seq).map(Head::after);
         if ours != Some(evidence.head) {
             return Err(DestroyError::Backup(

@@ -4,20 +4,33 @@ use std::collections::BTreeSet;
 
 use super::row::{self, Address, Row};
 use crate::audit::Event;
-use crate::id::UnixMillis;
-use crate::keys::Compartment;
-use crate::store::{Commit, Cond, Outcome, Part, Versioned, Write};
+use crate::id::{Token, UnixMillis};
+use crate::keys::{Compartment, Sealed};
+use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned, Write};
 use crate::vault::accounts::merchant_key;
+use crate::vault::destroy::not_ended;
 use crate::vault::types::{
-    Actor, CallerError, Document, DocumentEvent, DocumentWrite, Error, Expect, IntegrityError, PolicyError,
-    SealedSecret, Secret, Written,
+    Actor, CallerError, DependencyError, Document, DocumentEvent, DocumentKind, DocumentWrite, Error, Expect,
+    IntegrityError, PolicyError, SealedSecret, Secret, Written,
 };
-use crate::vault::{ATTEMPTS, Vault, event_of, identity};
+use crate::vault::{ATTEMPTS, Vault, event_of, identity, tables};
 
 /// A document to be written, sealed.
 struct Planned {
     address: Address,
     row: Row,
+    /// Its secret was sealed just now; one that is kept stays under the epoch that it is under.
+    is_fresh: bool,
+}
+
+/// How a commit of documents ended.
+enum Committed {
+    /// With this revision.
+    Done(u64),
+    /// Something changed since it was read.
+    Changed,
+    /// The KEK that something was sealed under is about to be destroyed.
+    KekEnded,
 }
 
 /// What stands under a document's key before it is written.
@@ -27,10 +40,12 @@ struct There {
 }
 
 impl Vault {
-    /// Writes documents and the event together or not at all; no documents: the event alone.
+    /// Writes documents and the event together or not at all; no documents: the event alone. What hangs on a token is made
+    /// only while the token is there: whoever removes it, and then what hangs on it, leaves nothing behind.
     ///
     /// # Errors
-    /// A name or size that cannot be taken; the merchant was removed; the HSM's; the store's.
+    /// A name or size that cannot be taken; the merchant was removed; [`CallerError::UnknownToken`]: the token on which
+    /// something was to hang is gone; the HSM's; the store's.
     pub async fn write_documents(
         &self,
         actor: &Actor,
@@ -47,12 +62,14 @@ impl Vault {
             .iter()
             .map(|write| (Address::new(actor, write.kind, &write.name), write.expect))
             .collect();
+        let tokens = hung_on(actor, &writes, event);
         // nothing is sealed for what cannot be written
         let Some(mut there) = self.as_expected(&wanted).await? else {
             return Ok(Written::Changed);
         };
         let mut planned = Vec::with_capacity(writes.len());
         for (write, (address, _)) in writes.into_iter().zip(&wanted) {
+            let is_fresh = matches!(write.secret, Secret::Seal(_));
             let row = Row {
                 expires_at: write.expires_at,
                 sealed: self.seal_secret(actor, address, write.secret).await?,
@@ -61,11 +78,14 @@ impl Vault {
             planned.push(Planned {
                 address: address.clone(),
                 row,
+                is_fresh,
             });
         }
         for _ in 0..ATTEMPTS {
-            if let Some(rev) = self.commit_documents(actor, &planned, &there, event).await? {
-                return Ok(Written::Done { rev });
+            match self.commit_documents(actor, &planned, &there, &tokens, event).await? {
+                Committed::Done(rev) => return Ok(Written::Done { rev }),
+                Committed::KekEnded => self.seal_again(&mut planned).await?,
+                Committed::Changed => {}
             }
             there = match self.as_expected(&wanted).await? {
                 Some(there) => there,
@@ -130,14 +150,31 @@ impl Vault {
         Ok(Some(secret))
     }
 
-    /// The revision of what was written; `None`: something changed since `there` was read.
+    /// Under the epoch in use, where that is another one now.
+    async fn seal_again(&self, planned: &mut [Planned]) -> Result<(), Error> {
+        let fresh = planned.iter_mut().filter(|document| document.is_fresh);
+        for secret in fresh.filter_map(|document| document.row.sealed.as_mut()) {
+            let sealed = Sealed::decode(&secret.sealed)?;
+            let moved = match self.sealer.rewrap(secret.place(), &sealed).await.map_err(Error::from) {
+                // so late that it does not open any more: nothing was written, and the same again is sealed anew
+                Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) => {
+                    return Err(Error::Dependency(DependencyError::HsmBusy));
+                }
+                moved => moved?,
+            };
+            secret.sealed = moved.encode();
+        }
+        Ok(())
+    }
+
     async fn commit_documents(
         &self,
         actor: &Actor,
         planned: &[Planned],
         there: &[Option<There>],
+        tokens: &[Key],
         event: &DocumentEvent,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Committed, Error> {
         let merchant = merchant_key(&actor.merchant);
         let event = Event {
             token: event.token.clone(),
@@ -149,14 +186,24 @@ impl Vault {
             event: Some(event.encode()),
             ..Commit::default()
         };
+        commit.conds.extend(tokens.iter().cloned().map(Cond::Exists));
+        let mut ends = BTreeSet::new();
+        let fresh = planned.iter().filter(|document| document.is_fresh);
+        for secret in fresh.filter_map(|document| document.row.sealed.as_ref()) {
+            ends.insert(Sealed::decode(&secret.sealed)?.epoch);
+        }
+        let unended: Vec<Cond> = ends.into_iter().map(not_ended).collect();
+        commit.conds.extend_from_slice(&unended);
         for (document, there) in planned.iter().zip(there) {
             document.put(there.as_ref(), &mut commit)?;
         }
         match self.store.commit(commit).await? {
-            Outcome::Done { rev } => Ok(Some(rev)),
+            Outcome::Done { rev } => Ok(Committed::Done(rev)),
+            Outcome::CondFailed { key, .. } if tokens.contains(&key) => Err(CallerError::UnknownToken.into()),
+            Outcome::CondFailed { key, .. } if unended.contains(&Cond::Absent(key.clone())) => Ok(Committed::KekEnded),
             // removed since the request was let in
             Outcome::CondFailed { key, .. } if key == merchant => Err(Error::Policy(PolicyError::Suspended)),
-            Outcome::CondFailed { .. } => Ok(None),
+            Outcome::CondFailed { .. } => Ok(Committed::Changed),
         }
     }
 }
@@ -178,6 +225,41 @@ impl Planned {
         }
         Ok(())
     }
+}
+
+/// The records of the tokens that new documents hang on: by their names, or by the event that makes them.
+fn hung_on(actor: &Actor, writes: &[DocumentWrite], event: &DocumentEvent) -> Vec<Key> {
+    let new = writes.iter().filter(|write| write.expect == Expect::Absent);
+    let tokens = new.filter_map(|write| match write.kind {
+        DocumentKind::AgreementOfToken | DocumentKind::Maintenance => {
+            let name = write
+                .name
+                .split_once('/')
+                .map_or(write.name.as_str(), |(token, _)| token);
+            Token::parse(name).ok()
+        }
+        DocumentKind::Conflict | DocumentKind::NetworkToken => event.token.clone(),
+        DocumentKind::Agreement
+        | DocumentKind::Customer
+        | DocumentKind::CustomerReference
+        | DocumentKind::DeadNotification
+        | DocumentKind::DeletedMethod
+        | DocumentKind::Fingerprint
+        | DocumentKind::MethodIntent
+        | DocumentKind::MethodSession
+        | DocumentKind::NetworkTokenNumber
+        | DocumentKind::Nonce
+        | DocumentKind::Notification
+        | DocumentKind::Order
+        | DocumentKind::Person
+        | DocumentKind::Record
+        | DocumentKind::RecordContent
+        | DocumentKind::Session
+        | DocumentKind::ShopperPayment
+        | DocumentKind::ShopperPaymentName
+        | DocumentKind::Transaction => None,
+    });
+    tokens.map(|token| tables::record(actor.repository, &token)).collect()
 }
 
 /// Refuses what cannot be stored.

@@ -3,12 +3,13 @@
 use std::ops::Bound;
 
 use crate::card::Pan;
-use crate::id::{Namespace, Token};
+use crate::id::{Namespace, RepositoryId, Token};
 use crate::keys::Compartment;
 use crate::store::Part;
+use crate::vault::Vault;
 use crate::vault::reveal::read_pan;
+use crate::vault::tables::{self, PanIndex};
 use crate::vault::types::{Actor, CallerError, Error, IntegrityError};
-use crate::vault::{Vault, tables};
 
 /// Tokens read at once.
 const PAGE: u32 = 100;
@@ -67,28 +68,53 @@ impl Vault {
             .open(record.place(), &record.sealed()?, &[Compartment::Pan])
             .await?;
         let text = opened.into_iter().next().flatten().ok_or(IntegrityError::Damaged)?;
-        let prefix = tables::pan_prefix(actor.repository, record.pan);
-        let end = tables::end_of(&prefix);
-        let others = self
-            .store
-            .scan(Part::default(), Bound::Included(prefix), end, OTHERS)
-            .await?;
-        let mut shared = others.next.is_some();
-        for (key, found) in &others.items {
-            let Some((_, other)) = tables::owner_of(key, &found.value) else {
-                return Err(IntegrityError::Damaged.into());
-            };
-            shared |= match self.load(actor.repository, &other).await {
-                Ok(held) => held.record.namespace.as_ref() != Some(namespace),
-                Err(Error::Caller(CallerError::UnknownToken)) => false,
-                // whose it is cannot be read, so it may be another's
-                Err(Error::Integrity(_)) => true,
-                Err(error) => return Err(error),
-            };
+        let pan = read_pan(&text, &record)?;
+        let mut shared = false;
+        // a merchant has one network token for a card, wherever it acts
+        let accounts = self.access.accounts().current();
+        let merchant = accounts.merchant(&actor.merchant);
+        let repositories = merchant.map_or_else(Vec::new, |row| row.repositories.iter().copied().collect());
+        for repository in repositories {
+            shared = shared || self.is_elsewhere(actor, repository, namespace, &pan).await?;
         }
-        Ok(Some(CardToErase {
-            pan: read_pan(&text, &record)?,
-            shared,
-        }))
+        Ok(Some(CardToErase { pan, shared }))
+    }
+
+    /// Whether a token of a repository stands for the card, of those outside the namespace that is erased; also one that is
+    /// still found under an older fingerprint key.
+    async fn is_elsewhere(
+        &self,
+        actor: &Actor,
+        repository: RepositoryId,
+        namespace: &Namespace,
+        pan: &Pan,
+    ) -> Result<bool, Error> {
+        for (_, fingerprint) in self.card_prints(repository, pan).await?.made {
+            let prefix = tables::pan_prefix(repository, PanIndex::of(&fingerprint));
+            let end = tables::end_of(&prefix);
+            let others = self
+                .store
+                .scan(Part::default(), Bound::Included(prefix), end, OTHERS)
+                .await?;
+            if others.next.is_some() {
+                return Ok(true);
+            }
+            for (key, found) in &others.items {
+                let Some((_, other)) = tables::owner_of(key, &found.value) else {
+                    return Err(IntegrityError::Damaged.into());
+                };
+                let is_other = match self.load(repository, &other).await {
+                    Ok(held) => repository != actor.repository || held.record.namespace.as_ref() != Some(namespace),
+                    Err(Error::Caller(CallerError::UnknownToken)) => false,
+                    // whose it is cannot be read, so it may be another's
+                    Err(Error::Integrity(_)) => true,
+                    Err(error) => return Err(error),
+                };
+                if is_other {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 }

@@ -5,12 +5,12 @@ use std::ops::Bound;
 
 use super::{Run, Target};
 use crate::audit::Event;
-use crate::id::MerchantId;
+use crate::id::{MerchantId, RepositoryName};
 use crate::keys::Sealed;
 use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned, Write};
 use crate::vault::accounts::AccountError;
 use crate::vault::documents::{Address, Row};
-use crate::vault::types::{DocumentKind, Error};
+use crate::vault::types::{Document, DocumentKind, Error};
 use crate::vault::{Vault, records, tables};
 
 /// Documents read and removed at once.
@@ -109,6 +109,20 @@ impl Vault {
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Whether a document of a merchant goes with the repository.
+    pub fn goes_with(&self, repository: &RepositoryName, document: &Document) -> bool {
+        let accounts = self.access.accounts().current();
+        let Ok(row) = accounts.known_repository(repository) else {
+            return false;
+        };
+        let sealed_there = document
+            .sealed
+            .as_ref()
+            .is_some_and(|sealed| sealed.repository == row.id);
+        let merchant = accounts.merchant(&document.merchant);
+        sealed_there || merchant.is_some_and(|merchant| merchant.repositories.iter().eq([&row.id]))
     }
 
     /// The merchants that may act there and nowhere else: whatever is theirs belongs there.

@@ -17,6 +17,7 @@ use crate::keys::{Place, Sealed};
 use crate::store::Write;
 use crate::store::{Commit, Cond, Key, Outcome, Part, Versioned};
 use crate::vault::batch::each;
+use crate::vault::destroy::not_ended;
 use crate::vault::moving::{PAGE, PAUSE, Page, groups};
 use crate::vault::sealer::{Fut, Sealer};
 use crate::vault::types::{Error, IntegrityError};
@@ -212,11 +213,10 @@ impl Vault {
                 detail: Some(format!("to KEK epoch {}", next.to)),
                 ..Event::new("rewrap", "ok")
             };
+            let unended = not_ended(Epoch(progress.to));
+            let unchanged = group.iter().map(|moved| Cond::Rev(moved.key.clone(), moved.rev));
             let commit = Commit {
-                conds: group
-                    .iter()
-                    .map(|moved| Cond::Rev(moved.key.clone(), moved.rev))
-                    .collect(),
+                conds: unchanged.chain([unended.clone()]).collect(),
                 writes,
                 event: Some(event.encode()),
                 ..Commit::default()
@@ -231,6 +231,9 @@ impl Vault {
                 }
                 Outcome::CondFailed { key, .. } => {
                     page.contested = true;
+                    if unended == Cond::Absent(key.clone()) {
+                        return Ok(());
+                    }
                     group.retain(|moved| moved.key != key);
                 }
             }

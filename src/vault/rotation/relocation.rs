@@ -11,7 +11,7 @@ use super::{Progress, TABLES};
 use crate::audit::Event;
 use crate::hsm::Epoch;
 use crate::id::VaultId;
-use crate::keys::{Keys, Place, Sealed};
+use crate::keys::{KEK_CHECK_WRAPS, Keys, Place, Sealed};
 use crate::store::{Commit, Cond, Key, Outcome, Part, Store, Versioned, Write};
 use crate::vault::batch::each;
 use crate::vault::check::documents::named;
@@ -111,7 +111,7 @@ impl Relocation {
         let mut progress = begun.unwrap_or_else(|| Progress::new(to));
         let concluded = progress.finished;
         let stored = kek_ops::stored(self.store.as_ref(), to.0).await?;
-        self.new.ops_begin(Some(stored.unwrap_or(0)));
+        self.new.ops_begin(Some(stored.unwrap_or(KEK_CHECK_WRAPS)));
         loop {
             let whole = progress.after.is_none();
             let before = progress.moved;

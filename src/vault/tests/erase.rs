@@ -21,7 +21,6 @@ impl Rig {
             repository: self.actor.repository_name.clone(),
             namespace: namespace.map(|name| crate::id::Namespace::parse(name).unwrap()),
             per_second: 0,
-            linked: std::collections::BTreeMap::new(),
         }
     }
 
@@ -29,7 +28,7 @@ impl Rig {
     async fn erase(&self, what: Erasure) -> (Result<Statement, AccountError>, usize) {
         let (to, mut from) = mpsc::channel(1);
         let vault = Arc::clone(&self.vault);
-        let done = tokio::spawn(async move { vault.erase(ADMIN, what, to).await });
+        let done = tokio::spawn(async move { vault.erase(ADMIN, what, &(), to).await });
         let mut receipts = 0;
         while from.recv().await.is_some() {
             receipts += 1;

@@ -6,7 +6,7 @@ use super::*;
 use crate::vault::accounts::AccountError;
 use crate::vault::check::indexes;
 use crate::vault::documents::Address;
-use crate::vault::types::{DocumentKind, IntegrityError, Kept, NewRecord, Person, PolicyError, PutMode};
+use crate::vault::types::{Content, DocumentKind, IntegrityError, Kept, NewRecord, Person, PolicyError, PutMode};
 
 const TEXT: &str = r#"{"Card":{"card_number":"4111111111111111"}}"#;
 
@@ -23,6 +23,10 @@ fn new<'a>(name: &'a Person, text: &'a str) -> NewRecord<'a> {
         mode: PutMode::Insert,
         expires_at: None,
     }
+}
+
+fn record_of(token: &Token) -> Person {
+    name(token.as_str())
 }
 
 impl Rig {
@@ -113,7 +117,11 @@ async fn the_same_content_is_one_record() {
     let rig = Rig::new().await;
     let (content, one, two) = (Person::new(&["content"]), token("one"), token("two"));
     let alike = |name, token| NewRecord {
-        content: Some((&content, token)),
+        content: Some(Content {
+            what: &content,
+            token,
+            record_of: &record_of,
+        }),
         ..new(name, TEXT)
     };
     let (a, b) = (name("a"), name("b"));

@@ -49,6 +49,8 @@ pub(crate) struct SoftSealer {
     /// Not counted by these keys.
     pub(crate) uses: Uses,
     epoch: AtomicU32,
+    /// Epochs up to this one are destroyed.
+    destroyed: AtomicU32,
     generation: AtomicU32,
     down: AtomicBool,
     seals: AtomicUsize,
@@ -77,6 +79,7 @@ impl SoftSealer {
             },
             uses: Uses::default(),
             epoch: AtomicU32::new(1),
+            destroyed: AtomicU32::new(0),
             generation: AtomicU32::new(1),
             down: AtomicBool::new(false),
             seals: AtomicUsize::new(0),
@@ -89,6 +92,23 @@ impl SoftSealer {
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// The next epoch takes over, and all before it are destroyed.
+    pub(crate) fn destroy_all(&self) {
+        let gone = self.epoch.fetch_add(1, Ordering::SeqCst);
+        assert!(gone < SOFT_EPOCHS, "no epoch is left");
+        self.destroyed.store(gone, Ordering::SeqCst);
+    }
+
+    fn opening(&self, sealed: &Sealed) -> Result<(), keys::Error> {
+        match self.is_destroyed(sealed.epoch) {
+            true => Err(keys::Error::Destroyed {
+                epoch: sealed.epoch,
+                on: UnixMillis(1),
+            }),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn seals(&self) -> usize {
@@ -201,6 +221,7 @@ impl Sealer for SoftSealer {
         which: &'a [Compartment],
     ) -> Fut<'a, Vec<Option<SecretBytes>>> {
         Box::pin(async move {
+            self.opening(sealed)?;
             self.job().await?;
             let mut texts = Vec::new();
             for kind in which {
@@ -254,6 +275,7 @@ impl Sealer for SoftSealer {
         text: SecretBytes,
     ) -> Fut<'a, Sealed> {
         Box::pin(async move {
+            self.opening(sealed)?;
             self.job().await?;
             let revision = sealed.compartment(compartment).map_or(0, |there| there.revision) + 1;
             let mut resealed = sealed.clone();
@@ -294,8 +316,12 @@ impl Sealer for SoftSealer {
     }
 
     fn epochs(&self) -> Vec<(Epoch, EpochState)> {
+        let destroyed = self.destroyed.load(Ordering::SeqCst);
         (1..=SOFT_EPOCHS)
-            .map(|epoch| (Epoch(epoch), EpochState::of(Epoch(epoch), self.active_epoch())))
+            .map(|epoch| match epoch <= destroyed {
+                true => (Epoch(epoch), EpochState::Destroyed),
+                false => (Epoch(epoch), EpochState::of(Epoch(epoch), self.active_epoch())),
+            })
             .collect()
     }
 

@@ -1,10 +1,14 @@
 //! The store in memory, with faults on order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
 
 use crate::store::memory::MemoryStore;
-use crate::store::{self, Commit, Depth, Health, Key, Outcome, Page, Part, Store, Versioned};
+use crate::store::{self, Commit, Cond, Depth, Health, Key, Outcome, Page, Part, Store, Versioned, Write};
+use crate::vault::destroy::not_ended;
+use crate::vault::epochs::sealed_of;
 
 /// The store in memory, and the faults it is told to have.
 #[derive(Default)]
@@ -23,6 +27,8 @@ pub(crate) enum Fault {
     Refused(store::Error),
     /// It happens after this one.
     Behind(Commit),
+    /// It says that it came, and happens once it may.
+    Halted(Arc<Semaphore>, Arc<Semaphore>),
 }
 
 impl TestStore {
@@ -32,6 +38,42 @@ impl TestStore {
 
     pub(crate) fn last_commit(&self) -> Commit {
         self.last.lock().unwrap().clone()
+    }
+
+    /// That whatever a verb seals under an epoch is committed on the condition that the epoch's end is not decided; what stays
+    /// under the epoch that it is under has its own revision for that.
+    async fn check_seals(&self, commit: &Commit) {
+        // what a test writes behind the verbs' back is on no record
+        if commit.event.is_none() {
+            return;
+        }
+        for write in &commit.writes {
+            let Write::Put(key, value) = write else { continue };
+            let Ok(Some(sealed)) = sealed_of(key, value) else {
+                continue;
+            };
+            let before = self.inner.get(commit.part, key).await.unwrap();
+            let before = before.and_then(|held| Some((held.rev, sealed_of(key, &held.value).ok()??)));
+            let stays = before.is_some_and(|(rev, before)| {
+                before.epoch == sealed.epoch
+                    && before.dek == sealed.dek
+                    && commit.conds.contains(&Cond::Rev(key.clone(), rev))
+            });
+            assert!(
+                stays || commit.conds.contains(&not_ended(sealed.epoch)) || self.is_stale(commit, key).await,
+                "sealed under an epoch that may be destroyed meanwhile"
+            );
+        }
+    }
+
+    /// Whether it is not going to happen: what it changes was changed by others.
+    async fn is_stale(&self, commit: &Commit, key: &Key) -> bool {
+        let now = self.inner.get(commit.part, key).await.unwrap().map(|held| held.rev);
+        commit.conds.iter().any(|cond| match cond {
+            Cond::Rev(there, rev) => there == key && now != Some(*rev),
+            Cond::Absent(there) => there == key && now.is_some(),
+            Cond::Exists(_) => false,
+        })
     }
 
     pub(crate) fn commits(&self) -> usize {
@@ -48,12 +90,21 @@ impl Store for TestStore {
             // a caller that goes on while this waits is what races are made of
             tokio::task::yield_now().await;
             match fault {
-                None => self.inner.commit(commit).await,
+                None => {
+                    self.check_seals(&commit).await;
+                    self.inner.commit(commit).await
+                }
                 Some(Fault::AnswerLost) => {
                     self.inner.commit(commit).await?;
                     Err(store::Error::OutcomeUnknown)
                 }
                 Some(Fault::Refused(error)) => Err(error),
+                Some(Fault::Halted(came, may)) => {
+                    came.add_permits(1);
+                    may.acquire().await.unwrap().forget();
+                    self.check_seals(&commit).await;
+                    self.inner.commit(commit).await
+                }
                 Some(Fault::Behind(first)) => {
                     self.inner.commit(first).await?;
                     self.inner.commit(commit).await

@@ -2,17 +2,18 @@
 
 use ring::digest::{Context, SHA256};
 
-use crate::card::BinTable;
+use crate::card::{BinTable, Pan};
 use crate::hsm::Generation;
 use crate::id::{Revision, Token, UnixMillis};
 use crate::keys::{Compartment, Fingerprint, Place, Sealed, SecretBytes};
 use crate::store::Key;
+use crate::vault::Held;
 use crate::vault::format::Candidates;
 use crate::vault::idempotency::Claim;
 use crate::vault::record::{Record, Shown, Strategy};
 use crate::vault::refingerprint::CardPrints;
 use crate::vault::tables::{self, PanIndex};
-use crate::vault::types::{Actor, Error, IntegrityError, NewToken, Reuse, Status, Uses};
+use crate::vault::types::{Actor, Error, IntegrityError, NewToken, Profile, Reuse, Status, Uses};
 
 /// A token on its way, over several attempts.
 pub(super) struct Making<'a> {
@@ -29,6 +30,8 @@ pub(super) struct Making<'a> {
     pub(super) draft: Option<Draft>,
     /// Whether the card is looked for before it is stored. Where most cards are new, the commit's conditions are enough.
     pub(super) look_first: bool,
+    /// Records that it takes the place of: their cards open nowhere any more.
+    pub(super) dead: Vec<Held>,
 }
 
 /// A record's parts that are bound to each other.
@@ -108,10 +111,10 @@ impl Making<'_> {
 }
 
 /// The plaintexts. Without holder and extras there is no profile compartment.
-pub(super) fn compartments(new: &NewToken) -> Result<Vec<(Compartment, SecretBytes)>, Error> {
-    let mut parts = vec![(Compartment::Pan, SecretBytes::new(new.pan.expose().as_bytes().to_vec()))];
-    if !new.profile.is_empty() {
-        parts.push((Compartment::Profile, new.profile.encode()?));
+pub(in crate::vault) fn compartments(pan: &Pan, profile: &Profile) -> Result<Vec<(Compartment, SecretBytes)>, Error> {
+    let mut parts = vec![(Compartment::Pan, SecretBytes::new(pan.expose().as_bytes().to_vec()))];
+    if !profile.is_empty() {
+        parts.push((Compartment::Profile, profile.encode()?));
     }
     Ok(parts)
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::making::{Making, Names};
-use crate::id::{Namespace, RepositoryId, UnixMillis, fill_random};
+use crate::id::{Namespace, UnixMillis, fill_random};
 use crate::store::Part;
 use crate::vault::types::{CallerError, Error};
 use crate::vault::{Vault, format, tables};
@@ -16,14 +16,15 @@ impl Vault {
     ///
     /// # Errors
     /// [`CallerError::NamespaceFull`]; the store's; no random bytes.
-    pub(super) async fn names_for(&self, making: &Making<'_>) -> Result<Option<Names>, Error> {
-        let terms = making.new.terms;
+    pub(super) async fn names_for(&self, making: &mut Making<'_>) -> Result<Option<Names>, Error> {
+        let new = making.new;
+        let terms = new.terms;
         let alias = match terms.alias {
             true => Some(format::alias(making.bins)?),
             false => None,
         };
-        let slot = match (&making.new.namespace, terms.namespace_limit) {
-            (Some(namespace), Some(limit)) => match self.free_slot(making.actor.repository, namespace, limit).await? {
+        let slot = match (&new.namespace, terms.namespace_limit) {
+            (Some(namespace), Some(limit)) => match self.free_slot(making, namespace, limit).await? {
                 Some(slot) => Some(slot),
                 None => return Ok(None),
             },
@@ -33,7 +34,8 @@ impl Vault {
     }
 
     /// A place that is free now, any of them: of many who come at once most find different ones.
-    async fn free_slot(&self, repository: RepositoryId, namespace: &Namespace, limit: u8) -> Result<Option<u8>, Error> {
+    async fn free_slot(&self, making: &mut Making<'_>, namespace: &Namespace, limit: u8) -> Result<Option<u8>, Error> {
+        let repository = making.actor.repository;
         let prefix = tables::slots(repository, namespace);
         let from = std::ops::Bound::Included(prefix.clone());
         let page = self
@@ -43,6 +45,8 @@ impl Vault {
         let taken: BTreeMap<u8, Vec<u8>> = page
             .items
             .into_iter()
+            // what it takes the place of makes room
+            .filter(|(key, _)| !making.dead.iter().any(|held| held.record.leads_here(key)))
             .filter_map(|(key, found)| Some((*key.0.last()?, found.value)))
             .collect();
         let free: Vec<u8> = (0..limit).filter(|slot| !taken.contains_key(slot)).collect();
@@ -53,12 +57,17 @@ impl Vault {
             return Ok(Some(*slot));
         }
         let now = UnixMillis::now();
-        for value in taken.into_values() {
+        for (slot, value) in taken {
             match self.holder_of(repository, &value).await? {
                 // the sweeper has not come by yet
                 Some(held) if self.is_over(&held.record, now) => {
                     self.expire(&held).await?;
                     return Ok(None);
+                }
+                // whose card it was cannot use it any more
+                Some(held) if self.is_dead(&held.record)? => {
+                    making.give_up(held);
+                    return Ok(Some(slot));
                 }
                 Some(_) => {}
                 // removed just now

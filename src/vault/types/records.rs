@@ -17,7 +17,7 @@ pub struct NewRecord<'a> {
     /// Whose and which it is: one record has these names.
     pub name: &'a Person,
     /// What it holds, where one of the same content is taken for it.
-    pub content: Option<(&'a Person, &'a Token)>,
+    pub content: Option<Content<'a>>,
     /// One JSON value, kept as it is written; no security code, track or PIN data in it.
     pub text: &'a str,
     /// What fingerprints of its content are made of: they go when it does.
@@ -26,6 +26,17 @@ pub struct NewRecord<'a> {
     pub mode: PutMode,
     /// Removed after this.
     pub expires_at: Option<UnixMillis>,
+}
+
+/// What a record holds, where that is unique.
+#[derive(Clone, Copy)]
+pub struct Content<'a> {
+    /// What it is.
+    pub what: &'a Person,
+    /// The token that is given with it.
+    pub token: &'a Token,
+    /// What a record is called that was given with a token.
+    pub record_of: &'a (dyn Fn(&Token) -> Person + Sync),
 }
 
 /// How keeping a record ended.
