@@ -13,6 +13,8 @@ use crate::vault::{check, owner};
 
 /// Audit lines read at once.
 const CHUNK: u32 = 1000;
+/// More threads than these read no faster.
+const THREADS_MAX: usize = 8;
 
 /// An opened store; closed in order when dropped.
 pub(super) struct Offline {
@@ -36,7 +38,7 @@ impl Offline {
 
     fn with(config: Config) -> anyhow::Result<Self> {
         let store = SledStore::open(config, Metrics::new()?).map_err(store_fault)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime()?;
         Ok(Self {
             store: Arc::new(store),
             runtime,
@@ -100,8 +102,9 @@ impl Offline {
 
     /// Reads its structure, counts and chain.
     pub(super) fn verify(&self) -> anyhow::Result<Report> {
+        let store: Arc<dyn Store> = self.store.clone();
         self.runtime
-            .block_on(check::everything(self.store.as_ref()))
+            .block_on(check::everything(&store, threads()))
             .map_err(store_fault)
     }
 }
@@ -112,6 +115,19 @@ impl Drop for Offline {
             super::terminal::remark(format!("panvault: closing the store: {error}"));
         }
     }
+}
+
+/// How many threads look through a store that nobody serves.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(THREADS_MAX)
+}
+
+/// A runtime of as many threads.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads()).enable_all().build()
 }
 
 /// An error of the store with its exit code.

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::credential::OperatorArgs;
 use super::instance::Instance;
 use super::progress::Progress;
-use super::{Exit, Which, init, shredded, terminal, transcript};
+use super::{Exit, Which, init, offline, shredded, terminal, transcript};
 use crate::config::Config;
 use crate::custody::{Guarded, OfflineCeremony};
 use crate::hsm::{Epoch, KeyFingerprint};
@@ -133,9 +133,10 @@ pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
         later: later.as_ref(),
         keyring: successor.as_ref(),
         accept_returning: args.accept_returning,
+        pages: offline::threads(),
         agreed: Some(&agreed),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = offline::runtime()?;
     let progress = Progress::start();
     let restored = runtime
         .block_on(restore(&plan, &target, Metrics::new()?, |step| progress.say(step)))

@@ -1,5 +1,7 @@
 //! `verify`: what is stored against the HSM, of a running daemon over its operators' socket, of a stopped one from its store.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,7 +10,7 @@ use super::client::Client;
 use super::instance::Instance;
 use super::keyed::Keyed;
 use super::progress::Progress;
-use super::{Exit, PinArg, Which, terminal};
+use super::{Exit, PinArg, Which, offline, terminal};
 use crate::audit::Event;
 use crate::store::{Commit, Store};
 use crate::vault::check::{self, Plan, Told, Verified};
@@ -42,6 +44,8 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
     let plan = Plan {
         sample: (!args.full).then_some(args.sample),
         per_second: args.rate,
+        at_once: at_once(&instance),
+        pages: offline::threads(),
     };
     let client = Client::new(instance.admin_socket())?;
     let mut teller = Teller {
@@ -83,6 +87,16 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(if done.faults == 0 { Exit::Ok } else { Exit::Fault })
+}
+
+/// So many records for each session thread of the workers are with the HSM at a time, where nobody else asks it.
+const FOR_EACH: usize = 8;
+
+/// How many that are in all.
+fn at_once(instance: &Instance) -> usize {
+    let hsm = &instance.config.hsm;
+    let threads = hsm.workers.max(1).saturating_mul(hsm.sessions.max(1));
+    threads.saturating_mul(FOR_EACH).min(hsm.queue / 2).max(1)
 }
 
 /// Faults told one by one.
@@ -132,13 +146,13 @@ fn served(client: &Client, plan: Plan, teller: &mut Teller) -> anyhow::Result<Ve
 fn stopped(instance: &Instance, plan: Plan, teller: &mut Teller) -> anyhow::Result<Verified> {
     let keyed = Keyed::open(instance)?;
     let verified = keyed.offline.run(async {
-        let store = keyed.offline.store();
+        let store: Arc<dyn Store> = keyed.offline.store().clone();
         let event = Commit {
             event: Some(Event::new("verify", "begun").encode()),
             ..Commit::default()
         };
         store.commit(event).await.map_err(super::offline::store_fault)?;
-        check::verify(store.as_ref(), &keyed.keys, plan, &mut |told| teller.tell(told))
+        check::verify(&store, &keyed.keys, plan, &mut |told| teller.tell(told))
             .await
             .map_err(|error| Exit::Unavailable.because(format!("the verification did not end: {error}")))
     });

@@ -19,6 +19,8 @@ use crate::vault::check::{self, Plan, Told};
 
 /// Records in a second at most.
 const PER_SECOND_MAX: u32 = 10_000;
+/// Records with the HSM at a time: enough for its workers where the pace asks for it, and not a queue that callers stand in.
+const AT_ONCE: usize = 8;
 /// Records between two words on how far it is.
 const STEP: u64 = 50;
 
@@ -32,7 +34,7 @@ pub(super) async fn store(State(services): State<Arc<Services>>, Admin(admin): A
     if let Err(error) = services.vault.note(event).await {
         tracing::warn!(%error, "that the store is looked through is not in the audit trail");
     }
-    match check::everything(services.store.as_ref()).await {
+    match check::everything(&services.store, 1).await {
         Ok(report) => Ok(answer(StatusCode::OK, &report)),
         Err(error) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
     }
@@ -48,6 +50,8 @@ pub(super) async fn sealed(
     let plan = Plan {
         sample: (sample > 0).then_some(sample),
         per_second: Some(per_second.clamp(1, PER_SECOND_MAX)),
+        at_once: AT_ONCE,
+        pages: 1,
     };
     // cards are opened, if only for the HSM to say that they open
     let event = Event {
@@ -97,7 +101,7 @@ async fn verify(services: &Services, plan: Plan, lines: &mpsc::Sender<Value>) ->
     };
     let source = &services.backups;
     tokio::select! {
-        done = check::verify(source.store.as_ref(), &source.keys, plan, &mut tell) => match done {
+        done = check::verify(&source.store, &source.keys, plan, &mut tell) => match done {
             Ok(done) => json!({ "done": done }),
             Err(error) => json!({ "error": error.to_string() }),
         },

@@ -32,6 +32,8 @@ pub struct Plan<'a> {
     pub keyring: Option<&'a LaterKeyring>,
     /// What was deleted or taken back after the backup may come back.
     pub accept_returning: bool,
+    /// Pages of the restored store that are looked through at a time.
+    pub pages: usize,
     /// Asked of the restored store before it gets its place: who agreed, or why not.
     pub agreed: Option<Agreed<'a>>,
 }
@@ -186,7 +188,7 @@ async fn prove(
         )));
     }
     step("reading the store over");
-    let report = check::everything(store.as_ref()).await?;
+    let report = check::everything(store, plan.pages).await?;
     if let Some(first) = report.faults.first() {
         let count = report.faults.len();
         return Err(Error::Damaged(format!("{first} ({count} faults in all)")));

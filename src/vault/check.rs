@@ -6,10 +6,14 @@
 //! together, and a store revision is never used twice, so that tells.
 
 pub(super) mod documents;
+mod in_order;
+mod opening;
 mod sealed;
 
 use std::ops::Bound;
+use std::sync::Arc;
 
+use self::in_order::{InOrder, Work};
 use super::record::Record;
 use super::tables;
 use super::types::IntegrityError;
@@ -24,13 +28,25 @@ const CHUNK: u32 = 256;
 /// Faults told one by one; the rest is a number.
 const FAULTS_MAX: usize = 1_000;
 
-/// All of a store: the engine's own structure, counts and audit chain, then records against indexes.
+/// All of a store: the engine's own structure, counts and audit chain, then records against indexes. `at_once` pages of these
+/// are under way at a time, each a task of its own, beside the engine's; with 1 one after another.
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn everything(store: &dyn Store) -> Result<Report, Error> {
-    let mut report = store.verify(Depth::Full).await?;
-    report.faults.extend(indexes(store).await?.faults);
+pub async fn everything(store: &Arc<dyn Store>, at_once: usize) -> Result<Report, Error> {
+    let tasks = |table, items| -> Work<'_, _> {
+        let store = Arc::clone(store);
+        let task = tokio::spawn(async move { page(store.as_ref(), table, items).await });
+        let lost = |_| Error::Unavailable("a page was not looked through".to_owned());
+        Box::pin(async move { task.await.map_err(lost)? })
+    };
+    let engine = store.verify(Depth::Full);
+    let (mut report, found) = if at_once > 1 {
+        tokio::try_join!(engine, pages(store.as_ref(), at_once, tasks))?
+    } else {
+        (engine.await?, pages(store.as_ref(), 1, tasks).await?)
+    };
+    report.faults.extend(found.faults);
     Ok(report)
 }
 
@@ -40,51 +56,99 @@ pub async fn everything(store: &dyn Store) -> Result<Report, Error> {
 /// # Errors
 /// The store cannot be read.
 pub async fn indexes(store: &dyn Store) -> Result<Report, Error> {
-    let mut check = Check {
-        store,
-        report: Report::default(),
-        untold: 0,
-    };
+    pages(store, 1, |table, items| Box::pin(page(store, table, items))).await
+}
+
+/// Entries of one page.
+type Items = Vec<(Key, Versioned)>;
+
+/// Looks through all pages of all tables, `at_once` of them at a time; what is told comes in their order.
+async fn pages<'a>(
+    store: &'a dyn Store,
+    at_once: usize,
+    look: impl Fn(u8, Items) -> Work<'a, Result<Looked, Error>>,
+) -> Result<Report, Error> {
+    let (mut all, mut under_way) = (Looked::default(), InOrder::new());
     for table in tables::CHECKED
         .into_iter()
         .chain([tables::DOCUMENT, tables::DOCUMENT_EXPIRY])
     {
-        check.table(table).await?;
-    }
-    if check.untold > 0 {
-        check.report.faults.push(format!("and {} faults more", check.untold));
-    }
-    Ok(check.report)
-}
-
-struct Check<'a> {
-    store: &'a dyn Store,
-    report: Report,
-    untold: u64,
-}
-
-impl Check<'_> {
-    async fn table(&mut self, table: u8) -> Result<(), Error> {
         let first = Key(vec![table]);
         let to = tables::end_of(&first);
         let mut from = Bound::Included(first);
         loop {
-            let page = self.store.scan(Part::default(), from, to.clone(), CHUNK).await?;
-            for (key, found) in page.items {
-                self.report.entries += 1;
-                match table {
-                    tables::RECORD => self.record(&key, &found).await?,
-                    tables::DOCUMENT => self.document(&key, &found).await?,
-                    tables::DOCUMENT_EXPIRY => self.document_expiry(&key, &found).await?,
-                    _ => self.entry(&key, &found).await?,
-                }
+            let page = store.scan(Part::default(), from, to.clone(), CHUNK).await?;
+            under_way.push(look(table, page.items));
+            if under_way.len() >= at_once
+                && let Some(looked) = under_way.next().await
+            {
+                all.add(looked?);
             }
             match page.next {
                 Some(last) => from = Bound::Excluded(last),
-                None => return Ok(()),
+                None => break,
             }
             // reads may never wait: others want the thread too
             tokio::task::yield_now().await;
+        }
+    }
+    while let Some(looked) = under_way.next().await {
+        all.add(looked?);
+    }
+    if all.untold > 0 {
+        all.report.faults.push(format!("and {} faults more", all.untold));
+    }
+    Ok(all.report)
+}
+
+/// Looks through one page of a table.
+async fn page(store: &dyn Store, table: u8, items: Items) -> Result<Looked, Error> {
+    let mut check = Check::new(store);
+    for (key, found) in items {
+        check.looked.report.entries += 1;
+        match table {
+            tables::RECORD => check.record(&key, &found).await?,
+            tables::DOCUMENT => check.document(&key, &found).await?,
+            tables::DOCUMENT_EXPIRY => check.document_expiry(&key, &found).await?,
+            _ => check.entry(&key, &found).await?,
+        }
+    }
+    Ok(check.looked)
+}
+
+/// What was found, told one by one as far as it is not too much.
+#[derive(Default)]
+struct Looked {
+    report: Report,
+    untold: u64,
+}
+
+impl Looked {
+    fn fault(&mut self, text: String) {
+        if self.report.faults.len() < FAULTS_MAX {
+            self.report.faults.push(text);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    fn add(&mut self, next: Self) {
+        self.report.entries += next.report.entries;
+        self.untold += next.untold;
+        next.report.faults.into_iter().for_each(|fault| self.fault(fault));
+    }
+}
+
+struct Check<'a> {
+    store: &'a dyn Store,
+    looked: Looked,
+}
+
+impl<'a> Check<'a> {
+    fn new(store: &'a dyn Store) -> Self {
+        Self {
+            store,
+            looked: Looked::default(),
         }
     }
 
@@ -152,11 +216,7 @@ impl Check<'_> {
     }
 
     fn fault(&mut self, text: String) {
-        if self.report.faults.len() < FAULTS_MAX {
-            self.report.faults.push(text);
-        } else {
-            self.untold += 1;
-        }
+        self.looked.fault(text);
     }
 }
 

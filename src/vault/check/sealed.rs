@@ -1,29 +1,26 @@
 //! What is sealed, against the HSM: that each DEK unwraps, each ciphertext opens in its own place and no other, and the card
 //! in it is the one that the record shows and is found by.
 //!
-//! Whatever is opened is wiped at once and shown to nobody. It goes through the same workers as callers' requests, one
-//! record after another and no faster than it is told.
+//! Whatever is opened is wiped at once and shown to nobody. It goes through the same workers as callers' requests, a few records
+//! at a time, so that all workers have some, and no faster than it is told. What is told comes in the order of the records.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::in_order::InOrder;
+use super::opening::{Closed, Opened};
 use super::{CHUNK, Check};
-use crate::hsm;
 use crate::id::fill_random;
-use crate::keys::{self, Compartment, Keys};
-use crate::store::{Depth, Key, Part, Report, Store, Versioned};
+use crate::keys::Keys;
+use crate::store::{Depth, Key, Part, Store, Versioned};
 use crate::vault::documents::{Address, Row};
 use crate::vault::record::Record;
-use crate::vault::reveal::read_pan;
-use crate::vault::sealer::{Fut, Sealer};
-use crate::vault::tables::{self, PanIndex};
-use crate::vault::tokenize::reuse_hash;
-use crate::vault::types::{Error, IntegrityError, Profile};
-
-/// How long a busy HSM is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::vault::sealer::Sealer;
+use crate::vault::tables;
+use crate::vault::types::Error;
 
 /// How much is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +29,10 @@ pub struct Plan {
     pub sample: Option<u64>,
     /// Records in a second; `None`: as many as the HSM does.
     pub per_second: Option<u32>,
+    /// The most records that are with the HSM at a time.
+    pub at_once: usize,
+    /// The most pages of the store that are looked through at a time.
+    pub pages: usize,
 }
 
 /// What is told while it goes on.
@@ -67,7 +68,7 @@ pub struct Verified {
 /// # Errors
 /// The store cannot be read, or the HSM does not work: what was not verified then is not known to be good.
 pub async fn verify(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     keys: &Keys,
     plan: Plan,
     tell: &mut (dyn FnMut(Told) + Send),
@@ -77,22 +78,20 @@ pub async fn verify(
 
 /// As [`verify`], by other keys.
 pub(in crate::vault) async fn verify_by(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     sealer: &dyn Sealer,
     plan: Plan,
     tell: &mut (dyn FnMut(Told) + Send),
 ) -> Result<Verified, Error> {
     let report = match plan.sample {
-        None => super::everything(store).await?,
+        None => super::everything(store, plan.pages).await?,
         Some(_) => store.verify(Depth::Sampled).await?,
     };
     let mut walk = Walk {
-        check: Check {
-            store,
-            report: Report::default(),
-            untold: 0,
-        },
+        store: store.as_ref(),
         sealer,
+        under_way: InOrder::new(),
+        at_once: plan.at_once.max(1),
         pace: plan.per_second.map(pace),
         tell,
         verified: Verified {
@@ -110,6 +109,7 @@ pub(in crate::vault) async fn verify_by(
     for table in [tables::RECORD, tables::DOCUMENT] {
         walk.table(table, stride).await?;
     }
+    walk.settle(0).await?;
     Ok(walk.verified)
 }
 
@@ -120,8 +120,10 @@ fn pace(per_second: u32) -> Interval {
 }
 
 struct Walk<'a> {
-    check: Check<'a>,
+    store: &'a dyn Store,
     sealer: &'a dyn Sealer,
+    under_way: InOrder<'a, Result<Outcome, Error>>,
+    at_once: usize,
     pace: Option<Interval>,
     tell: &'a mut (dyn FnMut(Told) + Send),
     verified: Verified,
@@ -129,7 +131,21 @@ struct Walk<'a> {
     in_full: bool,
 }
 
-impl Walk<'_> {
+/// An entry that was read.
+struct Entry {
+    /// For people.
+    name: String,
+    /// What is to be opened; or why not, where that is a fault.
+    closed: Option<Result<Closed, &'static str>>,
+}
+
+/// What came of an entry.
+struct Outcome {
+    faults: Vec<String>,
+    opened: Option<Opened>,
+}
+
+impl<'a> Walk<'a> {
     /// Every `stride`-th entry of a table, from a random one on.
     async fn table(&mut self, table: u8, stride: u64) -> Result<(), Error> {
         let mut raw = [0; 8];
@@ -139,17 +155,14 @@ impl Walk<'_> {
         let to = tables::end_of(&first);
         let mut from = Bound::Included(first);
         loop {
-            let page = self.check.store.scan(Part::default(), from, to.clone(), CHUNK).await?;
+            let page = self.store.scan(Part::default(), from, to.clone(), CHUNK).await?;
             for (key, found) in page.items {
                 if until > 0 {
                     until -= 1;
                     continue;
                 }
                 until = stride - 1;
-                match table {
-                    tables::RECORD => self.record(&key, &found).await?,
-                    _ => self.document(&key, &found).await?,
-                }
+                self.begin(table, key, found).await?;
             }
             match page.next {
                 Some(last) => from = Bound::Excluded(last),
@@ -159,149 +172,126 @@ impl Walk<'_> {
         }
     }
 
-    async fn record(&mut self, key: &Key, found: &Versioned) -> Result<(), Error> {
-        if !self.in_full {
-            self.verified.entries += 1;
-            self.check.record(key, found).await?;
-            let faults = std::mem::take(&mut self.check.report.faults);
-            self.faults(faults);
-        }
-        // what does not read is told there, or was with all the rest
-        let read = tables::owner_of(key, &found.value)
-            .and_then(|(repository, token)| Record::decode(&found.value, repository, &token).ok());
-        let Some(record) = read.filter(|record| record.sealed.is_some()) else {
-            return Ok(());
+    /// Begins with an entry, when it is its turn and there is room.
+    async fn begin(&mut self, table: u8, key: Key, found: Versioned) -> Result<(), Error> {
+        self.settle(self.at_once - 1).await?;
+        let entry = match table {
+            tables::RECORD => record(&key, &found),
+            _ => document(&key, &found),
         };
-        self.next().await;
-        let found_wrong = match card(self.sealer, &record).await {
-            Err(Error::Integrity(IntegrityError::KekDestroyed { .. })) => {
-                self.verified.dead += 1;
-                return Ok(());
-            }
-            Err(Error::Integrity(IntegrityError::KekLeft { .. })) => {
-                self.verified.left += 1;
-                return Ok(());
-            }
-            looked => looked?,
-        };
-        if let Some(what) = found_wrong {
-            let name = format!("record {} of repository {}", record.token, record.repository.0);
-            self.told(key, found, &name, what).await?;
+        if matches!(entry.as_ref().and_then(|entry| entry.closed.as_ref()), Some(Ok(_))) {
+            self.next().await?;
         }
-        self.opened();
+        let (store, sealer, in_full) = (self.store, self.sealer, self.in_full);
+        self.verified.entries += u64::from(!in_full);
+        self.under_way.push(Box::pin(async move {
+            let mut check = Check::new(store);
+            match table {
+                _ if in_full => {}
+                tables::RECORD => check.record(&key, &found).await?,
+                _ => check.document(&key, &found).await?,
+            }
+            let mut outcome = Outcome {
+                faults: std::mem::take(&mut check.looked.report.faults),
+                opened: None,
+            };
+            // what does not read is told there, or was with all the rest
+            let Some(Entry {
+                name,
+                closed: Some(closed),
+            }) = entry
+            else {
+                return Ok(outcome);
+            };
+            let wrong = match closed {
+                Ok(closed) => {
+                    let opened = closed.open(sealer).await?;
+                    let wrong = match &opened {
+                        Opened::Yes(wrong) => *wrong,
+                        Opened::Dead | Opened::Left => None,
+                    };
+                    outcome.opened = Some(opened);
+                    wrong
+                }
+                Err(wrong) => Some(wrong),
+            };
+            // a fault only if what was read stands there still
+            if let Some(what) = wrong
+                && check.unchanged(&key, found.rev).await?
+            {
+                outcome.faults.push(format!("{name}: {what}"));
+            }
+            Ok(outcome)
+        }));
         Ok(())
     }
 
-    async fn document(&mut self, key: &Key, found: &Versioned) -> Result<(), Error> {
-        if !self.in_full {
-            self.verified.entries += 1;
-            self.check.document(key, found).await?;
-            let faults = std::mem::take(&mut self.check.report.faults);
-            self.faults(faults);
-        }
-        let Some(address) = Address::parse(key) else {
+    /// Waits for the pace, while others go on.
+    async fn next(&mut self) -> Result<(), Error> {
+        let Some(mut pace) = self.pace.take() else {
             return Ok(());
         };
-        let Ok(row) = Row::decode(&found.value, &address) else {
-            return Ok(());
-        };
-        let name = super::documents::named(&address);
-        let (place, sealed) = match row.secret(&address) {
-            Ok(None) => return Ok(()),
-            Ok(Some(sealed)) => sealed,
-            Err(_) => {
-                return self
-                    .told(key, found, &name, "its sealed part is damaged, or another's")
-                    .await;
+        loop {
+            tokio::select! {
+                _ = pace.tick() => break,
+                Some(outcome) = self.under_way.next() => self.take(outcome?),
             }
-        };
-        self.next().await;
-        match patiently(|| self.sealer.open(place, &sealed, &[Compartment::Profile])).await {
-            Ok(_) => {}
-            Err(keys::Error::Destroyed { .. }) => {
-                self.verified.dead += 1;
-                return Ok(());
-            }
-            Err(keys::Error::Left { .. }) => {
-                self.verified.left += 1;
-                return Ok(());
-            }
-            Err(keys::Error::Tampered) => self.told(key, found, &name, TAMPERED).await?,
-            Err(error) => return Err(error.into()),
         }
-        self.opened();
+        self.pace = Some(pace);
         Ok(())
     }
 
-    async fn next(&mut self) {
-        if let Some(pace) = &mut self.pace {
-            pace.tick().await;
-        }
-    }
-
-    fn opened(&mut self) {
-        self.verified.opened += 1;
-        (self.tell)(Told::Opened(self.verified.opened));
-    }
-
-    /// Tells a fault, if what was read stands there still.
-    async fn told(&mut self, key: &Key, found: &Versioned, name: &str, what: &str) -> Result<(), Error> {
-        if self.check.unchanged(key, found.rev).await? {
-            self.faults(vec![format!("{name}: {what}")]);
+    /// Waits until no more than so many are under way.
+    async fn settle(&mut self, most: usize) -> Result<(), Error> {
+        while self.under_way.len() > most
+            && let Some(outcome) = self.under_way.next().await
+        {
+            self.take(outcome?);
         }
         Ok(())
     }
 
-    fn faults(&mut self, faults: Vec<String>) {
-        for fault in faults {
+    fn take(&mut self, outcome: Outcome) {
+        for fault in outcome.faults {
             self.verified.faults += 1;
             (self.tell)(Told::Fault(fault));
         }
-    }
-}
-
-/// What is wrong with a card.
-async fn card(sealer: &dyn Sealer, record: &Record) -> Result<Option<&'static str>, Error> {
-    let Ok(sealed) = record.sealed() else {
-        return Ok(Some("its sealed part is damaged"));
-    };
-    let which = [Compartment::Pan, Compartment::Profile];
-    let opened = patiently(|| sealer.open(record.place(), &sealed, &which)).await;
-    let mut texts = match opened {
-        Ok(texts) => texts.into_iter(),
-        Err(keys::Error::Tampered) => return Ok(Some(TAMPERED)),
-        Err(error) => return Err(error.into()),
-    };
-    let Some(pan) = texts.next().flatten().and_then(|text| read_pan(&text, record).ok()) else {
-        return Ok(Some("the card in it is not the one that it shows"));
-    };
-    if let Some(text) = texts.next().flatten()
-        && Profile::decode(&text).is_err()
-    {
-        return Ok(Some("its profile cannot be read"));
-    }
-    let fingerprint = patiently(|| sealer.fingerprint(record.generation, record.repository, &pan)).await?;
-    if PanIndex::of(&fingerprint) != record.pan {
-        return Ok(Some("it is found by another card's fingerprint"));
-    }
-    let other = record.reuse.zip(record.scope.as_ref());
-    if other.is_some_and(|(hash, scope)| hash != reuse_hash(&fingerprint, scope, record.uses)) {
-        return Ok(Some("it is reused for another card than its own"));
-    }
-    Ok(None)
-}
-
-const TAMPERED: &str = "it does not open: its key or its ciphertext was changed, or belongs elsewhere";
-
-/// Asks again while the HSM has no time: callers go first.
-async fn patiently<'a, T>(ask: impl Fn() -> Fut<'a, T>) -> Result<T, keys::Error> {
-    let since = Instant::now();
-    loop {
-        match ask().await {
-            Err(keys::Error::Hsm(hsm::Error::Busy | hsm::Error::Deadline)) if since.elapsed() < PATIENCE => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+        match outcome.opened {
+            Some(Opened::Yes(_)) => {
+                self.verified.opened += 1;
+                (self.tell)(Told::Opened(self.verified.opened));
             }
-            answer => return answer,
+            Some(Opened::Dead) => self.verified.dead += 1,
+            Some(Opened::Left) => self.verified.left += 1,
+            None => {}
         }
     }
+
+    fn faults(&mut self, faults: Vec<String>) {
+        self.take(Outcome { faults, opened: None });
+    }
+}
+
+/// A record, if it reads.
+fn record(key: &Key, found: &Versioned) -> Option<Entry> {
+    let (repository, token) = tables::owner_of(key, &found.value)?;
+    let record = Record::decode(&found.value, repository, &token).ok()?;
+    Some(Entry {
+        name: format!("record {} of repository {}", record.token, record.repository.0),
+        closed: record.sealed.is_some().then(|| Ok(Closed::Card(Box::new(record)))),
+    })
+}
+
+/// A document, if it reads.
+fn document(key: &Key, found: &Versioned) -> Option<Entry> {
+    let address = Address::parse(key)?;
+    let row = Row::decode(&found.value, &address).ok()?;
+    Some(Entry {
+        name: super::documents::named(&address),
+        closed: match row.secret(&address) {
+            Ok(None) => None,
+            Ok(Some((place, sealed))) => Some(Ok(Closed::Document(place, sealed))),
+            Err(_) => Some(Err("its sealed part is damaged, or another's")),
+        },
+    })
 }

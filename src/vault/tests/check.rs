@@ -143,9 +143,15 @@ async fn what_changes_meanwhile_is_no_fault() {
 }
 
 async fn opened(rig: &Rig, sample: Option<u64>) -> (Verified, Vec<String>) {
+    opened_by(rig, sample, 4).await
+}
+
+async fn opened_by(rig: &Rig, sample: Option<u64>, at_once: usize) -> (Verified, Vec<String>) {
     let plan = Plan {
         sample,
         per_second: None,
+        at_once,
+        pages: at_once,
     };
     let mut faults = Vec::new();
     let mut tell = |told| {
@@ -154,7 +160,8 @@ async fn opened(rig: &Rig, sample: Option<u64>) -> (Verified, Vec<String>) {
         }
     };
     let sealer = rig.vault.sealer.as_ref();
-    let verified = verify_by(rig.store.as_ref(), sealer, plan, &mut tell).await.unwrap();
+    let store: Arc<dyn Store> = rig.store.clone();
+    let verified = verify_by(&store, sealer, plan, &mut tell).await.unwrap();
     (verified, faults)
 }
 
@@ -193,4 +200,37 @@ async fn what_is_sealed_is_held_against_the_keys() {
     let of = |token: &Token| faults.iter().find(|fault| fault.contains(token.as_str())).unwrap();
     assert!(of(&tokens[0]).contains("does not open"), "{faults:?}");
     assert!(of(&tokens[2]).contains("another card's fingerprint"), "{faults:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_report_is_in_order_however_many_are_under_way() {
+    let rig = Rig::new().await;
+    let mut wanted = Vec::new();
+    for n in 0..700_u64 {
+        let token = rig.create(card(VISA)).await.token;
+        if n % 7 > 0 {
+            continue;
+        }
+        let record = rig.vault.load(rig.actor.repository, &token).await.unwrap().record;
+        let misled = Record {
+            pan: tables::PanIndex([7; 16]),
+            ..record.clone()
+        };
+        write(&rig, misled.replacement(&record).unwrap()).await;
+        // an entry that no record has, too
+        let stray = tables::updated(rig.actor.repository, UnixMillis(n), &self::token("tok_none"));
+        write(&rig, vec![Write::Put(stray, Vec::new())]).await;
+        wanted.push(token);
+    }
+    wanted.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    let one = opened_by(&rig, None, 1).await;
+    for at_once in [2, 16, 1000] {
+        assert_eq!(opened_by(&rig, None, at_once).await, one, "{at_once}");
+    }
+    let (verified, faults) = one;
+    assert_eq!((verified.opened, verified.faults), (700, 200));
+    let named = faults.iter().skip(100).zip(&wanted);
+    for (fault, token) in named {
+        assert!(fault.contains(token.as_str()), "{fault} is not of {token}");
+    }
 }
