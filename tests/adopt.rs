@@ -134,7 +134,7 @@ fn a_token_without_the_keys_is_not() {
     let refused = daemon.try_run(&["key", "adopt", "--serial", other.unwrap()]);
     assert_eq!(refused.status.code(), Some(77), "{refused:?}");
     assert_eq!(keyring(&daemon), before, "nothing was changed");
-    assert_eq!(transcripts(&daemon), [PathBuf::new(); 0], "nothing was done");
+    assert!(transcripts(&daemon).is_empty(), "nothing was done");
     daemon.up();
     assert_eq!(daemon.reveal(&token).status, 200);
 }

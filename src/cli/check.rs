@@ -71,13 +71,13 @@ fn config(args: &CheckArgs) -> anyhow::Result<Exit> {
         BinTable::read(path).map_err(|error| Exit::Config.because(format!("{}: {error}", path.display())))?;
     }
     Connectors::open(&config.psp).map_err(|error| Exit::Config.because(error.to_string()))?;
-    if let Some(ceremony) = &config.ceremony {
-        let file = SetFile::load(&ceremony.state_dir).map_err(|fault| Exit::Config.because(fault))?;
+    if let Some(custodians) = &config.custodians {
+        let file = SetFile::load(&custodians.state_dir).map_err(|fault| Exit::Config.because(fault))?;
         if file.is_none() {
             terminal::remark("hsm.unseal: no shares were made yet: `panvault shares split`");
         }
-        if !ceremony.one_share_each {
-            terminal::remark("ceremony.one_share_each is off: one person can unseal this vault");
+        if !custodians.one_share_each {
+            terminal::remark("custodians.one_share_each is off: one person can unseal this vault");
         }
     }
     let mut named = vec![("hsm.module", &config.hsm.module)];

@@ -67,7 +67,7 @@ pub(crate) struct Which {
 /// The PIN of a vault that stores none.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PinArg {
-    /// User PIN, from a file, for a vault that stores none (hsm.unseal = "ceremony") while no daemon serves
+    /// User PIN, from a file, for a vault that stores none (hsm.unseal = "custodians") while no daemon serves
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PathBuf>,
 }

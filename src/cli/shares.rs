@@ -212,7 +212,7 @@ fn note(instance: &Instance, set: &ShareSet, how: &str) {
         ..Event::new("pin-shares", how)
     };
     let served = Client::new(instance.admin_socket()).is_ok_and(|client| client.reachable());
-    if served && instance.config.ceremony.is_some() {
+    if served && instance.config.custodians.is_some() {
         return;
     }
     if let Err(error) = Offline::open(instance).and_then(|store| store.note(&event)) {

@@ -86,7 +86,7 @@ fn socket(args: &UnsealArgs) -> anyhow::Result<PathBuf> {
     match config.server.unseal_socket {
         Some(socket) => Ok(socket.path),
         None => Err(Exit::Config.because(format!(
-            "{}: this vault does not start sealed (hsm.unseal = \"ceremony\")",
+            "{}: this vault does not start sealed (hsm.unseal = \"custodians\")",
             config.file.display()
         ))),
     }
@@ -147,7 +147,7 @@ fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => ": may this user open it (listen.unseal_group)?",
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            ": does the daemon serve, with hsm.unseal = \"ceremony\"?"
+            ": does the daemon serve, with hsm.unseal = \"custodians\"?"
         }
         _ => "",
     };

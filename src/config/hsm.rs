@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ceremony::UnsealSpec;
+use super::custodians::UnsealSpec;
 use super::spec::HsmSpec;
 use super::{Error, Reader};
 use crate::hsm::{self, PinSource};
@@ -29,9 +29,9 @@ impl Reader<'_> {
             pin: match (spec.unseal, spec.pin_file) {
                 (UnsealSpec::Pin, Some(file)) => PinSource::File(self.absolute(&file)),
                 (UnsealSpec::Pin, None) => PinSource::Credential("hsm-pin".to_owned()),
-                (UnsealSpec::Ceremony, None) => PinSource::Keeper,
-                (UnsealSpec::Ceremony, Some(_)) => {
-                    let reason = "no PIN is stored with unseal = \"ceremony\": remove this line, and the file";
+                (UnsealSpec::Custodians, None) => PinSource::Keeper,
+                (UnsealSpec::Custodians, Some(_)) => {
+                    let reason = "no PIN is stored with unseal = \"custodians\": remove this line, and the file";
                     return Err(self.value("hsm.pin_file", reason.to_owned()));
                 }
             },

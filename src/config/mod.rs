@@ -2,7 +2,7 @@
 
 mod audit;
 mod caps;
-mod ceremony;
+mod custodians;
 mod custody;
 mod dialects;
 mod error;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 use self::caps::caps;
-use self::ceremony::UnsealSpec;
+use self::custodians::UnsealSpec;
 pub use self::error::Error;
 use self::spec::{ListenSpec, Spec};
 use crate::api::{locker as locker_api, paykka as paykka_api, worldpay};
@@ -56,7 +56,7 @@ pub struct Config {
     /// The HSM.
     pub hsm: tokens::Config,
     /// How custodians unseal it, where no PIN is stored.
-    pub ceremony: Option<tokens::keeper::Settings>,
+    pub custodians: Option<tokens::keeper::Settings>,
     /// The store.
     pub store: store::Config,
     /// When the audit trail's head is signed.
@@ -201,7 +201,7 @@ impl Reader<'_> {
             digest,
             policy: self.absolute(&spec.policy),
             bin_table: spec.bin_table.as_deref().map(|path| self.absolute(path)),
-            ceremony: self.ceremony(spec.ceremony, spec.hsm.unseal, &state_dir)?,
+            custodians: self.custodians(spec.custodians, spec.hsm.unseal, &state_dir)?,
             store,
             audit: self.audit(&spec.audit)?,
             audit_journal: spec.audit.journal,

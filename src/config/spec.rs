@@ -10,7 +10,7 @@ use crate::hsm::AddressFamily;
 
 use super::audit::AuditSpec;
 use super::caps::CapsSpec;
-use super::ceremony::{CeremonySpec, UnsealSpec};
+use super::custodians::{CustodiansSpec, UnsealSpec};
 use super::custody::DualControlSpec;
 use super::hyperswitch::HyperswitchSpec;
 use super::locker::LockerSpec;
@@ -36,7 +36,8 @@ pub(super) struct Spec {
     #[serde(default)]
     pub(super) audit: AuditSpec,
     #[serde(default)]
-    pub(super) ceremony: CeremonySpec,
+    #[serde(alias = "ceremony")]
+    pub(super) custodians: CustodiansSpec,
     #[serde(default)]
     pub(super) listen: ListenSpec,
     #[serde(default)]

@@ -48,28 +48,35 @@ fn errors_name_line_and_key() {
 }
 
 #[test]
-fn a_ceremony_leaves_no_place_for_a_pin() {
+fn custodians_leave_no_place_for_a_pin() {
     let with = |more: &str| load(&format!("{MINIMAL}{more}"));
     let plain = with("").unwrap();
-    assert!(plain.ceremony.is_none() && plain.server.unseal_socket.is_none());
-    let sealed = with("unseal = \"ceremony\"\n[ceremony]\ncustodians = [\"root\"]\n").unwrap();
-    assert_eq!(sealed.hsm.pin, PinSource::Keeper);
-    let settings = sealed.ceremony.unwrap();
-    assert_eq!(settings.custodians, Some(vec![0]));
-    assert!(settings.one_share_each);
-    assert_eq!(settings.window, Duration::from_secs(1800));
-    assert_eq!(sealed.server.unseal_socket.unwrap().mode, 0o660);
+    assert!(plain.custodians.is_none() && plain.server.unseal_socket.is_none());
+    // as it is spelled now, and as it was
+    for sealed in [
+        "unseal = \"custodians\"\n[custodians]\nusers = [\"root\"]\n",
+        "unseal = \"ceremony\"\n[ceremony]\ncustodians = [\"root\"]\n",
+    ] {
+        let sealed = with(sealed).unwrap();
+        assert_eq!(sealed.hsm.pin, PinSource::Keeper);
+        let settings = sealed.custodians.unwrap();
+        assert_eq!(settings.custodians, Some(vec![0]));
+        assert!(settings.one_share_each);
+        assert_eq!(settings.window, Duration::from_secs(1800));
+        assert_eq!(sealed.server.unseal_socket.unwrap().mode, 0o660);
+    }
     for (more, key) in [
         (
-            "unseal = \"ceremony\"\npin_file = \"pin\"\n",
+            "unseal = \"custodians\"\npin_file = \"pin\"\n",
             "hsm.pin_file: no PIN is stored",
         ),
         ("unseal = \"never\"\n", "hsm.unseal"),
-        ("[ceremony]\nwindow_s = 0\n", "ceremony.window_s"),
-        ("[ceremony]\nwindow_s = 86401\n", "ceremony.window_s"),
+        ("[custodians]\nwindow_s = 2\n[ceremony]\nwindow_s = 2\n", "custodians"),
+        ("[custodians]\nwindow_s = 0\n", "custodians.window_s"),
+        ("[custodians]\nwindow_s = 86401\n", "custodians.window_s"),
         (
-            "[ceremony]\ncustodians = [\"nobody-has-this-name\"]\n",
-            "ceremony.custodians: there is no user",
+            "[custodians]\nusers = [\"nobody-has-this-name\"]\n",
+            "custodians.users: there is no user",
         ),
         ("[listen]\nunseal_mode = \"rw\"\n", "listen.unseal_mode"),
         ("[listen]\nunseal_group = \"no-such-group\"\n", "listen.unseal_group"),

@@ -106,10 +106,9 @@ impl Vault {
             let found = self.store.get(Part::default(), &key).await?;
             if let Some(entry) = found.as_ref().map(Entry::read).transpose()?
                 && entry.at.plus(KEPT) > claim.at
+                && let Some(done) = self.replay(actor, &entry, claim).await?
             {
-                if let Some(done) = self.replay(actor, &entry, claim).await? {
-                    return Ok(Some(done));
-                }
+                return Ok(Some(done));
             }
             claim.conds.push(match found {
                 None => Cond::Absent(key),

@@ -41,11 +41,11 @@ impl Sealed {
         let pin = fs::read_to_string(&pin_file).unwrap().trim().to_owned();
         let file = daemon.dir().join("panvault.toml");
         let text = fs::read_to_string(&file).unwrap();
-        let text = text.replace("pin_file = \"user-pin\"", "unseal = \"ceremony\"");
+        let text = text.replace("pin_file = \"user-pin\"", "unseal = \"custodians\"");
         fs::write(&file, text).unwrap();
         daemon.configure("listen.unseal = \"unseal.sock\"\nlisten.unseal_mode = \"0666\"\nhsm.workers = 1");
         if !root() {
-            daemon.configure("ceremony.one_share_each = false");
+            daemon.configure("custodians.one_share_each = false");
         }
         daemon.configure(settings);
         let this = Self { daemon, pin, hall };

@@ -11,7 +11,7 @@ use crate::support::skip::skipped;
 
 #[test]
 fn shares_that_do_not_count_are_refused_with_what_to_do() {
-    let mut sealed = Sealed::new(2, 3, "ceremony.custodians = [\"bin\", \"daemon\", \"games\"]");
+    let mut sealed = Sealed::new(2, 3, "custodians.users = [\"bin\", \"daemon\", \"games\"]");
     if !root() {
         return skipped("shares_that_do_not_count_are_refused_with_what_to_do: needs root, to be several custodians");
     }
@@ -31,7 +31,11 @@ fn shares_that_do_not_count_are_refused_with_what_to_do() {
         &stale,
         &["stale", "was replaced on 20", "give your share of that set"],
     );
-    sealed.refused(1, &foreign, &["another ceremony", "look for the share of that set"]);
+    sealed.refused(
+        1,
+        &foreign,
+        &["another set of shares", "look for the share of that set"],
+    );
     // one letter typed wrong
     let own = fs::read_to_string(sealed.share("second", 2, 3)).unwrap();
     let line = own.lines().find(|line| line.starts_with("3:")).unwrap();
@@ -55,7 +59,7 @@ fn shares_that_do_not_count_are_refused_with_what_to_do() {
     sealed.refused(
         3,
         &sealed.share("second", 2, 3),
-        &["user 8 is no custodian", "ceremony.custodians"],
+        &["user 8 is no custodian", "custodians.users"],
     );
     let as_root = sealed.ask(0, &["--share", sealed.share("second", 2, 3).to_str().unwrap()]);
     assert!(said(&as_root).contains("root gives no share"), "{}", said(&as_root));

@@ -51,16 +51,16 @@ pub(super) async fn start(
     let (hsm, keyset) = (config.hsm.clone(), keyset.clone());
     let door = config.server.bind_unseal(inherited).await.map_err(|error| match error {
         server::Error::UnknownSocket(_) => Exit::Config.because(
-            "systemd gave the socket of custodians, and hsm.unseal is not \"ceremony\": disable panvault-unseal.socket, or say so",
+            "systemd gave the socket of custodians, and hsm.unseal is not \"custodians\": disable panvault-unseal.socket, or say so",
         ),
         other => other.into(),
     })?;
-    let (Some(settings), Some(door)) = (&config.ceremony, door) else {
+    let (Some(settings), Some(door)) = (&config.custodians, door) else {
         return Ok((Client::start(hsm, keyset, metrics.clone())?, None));
     };
     refuse_stored_pin()?;
     if !settings.one_share_each {
-        tracing::warn!("ceremony.one_share_each is off: one person can unseal this vault");
+        tracing::warn!("custodians.one_share_each is off: one person can unseal this vault");
     }
     let (record, events) = unbounded_channel();
     let listener = door.listener.try_clone()?;
@@ -139,7 +139,7 @@ fn refuse_stored_pin() -> anyhow::Result<()> {
         .filter(|path| path.exists());
     match stored {
         Some(_) => Err(Exit::Config.because(
-            "hsm.unseal = \"ceremony\", and the credential hsm-pin holds a PIN all the same: remove it \
+            "hsm.unseal = \"custodians\", and the credential hsm-pin holds a PIN all the same: remove it \
              (/etc/credstore.encrypted/hsm-pin)",
         )),
         None => Ok(()),

@@ -94,11 +94,11 @@ mod tests {
     proptest! {
         /// Whatever happens, the server has counted as many as were made as soon as it is told.
         #[test]
-        fn never_fewer_are_counted_than_were_made(steps in proptest::collection::vec((0..3u8, 1..3u32), 0..200)) {
+        fn never_fewer_are_counted_than_were_made(steps in proptest::collection::vec((0..3u8, 1..3usize), 0..200)) {
             let mut wraps = Wraps::default();
             let (mut made, mut counted) = ([0_u64; 3], [0_u64; 3]);
-            for (what, epoch) in steps {
-                let of = epoch as usize;
+            for (what, of) in steps {
+                let epoch = u32::try_from(of).unwrap();
                 match what {
                     0 => {
                         wraps.made(Epoch(epoch));
@@ -111,7 +111,7 @@ mod tests {
                     _ => {}
                 }
                 for (epoch, more) in wraps.tell() {
-                    counted[epoch.0 as usize] += u64::from(more);
+                    counted[usize::try_from(epoch.0).unwrap()] += u64::from(more);
                 }
                 prop_assert!(made.iter().zip(counted).all(|(made, counted)| *made <= counted));
             }

@@ -45,11 +45,11 @@ pub(super) enum Refusal {
     DoNotFit,
     #[error("what is kept of the shares cannot be read: {0}")]
     NoFile(String),
-    #[error("user {0} is no custodian of this vault: give the share as a user that `ceremony.custodians` names")]
+    #[error("user {0} is no custodian of this vault: give the share as a user that `custodians.users` names")]
     NoCustodian(u32),
     #[error("no shares were made for this vault: make them with `panvault shares split`")]
     NoSet,
-    #[error("root gives no share unless `ceremony.custodians` names it: give it as the custodian's own user")]
+    #[error("root gives no share unless `custodians.users` names it: give it as the custodian's own user")]
     Root,
     #[error("user {uid} gave a share already: {missing} more must come from other custodians")]
     SameCustodian { uid: u32, missing: usize },

@@ -70,7 +70,7 @@ pub enum Unfit {
     },
     /// Of a set that this vault never had.
     #[error(
-        "the share is of another ceremony: its set {share} was never this vault's, whose set is {current}; look for the share of \
+        "the share is of another set of shares: {share} was never this vault's, whose set is {current}; look for the share of \
          that set"
     )]
     OtherCeremony {

@@ -1,4 +1,5 @@
-//! `hsm.unseal` and `[ceremony]`: a vault that starts sealed.
+//! `hsm.unseal` and `[custodians]`: a vault that starts sealed. A ceremony is what two operators do; both were called so before,
+//! and the old spelling is taken.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +19,8 @@ const MAX_WINDOW: u64 = 24 * 3_600;
 #[serde(rename_all = "lowercase")]
 pub(super) enum UnsealSpec {
     /// Custodians' shares.
-    Ceremony,
+    #[serde(alias = "ceremony")]
+    Custodians,
     /// A file or a credential.
     #[default]
     Pin,
@@ -27,19 +29,20 @@ pub(super) enum UnsealSpec {
 /// How custodians unseal the vault.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct CeremonySpec {
+pub(super) struct CustodiansSpec {
     /// Users that may give a share; without it everyone who can connect to the socket, but root.
-    pub(super) custodians: Option<Vec<String>>,
+    #[serde(alias = "custodians")]
+    pub(super) users: Option<Vec<String>>,
     /// A user gives one share and no more. `false` is for trying: one person can unseal then.
     pub(super) one_share_each: bool,
     /// Shares are forgotten so long after the first. Seconds, 1 to 86400.
     pub(super) window_s: u64,
 }
 
-impl Default for CeremonySpec {
+impl Default for CustodiansSpec {
     fn default() -> Self {
         Self {
-            custodians: None,
+            users: None,
             one_share_each: true,
             window_s: 30 * 60,
         }
@@ -47,23 +50,21 @@ impl Default for CeremonySpec {
 }
 
 impl Reader<'_> {
-    pub(super) fn ceremony(
+    pub(super) fn custodians(
         &self,
-        spec: CeremonySpec,
+        spec: CustodiansSpec,
         unseal: UnsealSpec,
         state_dir: &Path,
     ) -> Result<Option<keeper::Settings>, Error> {
-        let custodians = match &spec.custodians {
+        let custodians = match &spec.users {
             None => None,
             Some(names) => {
-                let uids: Result<Vec<u32>, Error> = names
-                    .iter()
-                    .map(|name| self.user("ceremony.custodians", name))
-                    .collect();
+                let uids: Result<Vec<u32>, Error> =
+                    names.iter().map(|name| self.user("custodians.users", name)).collect();
                 Some(uids?)
             }
         };
-        let window = self.within("ceremony.window_s", spec.window_s, MAX_WINDOW)?;
+        let window = self.within("custodians.window_s", spec.window_s, MAX_WINDOW)?;
         if unseal == UnsealSpec::Pin {
             return Ok(None);
         }
@@ -88,6 +89,6 @@ impl Reader<'_> {
             mode: self.mode("listen.unseal_mode", &spec.unseal_mode)?,
             group: spec.unseal_group.clone(),
         };
-        Ok((unseal == UnsealSpec::Ceremony).then_some(socket))
+        Ok((unseal == UnsealSpec::Custodians).then_some(socket))
     }
 }
