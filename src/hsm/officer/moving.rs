@@ -67,7 +67,7 @@ impl Arrival {
 #[derive(Debug)]
 pub struct Conveyed {
     pub(super) check: String,
-    pub(super) wrapped: Vec<(Oaep, Vec<u8>)>,
+    pub(in crate::hsm) wrapped: Vec<(Oaep, Vec<u8>)>,
 }
 
 impl Officer<'_> {

@@ -9,8 +9,10 @@ use secrecy::SecretString;
 use super::softhsm::SoftHsm;
 use super::{Place, gaps, has, scenarios};
 use crate::hsm::officer::{Officer, OfficerError, Plan, Tag, create_token};
-use crate::hsm::pkcs11::template::{DekRules, DekUse, Name, WRAP, conveyance_public, fingerprint, rsa_public};
-use crate::hsm::pkcs11::{Handle, Oaep, RawSession, Search, Template};
+use crate::hsm::pkcs11::template::{
+    DekRules, DekUse, Name, WRAP, conveyance_public, fingerprint, fingerprint_unwrap, rsa_public,
+};
+use crate::hsm::pkcs11::{Handle, Module, Oaep, RawSession, Rsa, Search, Template};
 use crate::hsm::proof::rsa_parts;
 use crate::hsm::token::Token;
 use crate::hsm::{
@@ -127,6 +129,38 @@ scenarios! {
         assert_eq!(more.made, ["panvault-kek-0006", "panvault-platform"]);
         assert_eq!(more.keyset.former, new.former);
         assert_eq!((&more.keyset.audit_id, &more.keyset.transport_id), (&old.audit_id, &old.transport_id));
+    }
+
+    fn what_is_on_its_way_comes_out_as_a_fingerprint_key_only(place) {
+        let (old, to) = (keyset(place), other(place));
+        let tag = Tag::random().unwrap();
+        let arrival = with_officer(place, &to, |officer| officer.arrive(&old, KekMode::SessionSource, 1, tag).unwrap());
+        let conveyed = with_officer(place, &place.config(), |officer| {
+            officer.convey(&old, arrival.conveyance(), tag).unwrap()
+        });
+        let (hash, blob) = &conveyed[0].wrapped[0];
+        let module = Module::open(&to.module, &to.environment, OTHER, None).unwrap();
+        let session = module.session().unwrap();
+        module.login(&session, UserType::User, &place.user_pin()).unwrap();
+        let id = data_encoding::HEXLOWER.decode(arrival.conveyance.id.as_bytes()).unwrap();
+        let class = Some(cryptoki::object::ObjectClass::PRIVATE_KEY);
+        let private = session.find(&Search { class, id: Some(&id), ..Search::default() }).unwrap()[0];
+        let name = Name { id: &[9; 16], label: "stolen" };
+        for template in [
+            Template::secret_key(sys::CKK_GENERIC_SECRET).no(sys::CKA_TOKEN).no(sys::CKA_SENSITIVE),
+            fingerprint_unwrap(&name).no(sys::CKA_SENSITIVE),
+            fingerprint_unwrap(&name).no(sys::CKA_WRAP_WITH_TRUSTED),
+            fingerprint_unwrap(&name).no(sys::CKA_TOKEN),
+            fingerprint_unwrap(&name).yes(sys::CKA_MODIFIABLE),
+        ] {
+            assert!(session.unwrap_oaep(*hash, private, blob, &template).is_err());
+        }
+        assert!(session.attribute(private, sys::CKA_PRIVATE_EXPONENT).is_err());
+        assert!(session.decrypt_rsa(private, Rsa::Oaep(*hash), blob).is_err());
+        assert!(session.decrypt_rsa(private, Rsa::Raw, blob).is_err());
+        assert!(session.unwrap_oaep(*hash, private, blob, &fingerprint_unwrap(&name)).is_ok());
+        drop(session);
+        module.finalize().unwrap();
     }
 
     fn what_a_cut_move_left_is_told_by_its_tag(place) {
