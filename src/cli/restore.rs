@@ -71,8 +71,12 @@ pub(super) fn refuse_half(config: &Config) -> anyhow::Result<()> {
 /// Runs it.
 pub(super) fn run(args: &RestoreArgs) -> anyhow::Result<Exit> {
     if let Some(file) = args.approvals.approving() {
-        let pin = args.key.as_deref().map(KeyFingerprint::parse).transpose()?;
-        let backup = Backup::open(&args.from, pin.as_ref()).map_err(coded)?;
+        let mut backup = Backup::open(&args.from, None).map_err(coded)?;
+        if let Some(pin) = args.key.as_deref().map(KeyFingerprint::parse).transpose()? {
+            let later = args.keyring.as_deref().map(|path| LaterKeyring::load(path, &backup));
+            let later = later.transpose().map_err(coded)?;
+            backup = backup.pinned(&pin, later.as_ref()).map_err(coded)?;
+        }
         args.approvals
             .write(file, &args.operator, Guarded::Restore, &subject(backup.manifest()))?;
         return Ok(Exit::Ok);
