@@ -386,16 +386,7 @@ fn deleted_tokens_come_back_only_when_two_agreed() {
     let trail = office.daemon.run(&["audit", "tail", "--lines", "100"], 0);
     assert!(trail.contains("agreed to by alice and bob"), "{trail}");
     // the daemon that has the HSM signs what was done without it
-    let dir = office.daemon.dir().join("state/transcripts");
-    let signed = || {
-        let files = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
-        let files: Vec<_> = files.collect();
-        matches!(&files[..], [file] if file.extension().is_some_and(|extension| extension == "json"))
-    };
-    let wait = std::time::Duration::from_secs(20);
-    office.daemon.wait(wait, "the transcript", signed);
-    let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
-    let says: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let (file, says) = transcript(&office);
     assert_eq!(
         (says["operation"].as_str(), says["approved_by"].as_str()),
         (Some("restore"), Some("alice and bob"))
@@ -442,6 +433,21 @@ fn a_token_is_adopted_only_when_two_agreed() {
     assert!(trail.contains("approved by alice and bob"), "{trail}");
 }
 
+/// The one transcript of what was done offline, once it is signed.
+fn transcript(office: &Office) -> (std::path::PathBuf, Value) {
+    let dir = office.daemon.dir().join("state/transcripts");
+    let files = || {
+        let files = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        files.collect::<Vec<_>>()
+    };
+    let signed = || matches!(&files()[..], [file] if file.extension().is_some_and(|extension| extension == "json"));
+    let wait = std::time::Duration::from_secs(20);
+    office.daemon.wait(wait, "the transcript", signed);
+    let file = files().remove(0);
+    let says = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    (file, says)
+}
+
 #[test]
 fn a_vault_moves_to_another_hsm_only_when_two_agreed() {
     let Some(mut office) = office("a_vault_moves_to_another_hsm_only_when_two_agreed", "[\"key-move\"]") else {
@@ -485,6 +491,16 @@ fn a_vault_moves_to_another_hsm_only_when_two_agreed() {
         trail.contains("\"key-move\"") && trail.contains("approved by alice and bob"),
         "{trail}"
     );
+    place.take_into_use(&office.daemon);
+    office.up();
+    let (file, says) = transcript(&office);
+    assert_eq!(
+        (says["operation"].as_str(), says["approved_by"].as_str()),
+        (Some("key-move"), Some("alice and bob"))
+    );
+    assert_eq!(says["subject"]["serial"], place.serial.as_str(), "{says}");
+    let verified = office.daemon.run(&["receipt", "verify", file.to_str().unwrap()], 0);
+    assert!(verified.contains("authentic"), "{verified}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
-pub(super) use self::relocate::refuse_moving;
+pub(super) use self::relocate::{moved, refuse_moving};
 use super::admin::{self, Common};
 use super::instance::{self, Instance};
 use super::{Exit, Which, terminal};

@@ -1,7 +1,7 @@
 //! Signed transcripts of what was done while no daemon served: files beside the store, for others to keep.
 //!
-//! `key adopt` has the HSM and signs at once. `restore` has none: it leaves what is to be stated, and the daemon that starts on
-//! the restored store signs it, if the audit trail has just such a restoration.
+//! `key adopt` has the HSM and signs at once. `restore` has none, and `key move` is done when the vault is in another one: they
+//! leave what is to be stated, and the daemon that starts next signs it, if the audit trail has just that.
 
 use std::fs;
 use std::io::Write;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::{Map, Value};
 
+use super::key::moved;
 use crate::audit::{Head, Statement, StatementKind};
 use crate::hsm::{PublicKey, signed_form};
 use crate::id::UnixMillis;
@@ -22,7 +23,7 @@ use crate::vault::Vault;
 
 /// Before it is tried again where the HSM does not sign.
 const PAUSE: Duration = Duration::from_secs(5);
-/// So far back a restoration is looked for: the daemon writes a few records before it looks.
+/// So far back it is looked for: the daemon writes a few records before it looks.
 const BACK: u32 = 1_000;
 /// The longest file that is read as one that was left.
 const LEFT_MAX: u64 = 64 << 10;
@@ -71,6 +72,10 @@ pub(super) fn leave(
     says: Map<String, Value>,
 ) -> anyhow::Result<PathBuf> {
     let file = dir(state_dir)?.join(format!("{operation}-{}.unsigned", at.0));
+    // of a run that was cut
+    if file.exists() {
+        fs::remove_file(&file)?;
+    }
     put(&file, &Value::Object(says).to_string())?;
     Ok(file.with_extension("json"))
 }
@@ -121,7 +126,7 @@ async fn sign(file: &Path, vault: &Vault, store: &dyn Store) -> anyhow::Result<(
     let lines = store.audit(from, BACK + 1).await;
     let lines = lines.map_err(|error| Later(error.to_string()))?;
     let record = lines.iter().rev().find(|line| is_of(&says, line));
-    let record = record.context("the audit trail has no such restoration")?;
+    let record = record.context("the audit trail has no such record")?;
     says.insert(HEAD.to_owned(), Head::after(record).to_string().into());
     let signed = vault.state(StatementKind::Ceremony, says).await;
     let signed = signed.map_err(|error| Later(error.to_string()))?;
@@ -132,31 +137,42 @@ async fn sign(file: &Path, vault: &Vault, store: &dyn Store) -> anyhow::Result<(
     }
     put(&to, &format!("{}\n", signed.to_json()))?;
     fs::remove_file(file)?;
-    tracing::info!(file = %to.display(), "the transcript of a restoration is signed");
+    tracing::info!(file = %to.display(), "a transcript is signed");
     Ok(())
 }
 
-/// Whether an audit record is that of the restoration which is to be stated: that revision, agreed to by those operators.
+/// Whether an audit record is that of what is to be stated: that restoration or that move, agreed to by those operators.
 fn is_of(says: &Map<String, Value>, line: &AuditLine) -> bool {
     let Ok(line) = serde_json::from_slice::<Value>(&line.line) else {
         return false;
     };
     let event = |name: &str| line.pointer(&format!("/event/{name}")).and_then(Value::as_str);
     let detail = event("detail").unwrap_or_default();
-    let revision = says.get("result").and_then(|result| result.get("revision"));
-    let Some(revision) = revision.and_then(Value::as_u64) else {
-        return false;
+    let said = |of: &str, name: &str| says.get(of).and_then(|of| of.get(name));
+    let names = match says.get("approved_by") {
+        Some(Value::String(names)) => Some(names.as_str()),
+        Some(Value::Null) => None,
+        _ => return false,
     };
-    let agreed = match says.get("approved_by") {
-        Some(Value::String(names)) => detail.ends_with(&format!("; agreed to by {names}")),
-        Some(Value::Null) => !detail.contains("; agreed to by "),
+    let operation = says.get("operation").and_then(Value::as_str);
+    let is_so = match operation {
+        Some("restore") => said("result", "revision")
+            .and_then(Value::as_u64)
+            .is_some_and(|revision| {
+                let agreed = match names {
+                    Some(names) => detail.ends_with(&format!("; agreed to by {names}")),
+                    None => !detail.contains("; agreed to by "),
+                };
+                detail.starts_with(&format!("to revision {revision} ")) && agreed
+            }),
+        Some("key-move") => {
+            let serial = |of, name| said(of, name).and_then(Value::as_str);
+            let serials = serial("result", "from").zip(serial("subject", "serial"));
+            serials.is_some_and(|serials| detail.starts_with(&format!("{};", moved(serials, names))))
+        }
         _ => false,
     };
-    says.get("operation").and_then(Value::as_str) == event("action")
-        && event("action") == Some("restore")
-        && event("outcome") == Some("ok")
-        && detail.starts_with(&format!("to revision {revision} "))
-        && agreed
+    is_so && operation == event("action") && event("outcome") == Some("ok")
 }
 
 fn dir(state_dir: &Path) -> anyhow::Result<PathBuf> {
@@ -193,6 +209,39 @@ mod tests {
         AuditLine {
             seq: 1,
             line: line.to_string().into_bytes(),
+        }
+    }
+
+    #[test]
+    fn only_the_move_that_is_on_record_is_stated() {
+        let says = |from: &str, by: Value| {
+            let (subject, result) = (json!({"serial": "2"}), json!({"from": from}));
+            let says = json!({"operation": "key-move", "approved_by": by, "subject": subject, "result": result});
+            says.as_object().unwrap().clone()
+        };
+        let line = |action: &str, detail: &str| {
+            let line = json!({"seq": 1, "event": {"action": action, "outcome": "ok", "detail": detail}});
+            AuditLine {
+                seq: 1,
+                line: line.to_string().into_bytes(),
+            }
+        };
+        let alone = line("key-move", "the token with serial 2 in the place of 1; all is moved");
+        let agreed = line(
+            "key-move",
+            "the token with serial 2 in the place of 1, approved by alice and bob; all is moved",
+        );
+        let other = line("restore", "the token with serial 2 in the place of 1; all is moved");
+        let both = json!("alice and bob");
+        assert!(is_of(&says("1", Value::Null), &alone) && is_of(&says("1", both.clone()), &agreed));
+        for (says, line) in [
+            (says("1", both.clone()), &alone),
+            (says("1", Value::Null), &agreed),
+            (says("1", json!("alice")), &agreed),
+            (says("3", Value::Null), &alone),
+            (says("1", Value::Null), &other),
+        ] {
+            assert!(!is_of(&says, line), "{says:?}");
         }
     }
 

@@ -5,54 +5,17 @@
 //! written beside the one in use. From then on there is no way back but a backup from before. Cut anywhere before that, nothing was
 //! changed but for keys in the new token, which the next run removes.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+mod files;
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 
+pub use self::files::{Files, Journal, Stage};
 use super::adopt::TokenName;
 use super::init::InitError;
-use super::keyring::file::{read, replace, sync_dir};
 use super::keyring::{Keyring, KeyringError, KeyringFault};
-use crate::hsm::officer::{Arrival, Officer, OfficerError, Tag};
+use crate::hsm::officer::{Officer, OfficerError, Tag};
 use crate::hsm::{Config, Finding, Handover, KekMode, Keyset, Rotated, signed_form};
-use crate::id::{UnixMillis, VaultId};
-
-/// The largest journal that is read, in bytes.
-const JOURNAL_MAX: u64 = 1 << 20;
-
-/// That a move was begun: from where, to where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Journal {
-    vault: VaultId,
-    /// The token that is left.
-    pub from: TokenName,
-    /// The one that takes its place.
-    pub to: TokenName,
-    tag: Tag,
-    /// When.
-    pub begun_at: UnixMillis,
-    mode: KekMode,
-    epochs: u32,
-    /// What the new HSM made, where the vendor's officer of the old one is waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    arrival: Option<Arrival>,
-}
-
-impl Journal {
-    /// How the new HSM's KEKs are made by a move that waits for a vendor's officer; `None`: one that was cut begins anew.
-    pub fn goes_on(&self, keyset: &Keyset) -> Option<KekMode> {
-        self.waits(keyset).then_some(self.mode)
-    }
-
-    /// Whether a vendor's officer marks keys on either side: what was made stays until that is done.
-    fn waits(&self, keyset: &Keyset) -> bool {
-        self.mode == KekMode::OfficerSets || keyset.mode == KekMode::OfficerSets
-    }
-}
+use crate::id::UnixMillis;
 
 /// How the new HSM's KEKs are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,17 +26,6 @@ pub struct Wanted {
     pub epochs: u32,
 }
 
-/// How far a move is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stage {
-    /// Keys were made in the new token, or are about to be; nothing else was done.
-    Begun(Box<Journal>),
-    /// The keyring of the new HSM is there, and records move.
-    HalfWay(Box<Keyring>),
-    /// All is done, but for the journal's removal.
-    Done,
-}
-
 /// A token, and what opens it.
 pub struct Token<'a> {
     /// How it is reached.
@@ -82,12 +34,6 @@ pub struct Token<'a> {
     pub user: &'a SecretString,
     /// The security officer's, where it is used: not where the vendor's officer marks keys.
     pub so: Option<&'a SecretString>,
-}
-
-/// The files of a move, beside a keyring.
-#[derive(Debug, Clone)]
-pub struct Files {
-    keyring: PathBuf,
 }
 
 impl Token<'_> {
@@ -104,99 +50,6 @@ impl Token<'_> {
         let done = work(&mut officer);
         officer.close();
         done
-    }
-}
-
-impl Files {
-    /// Of the keyring at `path`.
-    pub fn of(path: &Path) -> Self {
-        Self {
-            keyring: path.to_owned(),
-        }
-    }
-
-    /// The keyring of the new HSM, until it takes the other one's place.
-    pub fn next(&self) -> PathBuf {
-        self.keyring.with_extension("next.json")
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.keyring.with_file_name("move.json")
-    }
-
-    fn note(&self, journal: &Journal) -> Result<(), KeyringError> {
-        let text = serde_json::to_vec_pretty(journal).map_err(|error| self.not_written(&error.into()))?;
-        replace(&self.journal(), &text).map_err(|error| self.not_written(&error))
-    }
-
-    /// How far a move is; `None`: there is none.
-    ///
-    /// # Errors
-    /// A file of it cannot be read, or is no such file.
-    pub fn stage(&self) -> Result<Option<Stage>, KeyringError> {
-        let path = self.next();
-        match Keyring::load(&path) {
-            Ok(next) => return Ok(Some(Stage::HalfWay(Box::new(next)))),
-            Err(error) if error.fault == KeyringFault::Missing => {}
-            Err(error) => return Err(error),
-        }
-        let path = self.journal();
-        let journal: Journal = match read(&path, JOURNAL_MAX) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| KeyringFault::Damaged(error.to_string())),
-            Err(KeyringFault::Missing) => return Ok(None),
-            Err(fault) => Err(fault),
-        }
-        .map_err(|fault| KeyringError { path, fault })?;
-        let now = Keyring::load(&self.keyring)?;
-        if *now.vault() != journal.vault {
-            let fault = KeyringFault::Senseless("it tells of another vault's move: move it away");
-            let path = self.journal();
-            return Err(KeyringError { path, fault });
-        }
-        Ok(Some(match now.keyset().token_serial == journal.to.serial {
-            true => Stage::Done,
-            false => Stage::Begun(Box::new(journal)),
-        }))
-    }
-
-    /// The keyring of the new HSM becomes the vault's; the one before stays beside it under another name, which is given.
-    ///
-    /// # Errors
-    /// [`KeyringFault::NotWritten`]; the move is as far as before.
-    pub fn take_place(&self, next: &Keyring) -> Result<PathBuf, KeyringError> {
-        let since = next.active_since();
-        let kept = self.keyring.with_extension(format!("left-{}.json", since.0));
-        let before = read(&self.keyring, JOURNAL_MAX).map_err(|fault| KeyringError {
-            path: self.keyring.clone(),
-            fault,
-        })?;
-        let done = replace(&kept, &before)
-            .and_then(|()| fs::rename(self.next(), &self.keyring))
-            .and_then(|()| sync_dir(&self.keyring));
-        done.map_err(|error| self.not_written(&error))?;
-        self.forget()?;
-        Ok(kept)
-    }
-
-    /// Removes the journal.
-    ///
-    /// # Errors
-    /// [`KeyringFault::NotWritten`].
-    pub fn forget(&self) -> Result<(), KeyringError> {
-        let removed = match fs::remove_file(self.journal()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other,
-        };
-        removed
-            .and_then(|()| sync_dir(&self.keyring))
-            .map_err(|error| self.not_written(&error))
-    }
-
-    fn not_written(&self, error: &std::io::Error) -> KeyringError {
-        KeyringError {
-            path: self.keyring.clone(),
-            fault: KeyringFault::NotWritten(error.to_string()),
-        }
     }
 }
 
@@ -242,7 +95,7 @@ pub fn may_move(
 }
 
 /// Makes all that is needed before records move, or goes on with `cut`; gives the keyring of the new HSM, which is written beside
-/// the one in use, and what the check of the new HSM found.
+/// the one in use, and what the check of the new HSM found. `approved_by` are the operators who agreed, for the transcript.
 ///
 /// # Errors
 /// As [`InitError`] lists them. Nothing is left of it then, unless the new token stopped working, which the next run removes, or it
@@ -254,6 +107,7 @@ pub fn begin(
     new: &Token<'_>,
     to: &TokenName,
     wanted: Wanted,
+    approved_by: Option<String>,
     cut: Option<Journal>,
 ) -> Result<(Keyring, Vec<Finding>), InitError> {
     let keyset = keyring.keyset();
@@ -268,11 +122,13 @@ pub fn begin(
             to: to.clone(),
             tag: Tag::random()?,
             begun_at: UnixMillis::now(),
+            approved_by: None,
             mode: wanted.mode,
             epochs: wanted.epochs,
             arrival: None,
         },
     };
+    journal.approved_by = approved_by;
     files.note(&journal)?;
     let made = make(files, keyring, old, new, &mut journal);
     let waits = matches!(&made, Err(InitError::Officer(OfficerError::NotYetTrusted(_))));

@@ -1,7 +1,10 @@
 //! `key move`: the vault moves to a HSM that has other keys.
 
 mod grounds;
+mod stated;
 mod told;
+
+pub(in crate::cli) use self::stated::detail as moved;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -154,11 +157,12 @@ pub(super) fn run(args: &MoveArgs) -> anyhow::Result<Exit> {
     if !is_accepted(&done, args.leave) {
         return told::unopened(args, &done);
     }
+    let transcript = stated::leave(&sides, &subject, &keyring, &done)?;
     let kept = sides
         .files
         .take_place(&next)
         .map_err(|error| Exit::Failure.because(format!("{error}: run this again")))?;
-    told::done(args, &keyring, &next, &done, &kept)
+    told::done(args, &keyring, &next, &done, (&kept, transcript.as_deref()))
 }
 
 impl Sides<'_> {
@@ -214,20 +218,20 @@ impl Sides<'_> {
         };
         let to = relocation::may_move(keyring, &old, &new, &args.serial, mode, cut.as_ref()).map_err(init::coded)?;
         let from = &keyring.keyset().token_serial;
-        let by = by.map(|names| format!(", approved by {names}")).unwrap_or_default();
         note(
             store,
             "begun",
             format!(
-                "from the token with serial {from} to the one with {}{by}; {backup}",
-                to.serial
+                "from the token with serial {from} to the one with {}{}; {backup}",
+                to.serial,
+                stated::by(by.as_deref())
             ),
         )?;
         let wanted = Wanted {
             mode,
             epochs: args.epochs,
         };
-        match relocation::begin(&self.files, keyring, &old, &new, &to, wanted, cut) {
+        match relocation::begin(&self.files, keyring, &old, &new, &to, wanted, by, cut) {
             Ok((next, findings)) => {
                 told::findings(&findings);
                 Ok(next)
@@ -243,12 +247,13 @@ impl Sides<'_> {
     /// Moves the records, and puts the end on record where what stays behind may.
     fn records(&self, store: &Offline, keyring: &Keyring, next: &Keyring, leave: u64) -> anyhow::Result<Relocated> {
         let progress = Progress::start();
-        let serial = |keyring: &Keyring| keyring.keyset().token_serial.clone();
-        let detail = format!(
-            "the token with serial {} in the place of {}",
-            serial(next),
-            serial(keyring)
+        let journal = self.files.begun()?;
+        let by = journal.as_ref().and_then(|journal| journal.approved_by.as_deref());
+        let serials = (
+            keyring.keyset().token_serial.as_str(),
+            next.keyset().token_serial.as_str(),
         );
+        let detail = stated::detail(serials, by);
         self.with_workers(store, keyring, next, async |relocation| {
             relocation.hand_over().await?;
             let told = |moved| progress.say(format!("{moved} records moved"));

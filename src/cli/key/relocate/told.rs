@@ -57,7 +57,7 @@ pub(super) fn done(
     before: &Keyring,
     now: &Keyring,
     done: &Relocated,
-    kept: &Path,
+    (kept, transcript): (&Path, Option<&Path>),
 ) -> anyhow::Result<Exit> {
     let (old, new) = (before.keyset(), now.keyset());
     let pin = now.audit_fingerprint()?;
@@ -65,6 +65,7 @@ pub(super) fn done(
         terminal::json(&json!({
             "finished": true, "from": old.token_serial, "serial": new.token_serial, "epoch": now.active_epoch().0,
             "audit_key": pin.to_string(), "records": done, "keyring_before": kept,
+            "transcript": transcript,
         }))?;
         return Ok(Exit::Ok);
     }
@@ -92,10 +93,13 @@ pub(super) fn done(
          3. Have clients encrypt to the new keys: the transport key (/api/keys), {}.\n\
          4. When the new backup was tried, have the old token erased by its vendor's tool (C_InitToken): until then older backups \
          open with it, and afterwards nowhere. The vault cannot certify that, nor destroy KEKs in a HSM that it has left.\n\
-         The keyring of before is {}.",
+         The keyring of before is {}.{}",
         args.to.as_deref().unwrap_or(Path::new("the new file")).display(),
         "`panvault key show locker`, `panvault key show platform` where their dialects are in use",
-        kept.display()
+        kept.display(),
+        transcript
+            .map(|file| format!(" The daemon signs the transcript when it starts: {}.", file.display()))
+            .unwrap_or_default()
     ));
     Ok(Exit::Ok)
 }
