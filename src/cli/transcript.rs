@@ -235,7 +235,7 @@ mod tests {
         let both = json!("alice and bob");
         assert!(is_of(&says("1", Value::Null), &alone) && is_of(&says("1", both.clone()), &agreed));
         for (says, line) in [
-            (says("1", both.clone()), &alone),
+            (says("1", both), &alone),
             (says("1", Value::Null), &agreed),
             (says("1", json!("alice")), &agreed),
             (says("3", Value::Null), &alone),

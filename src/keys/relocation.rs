@@ -17,13 +17,15 @@ use crate::hsm::officer::{Officer, OfficerError, Tag};
 use crate::hsm::{Config, Finding, Handover, KekMode, Keyset, Rotated, signed_form};
 use crate::id::UnixMillis;
 
-/// How the new HSM's KEKs are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// How they are protected.
+    /// How the new HSM's KEKs are protected.
     pub mode: KekMode,
-    /// So many epochs.
+    /// So many epochs of them.
     pub epochs: u32,
+    /// The operators who agreed, for the transcript.
+    pub approved_by: Option<String>,
 }
 
 /// A token, and what opens it.
@@ -95,7 +97,7 @@ pub fn may_move(
 }
 
 /// Makes all that is needed before records move, or goes on with `cut`; gives the keyring of the new HSM, which is written beside
-/// the one in use, and what the check of the new HSM found. `approved_by` are the operators who agreed, for the transcript.
+/// the one in use, and what the check of the new HSM found.
 ///
 /// # Errors
 /// As [`InitError`] lists them. Nothing is left of it then, unless the new token stopped working, which the next run removes, or it
@@ -107,7 +109,6 @@ pub fn begin(
     new: &Token<'_>,
     to: &TokenName,
     wanted: Wanted,
-    approved_by: Option<String>,
     cut: Option<Journal>,
 ) -> Result<(Keyring, Vec<Finding>), InitError> {
     let keyset = keyring.keyset();
@@ -128,7 +129,7 @@ pub fn begin(
             arrival: None,
         },
     };
-    journal.approved_by = approved_by;
+    journal.approved_by = wanted.approved_by;
     files.note(&journal)?;
     let made = make(files, keyring, old, new, &mut journal);
     let waits = matches!(&made, Err(InitError::Officer(OfficerError::NotYetTrusted(_))));

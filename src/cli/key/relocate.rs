@@ -230,8 +230,9 @@ impl Sides<'_> {
         let wanted = Wanted {
             mode,
             epochs: args.epochs,
+            approved_by: by,
         };
-        match relocation::begin(&self.files, keyring, &old, &new, &to, wanted, by, cut) {
+        match relocation::begin(&self.files, keyring, &old, &new, &to, wanted, cut) {
             Ok((next, findings)) => {
                 told::findings(&findings);
                 Ok(next)
