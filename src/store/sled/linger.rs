@@ -6,9 +6,9 @@ use std::time::Duration;
 const LINGER: Duration = Duration::from_micros(200);
 /// How long a batch waits for each job at the HSM, where they are many more than the commits in it. What they end in is
 /// mostly a commit, and each of their callers waits longer than this for the HSM alone.
-const LINGER_PER_JOB: Duration = Duration::from_micros(50);
+const LINGER_PER_JOB: Duration = Duration::from_micros(75);
 /// The longest wait.
-const LINGER_MOST: Duration = Duration::from_millis(4);
+const LINGER_MOST: Duration = Duration::from_millis(5);
 /// Jobs for each commit of a batch, from which on they are many more.
 const JOBS: usize = 8;
 
@@ -35,11 +35,11 @@ mod tests {
             (1, 1, 0, 0),
             (1, 1, 1, 0),
             (1, 1, 8, 0),
-            (1, 1, 9, 450),
+            (1, 1, 9, 675),
             (2, 2, 16, 0),
-            (2, 2, 60, 3_000),
+            (2, 2, 60, 4_500),
             (8, 8, 64, 0),
-            (1, 1, 100_000, 4_000),
+            (1, 1, 100_000, 5_000),
             (3, 8, 2, 200),
             (4, 8, 2, 0),
         ] {
