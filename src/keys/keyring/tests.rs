@@ -425,6 +425,11 @@ fn a_vault_in_another_hsm_knows_what_it_left() {
     );
     assert_eq!((moved.active_epoch(), moved.active_since()), (Epoch(3), at));
     assert_eq!(moved.kek(Epoch(1)).unwrap().id, "01");
+    let refused = moved.follows(&first).unwrap_err();
+    assert!(
+        refused.contains("moved to another HSM"),
+        "nothing of a backup from before opens there: {refused}"
+    );
     assert_eq!(moved.audit_history().unwrap().len(), 2);
     let draft = moved.draft().unwrap();
     let SignedKeyring(bytes) = {
