@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread;
+use std::time::Instant;
 
 use ::sled::{Batch, Db, IVec};
 use tokio::sync::{mpsc, oneshot};
@@ -76,10 +77,11 @@ impl<'a> Committer<'a> {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let mut requests = Vec::with_capacity(BATCH);
-        let mut last = 0;
+        let (mut last, mut since) = (0, Instant::now());
         while queue.blocking_recv_many(&mut requests, BATCH) > 0 {
             let jobs = usize::try_from(self.shared.metrics.hsm_in_flight.get()).unwrap_or(0);
-            let linger = linger(requests.len(), last, jobs);
+            let every = since.elapsed() / u32::try_from(requests.len()).unwrap_or(u32::MAX);
+            let linger = linger(requests.len(), last, jobs, every);
             if !linger.is_zero() {
                 thread::sleep(linger);
                 while requests.len() < BATCH
@@ -88,7 +90,7 @@ impl<'a> Committer<'a> {
                     requests.push(request);
                 }
             }
-            last = requests.len();
+            (last, since) = (requests.len(), Instant::now());
             if requests.iter().any(|request| matches!(request, Request::Close)) {
                 queue.close();
             }
