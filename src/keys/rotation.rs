@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::lifecycle::{ActiveEpoch, EpochState, Lifecycle, OpeningEpoch, Refused};
 use super::ops::{Counted, Ops};
 use super::{Error, Keyring, KeyringError, KeyringFault, Keys, Place, Sealed, malformed, storable};
-use crate::hsm::{self, Boxed, Epoch, KekMode, Keyset, Plain, Reply, Rotated};
+use crate::hsm::{self, Boxed, Epoch, KekMode, Keyset, Plain, Reply, Rotated, SealedPart, WrappedKey};
 use crate::id::UnixMillis;
 
 /// Why the vault stays with its epoch.
@@ -274,15 +274,7 @@ impl Keys {
         if parts.len() != expected {
             return Err(malformed("the answer to a rewrap is not complete"));
         }
-        let mut moved = Sealed {
-            epoch,
-            dek,
-            compartments: sealed.compartments.clone(),
-        };
-        for (there, part) in moved.compartments.iter_mut().zip(parts) {
-            there.part = part;
-        }
-        storable(moved)
+        moved(sealed, epoch, dek, parts)
     }
 
     /// The record, opened by `from`, which are the vault's keys in another HSM, and sealed by these under their active epoch; as it
@@ -316,14 +308,19 @@ impl Keys {
         if parts.len() != sealed.compartments.len() {
             return Err(malformed("the answer to a seal is not complete"));
         }
-        let mut moved = Sealed {
-            epoch,
-            dek,
-            compartments: sealed.compartments.clone(),
-        };
-        for (there, part) in moved.compartments.iter_mut().zip(parts) {
-            there.part = part;
-        }
-        storable(moved)
+        moved(sealed, epoch, dek, parts)
     }
+}
+
+/// The record under another epoch; `parts` are its compartments sealed anew, none where their data key is as before.
+fn moved(sealed: &Sealed, epoch: Epoch, dek: WrappedKey, parts: Vec<SealedPart>) -> Result<Sealed, Error> {
+    let mut moved = Sealed {
+        epoch,
+        dek,
+        compartments: sealed.compartments.clone(),
+    };
+    for (there, part) in moved.compartments.iter_mut().zip(parts) {
+        there.part = part;
+    }
+    storable(moved)
 }

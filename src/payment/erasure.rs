@@ -110,10 +110,10 @@ impl Payments {
         for actor in actors.map_err(crate::vault::types::Error::from)? {
             let mut after: Option<String> = None;
             loop {
-                let kind = DocumentKind::NetworkToken;
-                let page = self.vault.documents(&actor, kind, "", after.as_deref(), PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.name.clone());
+                let page = self.network_tokens_after(&actor, &mut after).await?;
+                if page.is_empty() {
+                    break;
+                }
                 for document in page.iter().filter(|one| self.vault.goes_with(repository, one)) {
                     match self.forget_network_token_of(&actor, document).await {
                         Ok(count) => counted(&mut removed, count),

@@ -6,6 +6,7 @@ mod moving;
 mod relocation;
 mod under;
 
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::audit::Event;
 use crate::hsm::Epoch;
 use crate::id::UnixMillis;
 use crate::keys::{EpochState, Keys, NotMoved};
-use crate::store::{Commit, Part, Write};
+use crate::store::{Commit, Key, Part, Write};
 
 pub use self::compromise::Compromised;
 pub use self::relocation::{Relocated, Relocation};
@@ -120,6 +121,18 @@ impl Progress {
             finished: false,
             after: None,
         }
+    }
+
+    /// The keys of a table that were not looked at in this pass, from the first one and to the end; `None`: it is done.
+    fn rest_of(&self, table: u8) -> Option<(Bound<Key>, Bound<Key>)> {
+        let prefix = tables::key(table, &[]);
+        let to = tables::end_of(&prefix);
+        let from = match &self.after {
+            Some(after) if after.first().is_some_and(|there| *there > table) => return None,
+            Some(after) if after.first() == Some(&table) => Bound::Excluded(Key(after.clone())),
+            _ => Bound::Included(prefix),
+        };
+        Some((from, to))
     }
 
     fn status(&self) -> RotationStatus {

@@ -45,10 +45,10 @@ impl Payments {
         for actor in self.vault.access().actors_of_limited(own).map_err(core::Error::from)? {
             let mut after: Option<String> = None;
             loop {
-                let kind = DocumentKind::NetworkToken;
-                let page = self.vault.documents(&actor, kind, "", after.as_deref(), PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.name.clone());
+                let page = self.network_tokens_after(&actor, &mut after).await?;
+                if page.is_empty() {
+                    break;
+                }
                 for document in &page {
                     if *stopped.borrow() {
                         return Ok(ended);
@@ -64,6 +64,20 @@ impl Payments {
             }
         }
         bad.map_or(Ok(ended), Err)
+    }
+
+    /// The next documents of an actor's network tokens behind `after`, which goes on with them; none at the end.
+    pub(in crate::payment) async fn network_tokens_after(
+        &self,
+        actor: &Actor,
+        after: &mut Option<String>,
+    ) -> Result<Vec<Document>, Error> {
+        let kind = DocumentKind::NetworkToken;
+        let page = self.vault.documents(actor, kind, "", after.as_deref(), PAGE).await?;
+        if let Some(last) = page.last() {
+            *after = Some(last.name.clone());
+        }
+        Ok(page)
     }
 
     /// Whether it was over, and is ended.

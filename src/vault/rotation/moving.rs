@@ -124,12 +124,8 @@ impl Vault {
     ) -> Result<Option<Page>, Error> {
         let mut all = Page::default();
         for table in TABLES {
-            let prefix = tables::key(table, &[]);
-            let to = tables::end_of(&prefix);
-            let mut from = match &progress.after {
-                Some(after) if after.first().is_some_and(|there| *there > table) => continue,
-                Some(after) if after.first() == Some(&table) => Bound::Excluded(Key(after.clone())),
-                _ => Bound::Included(prefix),
+            let Some((mut from, to)) = progress.rest_of(table) else {
+                continue;
             };
             loop {
                 if *stopped.borrow() || self.sealer.active_epoch().0 != progress.to {

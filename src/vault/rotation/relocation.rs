@@ -170,12 +170,8 @@ impl Relocation {
     async fn pass(&self, progress: &mut Progress, tell: &mut impl FnMut(u64)) -> Result<Relocated, Error> {
         let mut all = Relocated::default();
         for table in TABLES {
-            let prefix = tables::key(table, &[]);
-            let to = tables::end_of(&prefix);
-            let mut from = match &progress.after {
-                Some(after) if after.first().is_some_and(|there| *there > table) => continue,
-                Some(after) if after.first() == Some(&table) => Bound::Excluded(Key(after.clone())),
-                _ => Bound::Included(prefix),
+            let Some((mut from, to)) = progress.rest_of(table) else {
+                continue;
             };
             loop {
                 while let Some(wanted) = self.new.ops_wanted() {
